@@ -1,0 +1,1 @@
+"""Mailbox in, commit out."""

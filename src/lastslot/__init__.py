@@ -1,0 +1,1 @@
+"""What users type and import: the command line, the embedded stack, the client."""

@@ -1,0 +1,66 @@
+"""The ledger in Postgres: lock a partition, extend its chain. Every write of the engine goes through these two.
+
+A transaction first locks the row of its partition; whoever holds that lock is the one writer of the partition's ledger,
+so its sequence has no gaps and its order is the order in which things happened. An owner names its epoch and is refused
+when the epoch has moved on (fenced); the direct path names none.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from shared.domain.ids import Incarnation, PartitionNo
+from shared.domain.ledger import Event, extend
+from shared.errors import Fenced, ShortWrite
+from shared.postgres import Connection
+from shared.statements import statement
+
+
+class Head(msgspec.Struct, frozen=True):
+    """A partition's row as it stands under our lock. `now` is Postgres's clock after the lock was granted."""
+
+    partition_no: PartitionNo
+    epoch: int
+    incarnation: Incarnation | None
+    cursor: str
+    last_seq: int
+    chain_head: bytes
+    now: datetime
+
+
+async def lock_partition(connection: Connection, partition_no: PartitionNo, epoch: int | None = None) -> Head:
+    """Lock the partition until the end of the transaction. Raises Fenced when `epoch` is no longer the living one."""
+    row = await connection.fetchrow(statement("lock_partition"), partition_no, epoch)
+    if row is None:
+        raise Fenced(f"partition {partition_no} is no longer at epoch {epoch}")
+    # A second statement, because the clock must be read after the lock was granted, however long that took.
+    now = await connection.fetchval("SELECT clock_timestamp()")
+    epoch_now, incarnation, cursor, last_seq, chain_head = row
+    return Head(partition_no, epoch_now, incarnation, cursor, last_seq, chain_head, now)
+
+
+async def append(
+    connection: Connection, head: Head, events: list[Event], *, cursor: str | None = None, lease_s: float | None = None
+) -> int:
+    """Write `events` behind `head` and return the ledger sequence reached.
+
+    An owner moves its `cursor` and renews its lease by `lease_s` seconds in the same row. Raises ShortWrite when the head
+    is not where it was read.
+    """
+    rows = extend(head.last_seq, head.chain_head, events)
+    written = await connection.fetchval(
+        statement("append_ledger"),
+        head.partition_no,
+        head.last_seq,
+        [row.seq for row in rows],
+        [row.kind for row in rows],
+        [row.redemption_id for row in rows],
+        [row.payload for row in rows],
+        [row.prev_hash for row in rows],
+        [row.hash for row in rows],
+        cursor,
+        lease_s,
+    )
+    if written != len(rows):
+        raise ShortWrite
+    return head.last_seq + len(rows)

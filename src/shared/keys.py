@@ -1,0 +1,65 @@
+"""The only place that spells a Redis key.
+
+All of a partition's keys carry its hash tag, so that one script may touch them all on a cluster; all but the pointer carry
+the incarnation, so that what is left of an earlier life is never mistaken for this one.
+"""
+
+from shared.domain.code import Code
+from shared.domain.ids import CampaignId, DoorId, Incarnation, PartitionNo
+
+CAMPAIGN_CHANGED_CHANNEL = "lastslot:campaign-changed"
+
+
+def incarnation_pointer(partition: PartitionNo) -> str:
+    """Which incarnation of this partition is the living one."""
+    return f"{{p{partition}}}:incarnation"
+
+
+def mailbox(partition: PartitionNo, incarnation: Incarnation) -> str:
+    """Stream: the claims that were admitted and are not settled."""
+    return f"{{p{partition}}}:{incarnation}:mail"
+
+
+def bell(partition: PartitionNo, incarnation: Incarnation) -> str:
+    """Stream: campaigns whose gate is cold and awaited."""
+    return f"{{p{partition}}}:{incarnation}:bell"
+
+
+def reservations(partition: PartitionNo, incarnation: Incarnation) -> str:
+    """Hash: claim id → campaign id + user, for every claim in the mailbox."""
+    return f"{{p{partition}}}:{incarnation}:reservations"
+
+
+def reserved(partition: PartitionNo, incarnation: Incarnation) -> str:
+    """Hash: how many reservations a campaign, or a campaign's user, has."""
+    return f"{{p{partition}}}:{incarnation}:reserved"
+
+
+def active(partition: PartitionNo, incarnation: Incarnation) -> str:
+    """Set: campaigns that were asked for since the owner last looked."""
+    return f"{{p{partition}}}:{incarnation}:active"
+
+
+def gate(partition: PartitionNo, incarnation: Incarnation, campaign: CampaignId) -> str:
+    """Hash: a campaign's gate as last settled."""
+    return f"{{p{partition}}}:{incarnation}:gate:{campaign.hex}"
+
+
+def users(partition: PartitionNo, incarnation: Incarnation, campaign: CampaignId) -> str:
+    """Hash: user → active redemptions and the ledger sequence that says so; users who released all stay, with 0."""
+    return f"{{p{partition}}}:{incarnation}:users:{campaign.hex}"
+
+
+def marks(partition: PartitionNo, incarnation: Incarnation, campaign: CampaignId) -> str:
+    """String: four bytes for each field of `users`, in the order in which they came (see `domain.ids.user_mark`)."""
+    return f"{{p{partition}}}:{incarnation}:marks:{campaign.hex}"
+
+
+def outcome_channel(door: DoorId) -> str:
+    """Channel on which a front door hears the outcomes of what it submitted."""
+    return f"lastslot:outcomes:{door}"
+
+
+def campaign_by_code(code: Code) -> str:
+    """Cached campaign of a code (60 s)."""
+    return f"lastslot:campaign:{code}"

@@ -1,0 +1,75 @@
+"""Connections to Postgres: how they are made, and what a server must promise before we trust it."""
+
+import asyncio
+from typing import Any, TypeAlias
+
+import asyncpg
+import msgspec
+from asyncpg.pool import PoolConnectionProxy
+
+from shared.errors import DurabilityOff, SchemaMissing
+
+SCHEMA_VERSION = "0001"
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+#: How long a statement, or a transaction that went quiet (a frozen owner would block a takeover for ever), may take.
+_SERVER_SETTINGS = {
+    "application_name": "lastslot",
+    "statement_timeout": "30s",
+    "idle_in_transaction_session_timeout": "5s",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
+
+
+async def open_pool(dsn: str, size: int) -> Pool:
+    """A pool of at most `size` connections to a durable server at this version's schema.
+
+    Raises DurabilityOff or SchemaMissing when the server does not qualify.
+    """
+    pool = await asyncpg.create_pool(
+        dsn, min_size=1, max_size=size, timeout=10, command_timeout=30, server_settings=_SERVER_SETTINGS, init=_prepare
+    )
+    try:
+        async with pool.acquire(timeout=10) as connection:
+            await _check_durable(connection)
+            await _check_schema(connection)
+    except BaseException:
+        pool.terminate()
+        raise
+    return pool
+
+
+async def close_pool(pool: Pool, timeout: float = 5.0) -> None:
+    """Close politely within `timeout` seconds, then hang up: `close` alone can wait for ever on a frozen server."""
+    try:
+        await asyncio.wait_for(pool.close(), timeout)
+    except TimeoutError:
+        pool.terminate()
+
+
+async def _prepare(connection: Connection) -> None:
+    for json_type in ("json", "jsonb"):
+        await connection.set_type_codec(
+            json_type, schema="pg_catalog", encoder=_encode, decoder=msgspec.json.decode, format="text"
+        )
+
+
+def _encode(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+async def _check_durable(connection: Connection) -> None:
+    fsync = await connection.fetchval("SHOW fsync")
+    synchronous_commit = await connection.fetchval("SHOW synchronous_commit")
+    if fsync != "on" or synchronous_commit == "off":
+        raise DurabilityOff
+
+
+async def _check_schema(connection: Connection) -> None:
+    if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+        raise SchemaMissing
+    if await connection.fetchval("SELECT version_num FROM alembic_version") != SCHEMA_VERSION:
+        raise SchemaMissing

@@ -1,0 +1,10 @@
+"""Lua lives in files of its own, one script each, loaded by name. A file's header says its keys, arguments and answer."""
+
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def script(name: str) -> str:
+    """The text of `name`.lua."""
+    return files(__name__).joinpath(f"{name}.lua").read_text()

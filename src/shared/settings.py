@@ -1,0 +1,57 @@
+"""The environment, read once at the start of a process. No other module reads it."""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+
+from shared.errors import SettingInvalid
+
+Positive = Annotated[int, msgspec.Meta(gt=0)]
+Filled = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process of Lastslot is told from outside: each field is read from `LASTSLOT_` and its name in capitals."""
+
+    postgres_dsn: Filled
+    redis_url: Filled
+    jwt_secret: Annotated[str, msgspec.Meta(min_length=32)]
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
+    log_format: Literal["json", "console", "auto"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    lease_ttl_s: Annotated[float, msgspec.Meta(ge=0.3)] = 3.0
+    batch_max: Positive = 512
+    mailbox_max: Positive = 20_000
+    waiters_max: Positive = 20_000
+    campaign_cache_max: Positive = 10_000
+    token_cache_max: Positive = 50_000
+    postgres_pool: Positive = 8
+    rate_limits: Literal["on", "off"] = "on"
+
+
+def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings out of LASTSLOT_* variables. Raises SettingInvalid, naming the variable, when one is missing or wrong."""
+    env = os.environ if environment is None else environment
+    given = {field: env[name] for field in Settings.__struct_fields__ if (name := _variable(field)) in env}
+    missing = [
+        _variable(field.name) for field in msgspec.structs.fields(Settings) if field.required and field.name not in given
+    ]
+    if missing:
+        raise SettingInvalid(f"{missing[0]} is not set")
+    try:
+        return msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingInvalid(f"{_named(str(error))}") from None
+
+
+def _variable(field: str) -> str:
+    return f"LASTSLOT_{field.upper()}"
+
+
+def _named(fault: str) -> str:
+    # msgspec says where as "… - at `$.port`"; the reader knows the variable, not the path.
+    what, _, path = fault.partition(" - at `$.")
+    return f"{_variable(path.rstrip('`'))}: {what}"
