@@ -33,19 +33,13 @@ async def lock_partition(connection: Connection, partition_no: PartitionNo, epoc
     row = await connection.fetchrow(statement("lock_partition"), partition_no, epoch)
     if row is None:
         raise Fenced(f"partition {partition_no} is no longer at epoch {epoch}")
-    # A second statement, because the clock must be read after the lock was granted, however long that took.
-    now = await connection.fetchval("SELECT clock_timestamp()")
-    epoch_now, incarnation, cursor, last_seq, chain_head = row
-    return Head(partition_no, epoch_now, incarnation, cursor, last_seq, chain_head, now)
+    return Head(partition_no, row[0], row[1], row[2], row[3], row[4], row[5])
 
 
-async def append(
-    connection: Connection, head: Head, events: list[Event], *, cursor: str | None = None, lease_s: float | None = None
-) -> int:
+async def append(connection: Connection, head: Head, events: list[Event], *, cursor: str | None = None) -> int:
     """Write `events` behind `head` and return the ledger sequence reached.
 
-    An owner moves its `cursor` and renews its lease by `lease_s` seconds in the same row. Raises ShortWrite when the head
-    is not where it was read.
+    An owner moves its `cursor` in the same row. Raises ShortWrite when the head is not where it was read.
     """
     rows = extend(head.last_seq, head.chain_head, events)
     written = await connection.fetchval(
@@ -59,7 +53,6 @@ async def append(
         [row.prev_hash for row in rows],
         [row.hash for row in rows],
         cursor,
-        lease_s,
     )
     if written != len(rows):
         raise ShortWrite

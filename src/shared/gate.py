@@ -1,4 +1,204 @@
 """The gate: one script call for a whole micro-batch of claims, one for whatever was committed.
 
-Fast, and allowed to be wrong: it is a function of Postgres and the mailbox, and is set again from them at any time.
+Fast, and allowed to be wrong: it is a function of Postgres and the mailbox, and is set again from them at any time. It lets
+through what can win, so that nine thousand of ten thousand never reach a mailbox; a reservation has a name (the claim id)
+and lives exactly as long as the entry that carries the claim.
 """
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, Literal
+
+import msgspec
+
+from shared import keys
+from shared.domain.ids import CampaignId, ClaimId, Incarnation, PartitionNo, UserId, user_mark
+from shared.domain.settlement import Settlement
+from shared.errors import GateUnavailable
+from shared.redis_client import NO_ANSWER, Redis, RedisError
+from shared.scripts import script
+
+#: How long a certificate of having nothing to give may be answered from, counted from before the gate was asked.
+CERTIFICATE_MS = 500
+
+Mode = Literal["move", "wipe", "more", "seed"]
+
+
+class Verdict(IntEnum):
+    """What the gate says of a claim. The LOOK ones hold something: Postgres knows whether this claim is what they hold."""
+
+    ADMITTED = 1
+    PENDING = 2
+    WAIT = 3
+    COLD = 4
+    BUSY = 5
+    EXHAUSTED = 6
+    CLOSED = 7
+    LOOK_ALREADY = 8
+    LOOK_EXHAUSTED = 9
+    LOOK_CLOSED = 10
+
+
+class CampaignAsk(msgspec.Struct, frozen=True, gc=False):
+    """A campaign of a micro-batch.
+
+    `closed`: why the caller thinks it gives nothing, or ""; `life` and `known` (bytes): the marks the caller has already.
+    """
+
+    campaign_id: CampaignId
+    closed: str
+    life: bytes
+    known: int
+
+
+class ClaimAsk(msgspec.Struct, frozen=True, gc=False):
+    """A claim of a micro-batch. `campaign`: its index there; `checked`: Postgres was asked, pass over what the gate knows."""
+
+    campaign: int
+    claim_id: ClaimId
+    user_id: UserId
+    checked: bool
+    entry: bytes
+
+
+class CampaignReply(msgspec.Struct, frozen=True, gc=False):
+    """What the gate says of a campaign. `marks_total` in bytes; `marks`: those that follow the caller's `known` ones."""
+
+    closed: str
+    certified: bool
+    life: bytes
+    marks_total: int
+    marks: bytes
+
+
+class Admission(msgspec.Struct, frozen=True, gc=False):
+    verdicts: list[int]
+    campaigns: list[CampaignReply]
+
+
+class Moved(msgspec.Struct, frozen=True, gc=False):
+    """The partition has another incarnation (None: none that lives): nothing was done."""
+
+    incarnation: Incarnation | None
+
+
+class Settled(msgspec.Struct, frozen=True, gc=False):
+    """The ledger sequence each gate is at now; None: cold, to be seeded."""
+
+    sequences: list[int | None]
+
+
+class Gate:
+    """The scripts of one Redis, as calls."""
+
+    def __init__(self, redis: Redis, mailbox_max: int) -> None:
+        self._redis = redis
+        self._mailbox_max = mailbox_max
+        self._admit = redis.register_script(script("admit"))
+        self._settle = redis.register_script(script("settle"))
+
+    async def admit(
+        self, partition: PartitionNo, incarnation: Incarnation, campaigns: Sequence[CampaignAsk], claims: Sequence[ClaimAsk]
+    ) -> Admission | Moved:
+        """Ask for a micro-batch. Raises GateUnavailable when there was no answer (the claims may have been admitted)."""
+        names = [
+            keys.incarnation_pointer(partition),
+            keys.mailbox(partition, incarnation),
+            keys.reservations(partition, incarnation),
+            keys.reserved(partition, incarnation),
+            keys.active(partition, incarnation),
+            keys.bell(partition, incarnation),
+        ]
+        args: list[Any] = [incarnation, self._mailbox_max, CERTIFICATE_MS, len(campaigns)]
+        for campaign in campaigns:
+            names += _campaign_keys(partition, incarnation, campaign.campaign_id)
+            args += (campaign.campaign_id.hex, campaign.closed, campaign.life, campaign.known)
+        for claim in claims:
+            args += (claim.campaign + 1, claim.claim_id.hex, claim.user_id, int(claim.checked), claim.entry)
+        answer = await self._call(self._admit, names, args)
+        if answer[0] != b"ok":
+            return _moved(answer)
+        return Admission(answer[1], [_campaign_reply(reply) for reply in answer[2]])
+
+    async def settle(
+        self,
+        partition: PartitionNo,
+        incarnation: Incarnation,
+        settlements: Sequence[tuple[Mode, Settlement]],
+        cursor: str | None = None,
+    ) -> Settled | Moved:
+        """Set gates to what was committed; an owner also gives its `cursor`, up to which the mailbox is then dropped.
+
+        Raises GateUnavailable when there was no answer; calling again is always right.
+        """
+        names = [
+            keys.incarnation_pointer(partition),
+            keys.mailbox(partition, incarnation),
+            keys.reservations(partition, incarnation),
+            keys.reserved(partition, incarnation),
+        ]
+        args: list[Any] = [incarnation, "", ""] if cursor is None else [incarnation, cursor, _after(cursor)]
+        for mode, settlement in settlements:
+            names += _campaign_keys(partition, incarnation, settlement.campaign_id)
+            args += _settle_arguments(mode, settlement)
+        answer = await self._call(self._settle, names, args)
+        if answer[0] != b"ok":
+            return _moved(answer)
+        return Settled([None if at < 0 else at for at in answer[1]])
+
+    async def living(self, partition: PartitionNo) -> Incarnation | None:
+        """The incarnation that the partition's pointer names; None when there is none."""
+        pointer = await self._answer(self._redis.get(keys.incarnation_pointer(partition)))
+        return None if pointer is None else Incarnation(pointer.decode())
+
+    async def pending(self, partition: PartitionNo, claims: Sequence[ClaimId]) -> list[bool]:
+        """Whether each claim is in the partition's mailbox. Raises GateUnavailable when there was no answer."""
+        incarnation = await self.living(partition)
+        if incarnation is None:
+            return [False] * len(claims)
+        name = keys.reservations(partition, incarnation)
+        found = await self._answer(self._redis.hmget(name, [claim.hex for claim in claims]))
+        return [value is not None for value in found]
+
+    async def _call(self, run: Any, names: list[str], args: list[Any]) -> Any:
+        return await self._answer(run(keys=names, args=args))
+
+    async def _answer(self, call: Any) -> Any:
+        try:
+            return await call
+        except (RedisError, *NO_ANSWER) as error:
+            raise GateUnavailable(f"the gate gave no answer: {error}") from error
+
+
+def _campaign_keys(partition: PartitionNo, incarnation: Incarnation, campaign: CampaignId) -> tuple[str, str, str]:
+    return (
+        keys.gate(partition, incarnation, campaign),
+        keys.users(partition, incarnation, campaign),
+        keys.marks(partition, incarnation, campaign),
+    )
+
+
+def _settle_arguments(mode: Mode, settlement: Settlement) -> list[Any]:
+    free = "unlimited" if settlement.free is None else settlement.free
+    closed = "" if settlement.closed is None else settlement.closed.value
+    args: list[Any] = [mode, settlement.seq, free, settlement.per_user_limit, closed, len(settlement.users)]
+    for user, active in settlement.users.items():
+        args += (user, active, user_mark(user).to_bytes(4, "little"))
+    return args
+
+
+def _campaign_reply(reply: list[Any]) -> CampaignReply:
+    closed, certified, life, total, marks = reply
+    return CampaignReply(closed.decode(), certified == 1, life, total, marks)
+
+
+def _moved(answer: list[Any]) -> Moved:
+    # A broken partition (a key of the wrong type) has no living incarnation until its owner makes a new one.
+    named = answer[1] if answer[0] == b"moved" else b""
+    return Moved(Incarnation(named.decode()) if named else None)
+
+
+def _after(cursor: str) -> str:
+    """The smallest entry id greater than `cursor`."""
+    milliseconds, _, number = cursor.partition("-")
+    return f"{milliseconds}-{int(number) + 1}"

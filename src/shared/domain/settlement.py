@@ -1,17 +1,20 @@
 """What a gate is set to, computed from what was just committed."""
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
+from shared.domain.campaign import closed_by_status
+from shared.domain.decide import Decision, Facts, Holder, SliceKey
 from shared.domain.ids import CampaignId, UserId
-from shared.domain.outcomes import Refusal
+from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
 
 
 class Settlement(msgspec.Struct, frozen=True):
     """The gate of one campaign's slice as the ledger's row `seq` left it.
 
-    `free`: slots that nobody holds, None for unlimited. `closed`: why nothing is given whatever is free. `hold_ms`: how long
-    free slots must still be held back, because a front door may hold a certificate from before they were freed. `users`:
-    active redemptions of each user whose number may have changed (all of them, 0 included, when a gate is seeded).
+    `free`: slots that nobody holds, None for unlimited. `closed`: why nothing is given whatever is free. `users`: active
+    redemptions of each user whose number may have changed (all of them, 0 included, when a gate is seeded).
     """
 
     campaign_id: CampaignId
@@ -19,5 +22,39 @@ class Settlement(msgspec.Struct, frozen=True):
     free: int | None
     per_user_limit: int
     closed: Refusal | None
-    hold_ms: int
     users: dict[UserId, int]
+
+
+def settlements(facts: Facts, decisions: Sequence[Decision], claimed: Mapping[SliceKey, int], seq: int) -> list[Settlement]:
+    """What the gates of a committed batch are set to.
+
+    `claimed` is what the commit returned for the slices it moved; the others stand as the facts say.
+    """
+    users = _holders(facts, decisions)
+    return [
+        Settlement(
+            campaign_id=key[0],
+            seq=seq,
+            free=None if terms.budget is None else terms.budget - claimed.get(key, terms.claimed),
+            per_user_limit=terms.per_user_limit,
+            closed=closed_by_status(terms.status),
+            users={user: active for (campaign, user), active in users.items() if campaign == key[0]},
+        )
+        for key, terms in facts.slices.items()
+    ]
+
+
+def _holders(facts: Facts, decisions: Sequence[Decision]) -> dict[Holder, int]:
+    """Active redemptions, after the batch, of everybody in it who holds or ever held something."""
+    active: dict[Holder, int] = {}
+    for claim, outcome in ((decision.claim, decision.outcome) for decision in decisions):
+        holder = (claim.campaign_id, claim.user_id)
+        before = active.get(holder, len(facts.uses.get(holder, ())))
+        match outcome:
+            case Granted():
+                active[holder] = before + 1
+            case Replayed() | Refused(Refusal.ALREADY_REDEEMED):
+                active[holder] = before
+            case Refused():
+                pass
+    return active

@@ -1,13 +1,12 @@
--- purpose: write ledger rows and move the partition's head (and, for an owner, its cursor and lease) with them
+-- purpose: write ledger rows and move the partition's head (and, for an owner, its cursor) with them
 -- takes: $1 partition_no, $2 last_seq before, $3..$8 the rows as arrays (seq, kind, redemption_id, payload, prev_hash, hash),
---        $9 cursor or null, $10 lease seconds or null
+--        $9 cursor or null
 -- returns: one row {written} with the number of ledger rows; no row when the head has moved
 WITH head AS (
     UPDATE partitions
     SET last_seq = $2 + cardinality($3::bigint[]),
         chain_head = coalesce(($8::bytea[])[cardinality($8::bytea[])], chain_head),
-        cursor = coalesce($9, cursor),
-        lease_until = CASE WHEN $10::float8 IS NULL THEN lease_until ELSE clock_timestamp() + make_interval(secs => $10) END
+        cursor = coalesce($9, cursor)
     WHERE partition_no = $1 AND last_seq = $2
     RETURNING partition_no
 ), written AS (

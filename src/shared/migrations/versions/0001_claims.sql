@@ -102,6 +102,16 @@ CREATE TABLE redemptions (
 CREATE UNIQUE INDEX one_claim_per_use ON redemptions (campaign_id, user_id, use_no) WHERE released_at IS NULL;
 CREATE INDEX redemptions_by_order ON redemptions (order_id);
 
+-- A redemption as the engine reads it everywhere (shared.domain.redemption.Redemption, field for field).
+CREATE FUNCTION redemption_document(r redemptions) RETURNS json STABLE LANGUAGE sql AS $$
+    SELECT json_build_object(
+        'redemption_id', r.redemption_id, 'campaign_id', r.campaign_id, 'slice_no', r.slice_no, 'code_id', r.code_id,
+        'code', r.code, 'user_id', r.user_id, 'use_no', r.use_no, 'user_limit', r.user_limit, 'order_id', r.order_id,
+        'discount_applied', r.discount_applied, 'idempotency_key', r.idempotency_key,
+        'body_hash', encode(r.body_hash, 'base64'), 'state', r.state, 'claimed_at', r.claimed_at,
+        'redeemed_at', r.redeemed_at, 'released_at', r.released_at, 'released_reason', r.released_reason)
+$$;
+
 -- The table of shared.domain.redemption.TRANSITIONS, row for row; a test holds the two together.
 CREATE TABLE redemption_transitions (
     from_state text NOT NULL,

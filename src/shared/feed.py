@@ -1,0 +1,39 @@
+"""The outcome feed: what became of claims, one message per batch and front door.
+
+A message may be lost; whoever waits looks in Postgres after a while. A ticket is the front door's own number for one
+submission, so an outcome of an earlier attempt is never taken for the answer to a later one.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from shared import keys
+from shared.domain.ids import DoorId
+from shared.domain.outcomes import Outcome
+from shared.errors import GateUnavailable
+from shared.redis_client import NO_ANSWER, Redis, RedisError
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[tuple[int, Outcome]])
+
+
+async def publish(redis: Redis, outcomes: Iterable[tuple[DoorId, int, Outcome]]) -> None:
+    """Tell each front door what became of its tickets. Raises GateUnavailable when Redis does not answer."""
+    messages: dict[DoorId, list[tuple[int, Outcome]]] = {}
+    for door, ticket, outcome in outcomes:
+        messages.setdefault(door, []).append((ticket, outcome))
+    if not messages:
+        return
+    pipeline = redis.pipeline(transaction=False)
+    for door, message in messages.items():
+        pipeline.publish(keys.outcome_channel(door), _encoder.encode(message))
+    try:
+        await pipeline.execute()
+    except (RedisError, *NO_ANSWER) as error:
+        raise GateUnavailable(f"outcomes were not published: {error}") from error
+
+
+def decode(message: bytes) -> list[tuple[int, Outcome]]:
+    """The tickets and outcomes of a message."""
+    return _decoder.decode(message)

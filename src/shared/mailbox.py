@@ -1,0 +1,94 @@
+"""The mailbox: one Redis stream per partition, read from a cursor that is stored with the results.
+
+There is no consumer group whose state could be lost: taking over means reading on from the cursor in Postgres. The bell,
+a second stream, tells the owner of gates that are cold and awaited.
+"""
+
+from uuid import UUID
+
+import msgspec
+
+from shared import keys
+from shared.domain.ids import CampaignId, Incarnation, PartitionNo
+from shared.domain.operations import SubmitClaim
+from shared.errors import GateUnavailable
+from shared.redis_client import NO_ANSWER, Redis, RedisError
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(SubmitClaim)
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One item of a mailbox. `claim` None: it cannot be read, and is for the dead letters."""
+
+    entry_id: str
+    claim: SubmitClaim | None
+    raw: bytes
+
+
+class Post(msgspec.Struct, frozen=True, gc=False):
+    """What a read found: entries in order, and campaigns whose gates are cold."""
+
+    entries: list[Entry]
+    cold: set[CampaignId]
+    bell: str
+
+
+def encode(claim: SubmitClaim) -> bytes:
+    """A claim as an entry carries it."""
+    return _encoder.encode(claim)
+
+
+def decode(entry_id: str, raw: bytes) -> Entry:
+    try:
+        return Entry(entry_id, _decoder.decode(raw), raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Entry(entry_id, None, raw)
+
+
+class Mailbox:
+    """The mailbox of one incarnation of a partition, as its owner reads it."""
+
+    def __init__(self, redis: Redis, partition: PartitionNo, incarnation: Incarnation) -> None:
+        self._redis = redis
+        self._mail = keys.mailbox(partition, incarnation).encode()
+        self._bell = keys.bell(partition, incarnation).encode()
+
+    async def read(self, cursor: str, bell: str, count: int, block_ms: int) -> Post:
+        """What came after `cursor` and `bell`, at most `count` entries; waits up to `block_ms` when nothing has.
+
+        Raises GateUnavailable when Redis does not answer.
+        """
+        try:
+            answer = await self._redis.xread({self._mail: cursor, self._bell: bell}, count=count, block=block_ms)
+        except (RedisError, *NO_ANSWER) as error:
+            raise GateUnavailable(f"the mailbox cannot be read: {error}") from error
+        streams = {stream: items for stream, items in answer or []}
+        rings = streams.get(self._bell, [])
+        return Post(
+            entries=[decode(entry_id.decode(), fields.get(b"e", b"")) for entry_id, fields in streams.get(self._mail, [])],
+            cold={campaign for _, fields in rings if (campaign := _campaign(fields.get(b"c", b"")))},
+            bell=rings[-1][0].decode() if rings else bell,
+        )
+
+    async def last_id(self) -> str:
+        """The id of the last entry ever appended, "0-0" when there was none."""
+        try:
+            if not await self._redis.exists(self._mail):
+                return "0-0"
+            return str((await self._redis.xinfo_stream(self._mail))["last-generated-id"].decode())
+        except (RedisError, *NO_ANSWER) as error:
+            raise GateUnavailable(f"the mailbox cannot be read: {error}") from error
+
+
+def position(entry_id: str) -> tuple[int, int]:
+    """An entry id as numbers, to compare."""
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number)
+
+
+def _campaign(text: bytes) -> CampaignId | None:
+    try:
+        return CampaignId(UUID(text.decode()))
+    except ValueError:
+        return None

@@ -1,0 +1,31 @@
+"""Connections to Redis: how they are made, and why they never retry.
+
+A retried command can act twice (one INCR ran eleven times after a cut link), so retries are off and whoever may ask again
+does it with a script that is idempotent by claim id. Reads that block get a client of their own, without a read deadline
+shorter than the block.
+"""
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as ConnectionLost
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as ReplyLate
+
+#: What a call raises when there was no answer: it may or may not have run.
+NO_ANSWER = (ConnectionLost, ReplyLate, OSError)
+
+__all__ = ["NO_ANSWER", "Redis", "RedisError", "open_redis"]
+
+
+def open_redis(url: str, *, reply_within_s: float = 1.0, connections: int = 64) -> Redis:
+    """A client whose calls fail after `reply_within_s` seconds rather than wait."""
+    client: Redis = Redis.from_url(
+        url,
+        socket_timeout=reply_within_s,
+        socket_connect_timeout=1.0,
+        retry=Retry(NoBackoff(), 0),
+        retry_on_timeout=False,
+        max_connections=connections,
+    )
+    return client

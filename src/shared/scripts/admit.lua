@@ -1,0 +1,98 @@
+-- purpose: answer a micro-batch of claims: in the mailbox already? does the user hold something? a slot left? then reserve it
+-- KEYS: 1 pointer, 2 mailbox, 3 reservations, 4 reserved, 5 active, 6 bell; then for each campaign: gate, users, marks
+-- ARGV: 1 incarnation, 2 longest mailbox, 3 how long a certificate is good for (ms), 4 number of campaigns;
+--       then for each campaign: its id, why the caller thinks it closed ('' if it does not), the life of the gate whose marks
+--       the caller has, and how many bytes of them;
+--       then for each claim: number of its campaign, claim id, user, '1' to pass over what the gate knows of the user, entry
+-- answer: {'moved', living incarnation or ''} | {'broken'} | {'ok', verdicts, campaigns}
+--         verdicts: an integer a claim, see shared.gate.Verdict
+--         campaigns: {why closed, 1 if certified, life of the gate, bytes of marks in all, marks the caller lacks}
+-- Lua does not roll back: everything is checked first, totals are kept in locals, and no write can fail half-way.
+local ADMITTED, PENDING, WAIT, COLD, BUSY = 1, 2, 3, 4, 5
+local EXHAUSTED, CLOSED = 6, 7
+local LOOK_ALREADY, LOOK_EXHAUSTED, LOOK_CLOSED = 8, 9, 10
+local TAIL_MAX = 262144
+
+local function is(key, kind)
+  local found = redis.call('TYPE', key).ok
+  return found == kind or found == 'none'
+end
+
+if not is(KEYS[1], 'string') then return {'broken'} end
+local living = redis.call('GET', KEYS[1])
+if living ~= ARGV[1] then return {'moved', living or ''} end
+if not (is(KEYS[2], 'stream') and is(KEYS[3], 'hash') and is(KEYS[4], 'hash') and is(KEYS[5], 'set') and is(KEYS[6], 'stream')) then
+  return {'broken'}
+end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local certificate_ms = tonumber(ARGV[3])
+local room = tonumber(ARGV[2]) - redis.call('XLEN', KEYS[2])
+
+local campaigns, count, arg = {}, tonumber(ARGV[4]), 5
+for i = 1, count do
+  local k = 7 + (i - 1) * 3
+  local c = {gate = KEYS[k], users = KEYS[k + 1], marks = KEYS[k + 2], id = ARGV[arg], closed = ARGV[arg + 1], known = tonumber(ARGV[arg + 3])}
+  if is(c.gate, 'hash') and is(c.users, 'hash') and is(c.marks, 'string') then
+    local state = redis.call('HMGET', c.gate, 'free', 'limit', 'closed', 'members', 'held_until', 'seq', 'life')
+    c.free = state[1] == 'unlimited' and math.huge or tonumber(state[1])
+    c.limit, c.members, c.held_until = tonumber(state[2]), tonumber(state[4]), tonumber(state[5]) or 0
+    if c.held_until > now + certificate_ms then c.held_until = 0 end
+    c.life = state[7]
+    if c.life ~= ARGV[arg + 2] then c.known = 0 end
+    if state[3] and state[3] ~= '' then c.closed = state[3] end
+    c.reserved = tonumber(redis.call('HGET', KEYS[4], c.id)) or 0
+    c.warm = c.free and c.limit and state[3] and c.members and tonumber(state[6]) and c.life
+      and redis.call('HLEN', c.users) == c.members and redis.call('STRLEN', c.marks) == 4 * c.members
+  end
+  if c.warm then
+    redis.call('SADD', KEYS[5], c.id)
+  else
+    redis.call('XADD', KEYS[6], 'MAXLEN', 1000, '*', 'c', c.id)
+  end
+  c.before = c.reserved
+  campaigns[i] = c
+  arg = arg + 4
+end
+
+local function decide(c, claim, user, checked, entry)
+  if redis.call('HEXISTS', KEYS[3], claim) == 1 then return PENDING end
+  if not c.warm then return COLD end
+  local held = redis.call('HGET', c.users, user)
+  if c.closed ~= '' then return held and not checked and LOOK_CLOSED or CLOSED end
+  local holder = c.id .. user
+  local waiting = tonumber(redis.call('HGET', KEYS[4], holder)) or 0
+  local has = held and not checked and tonumber(string.match(held, '^(%-?%d+):')) or 0
+  if has + waiting >= c.limit then return waiting > 0 and WAIT or LOOK_ALREADY end
+  if c.free - c.reserved <= 0 or now < c.held_until then return held and not checked and LOOK_EXHAUSTED or EXHAUSTED end
+  if room <= 0 then return BUSY end
+  room = room - 1
+  c.reserved = c.reserved + 1
+  redis.call('HSET', KEYS[3], claim, holder)
+  redis.call('HSET', KEYS[4], holder, waiting + 1)
+  redis.call('XADD', KEYS[2], '*', 'c', claim, 'e', entry)
+  return ADMITTED
+end
+
+local verdicts = {}
+while arg <= #ARGV do
+  local c = campaigns[tonumber(ARGV[arg])]
+  verdicts[#verdicts + 1] = decide(c, ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3] == '1', ARGV[arg + 4])
+  arg = arg + 5
+end
+
+local replies = {}
+for i, c in ipairs(campaigns) do
+  local certified, total, tail = 0, 0, ''
+  if c.warm then
+    if c.reserved ~= c.before then redis.call('HSET', KEYS[4], c.id, c.reserved) end
+    if c.reserved == 0 and (c.closed ~= '' or c.free <= 0) then
+      certified, total = 1, 4 * c.members
+      if c.known < total then tail = redis.call('GETRANGE', c.marks, c.known, math.min(total, c.known + TAIL_MAX) - 1) end
+      if c.closed == '' then redis.call('HSET', c.gate, 'held_until', now + certificate_ms) end
+    end
+  end
+  replies[i] = {c.closed, certified, c.life or '', total, tail}
+end
+return {'ok', verdicts, replies}
