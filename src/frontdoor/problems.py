@@ -1,0 +1,159 @@
+"""Every refusal a caller can get over HTTP, in one table: its status, its machine code, its sentence (RFC 9457).
+
+A caller decides by `code` (or `type`, which is the page that explains it); `detail` is for people. The answers of a burst
+are made of a few constants, so those are rendered once; a problem that says something of this request is rendered then.
+"""
+
+from typing import Any
+
+import msgspec
+
+from shared.domain.outcomes import Refusal
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One refusal. `retry_after_s` becomes a Retry-After header; `extra` are further members of the body."""
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    retry_after_s: int | None = None
+    extra: tuple[tuple[str, Any], ...] = ()
+
+    def saying(self, detail: str) -> "Problem":
+        """The same problem, explained for this request."""
+        return msgspec.structs.replace(self, detail=detail)
+
+    def carrying(self, **extra: Any) -> "Problem":
+        """The same problem with further members (anything msgspec encodes)."""
+        return msgspec.structs.replace(self, extra=(*self.extra, *extra.items()))
+
+
+class ProblemRaised(Exception):
+    """A refusal on its way up from where no caller could return it; the middleware answers with its problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.code)
+        self.problem = problem
+
+
+BODY_INVALID = Problem(400, "body_invalid", "The body is not acceptable JSON", "Send one JSON object in UTF-8.")
+FIELD_INVALID = Problem(400, "field_invalid", "A field is not acceptable", "A field has the wrong type or value.")
+KEY_MISSING = Problem(
+    400, "key_missing", "Idempotency-Key is missing", "Send one Idempotency-Key header; reuse it for retries."
+)
+KEY_INVALID = Problem(
+    400, "key_invalid", "Idempotency-Key is not acceptable", "Send exactly one, of 1 to 255 printable ASCII characters."
+)
+REQUEST_MALFORMED = Problem(400, "request_malformed", "Not a well-formed HTTP request", "The request could not be read.")
+TOKEN_MISSING = Problem(401, "token_missing", "Authentication is needed", "Send Authorization: Bearer and a token.")
+TOKEN_INVALID = Problem(401, "token_invalid", "The token is not acceptable", "The token cannot be trusted.")
+USER_MISMATCH = Problem(403, "user_mismatch", "Not your own user", "user_id is not the user of the token.")
+SCOPE_REQUIRED = Problem(403, "scope_required", "The token may not do this", "The token lacks the scope that this call needs.")
+NOT_FOUND = Problem(404, "not_found", "No such resource", "Nothing is served at this path.")
+CLAIM_UNKNOWN = Problem(
+    404, "claim_unknown", "No such claim", "No claim of yours has this id. Send the redeem request again with the same key."
+)
+REDEMPTION_UNKNOWN = Problem(404, "redemption_unknown", "No such redemption", "No redemption has this id.")
+CAMPAIGN_UNKNOWN = Problem(404, "campaign_unknown", "No such campaign", "No campaign has this id.")
+METHOD_NOT_ALLOWED = Problem(405, "method_not_allowed", "Method not allowed", "This path is served, but not for this method.")
+CODE_TAKEN = Problem(409, "code_taken", "The code is in use", "A code is unique for ever, also after its campaign has ended.")
+LIMIT_BELOW_CLAIMED = Problem(
+    409, "limit_below_claimed", "The limit is below what is taken", "More slots are held than the new limit would allow."
+)
+CAMPAIGN_ENDED = Problem(
+    409, "campaign_ended", "The campaign has ended", "An ended campaign stays ended and cannot be changed."
+)
+NOT_CLAIMED = Problem(409, "not_claimed", "Not in state claimed", "Only a claimed redemption can be confirmed or fail.")
+NOT_REDEEMED = Problem(409, "not_redeemed", "Not in state redeemed", "Only a redeemed redemption can be refunded.")
+RELEASE_NOT_ALLOWED = Problem(
+    409, "release_not_allowed", "The slot is not given back", "The campaign does not give a slot back for this reason."
+)
+BODY_TOO_LARGE = Problem(413, "body_too_large", "The body is too large", "The body is larger than this call takes.")
+MEDIA_TYPE_UNSUPPORTED = Problem(
+    415, "media_type_unsupported", "Not JSON", "Send Content-Type: application/json in UTF-8, without Content-Encoding."
+)
+EXPECTATION_FAILED = Problem(417, "expectation_failed", "Expectation failed", "The only expectation served is 100-continue.")
+RATE_LIMITED = Problem(429, "rate_limited", "Too many requests", "Slow down, and try again later.", retry_after_s=1)
+HEADERS_TOO_LARGE = Problem(431, "headers_too_large", "The headers are too large", "A header is longer than is read.")
+INTERNAL = Problem(500, "internal", "Something broke on our side", "It has been logged under the request id.")
+UNAVAILABLE = Problem(
+    503, "unavailable", "Not available now", "Not decided, or not known. Send it again with the same key.", retry_after_s=1
+)
+BUSY = Problem(
+    503, "busy", "Too much at once", "Nothing was decided. Send it again with the same key, a little later.", retry_after_s=1
+)
+DRAINING = Problem(
+    503, "draining", "This process is stopping", "Nothing was decided. Send it again with the same key.", retry_after_s=1
+)
+
+REFUSALS: dict[Refusal, Problem] = {
+    Refusal.UNKNOWN_CODE: Problem(404, "unknown_code", "No such code", "There is no such code."),
+    Refusal.KEY_REUSED: Problem(
+        422, "key_reused", "Idempotency-Key was used for another request", "Use a new key for a new intent, or the same body."
+    ),
+    Refusal.CAMPAIGN_PAUSED: Problem(409, "campaign_paused", "The campaign is paused", "It may be resumed. Try again later."),
+    Refusal.NOT_STARTED: Problem(409, "not_started", "The campaign has not started", "Try again when it has started."),
+    Refusal.ENDED: Problem(410, "ended", "The campaign has ended", "It was ended, and gives nothing any more."),
+    Refusal.EXPIRED: Problem(410, "expired", "The code has expired", "Its time is over."),
+    Refusal.ALREADY_REDEEMED: Problem(
+        409, "already_redeemed", "Already redeemed", "You have used this code as often as it allows."
+    ),
+    Refusal.EXHAUSTED: Problem(410, "exhausted", "Sold out", "Every slot of this campaign is taken."),
+    Refusal.CLAIM_REJECTED: Problem(
+        422, "claim_rejected", "The claim could not be written", "The claim was set aside for inspection; it took nothing."
+    ),
+}
+
+#: Every problem by its code, as the documentation lists them: the door's own, then the refusals of claims.
+PROBLEMS: dict[str, Problem] = {
+    problem.code: problem
+    for problem in (*(value for value in globals().copy().values() if isinstance(value, Problem)), *REFUSALS.values())
+}
+
+
+def problem_type(problem: Problem) -> str:
+    """The `type` member: a reference relative to the front door, where the problem is explained."""
+    return f"/problems/{problem.code}"
+
+
+def body(problem: Problem) -> bytes:
+    """The problem as application/problem+json."""
+    known = _RENDERED.get(problem.code)
+    if known is not None and known[0] is problem:
+        return known[1]
+    return _render(problem)
+
+
+def headers(problem: Problem) -> dict[str, str]:
+    """The header fields that go with a problem, Content-Type included."""
+    fields = {"Content-Type": MEDIA_TYPE}
+    if problem.retry_after_s is not None:
+        fields["Retry-After"] = str(problem.retry_after_s)
+    if problem.status == 401:
+        fields["WWW-Authenticate"] = _challenge(problem)
+    return fields
+
+
+def _challenge(problem: Problem) -> str:
+    # RFC 6750, section 3.1: no error code when no token was sent at all.
+    return 'Bearer realm="lastslot"' if problem.code == TOKEN_MISSING.code else 'Bearer realm="lastslot", error="invalid_token"'
+
+
+def _render(problem: Problem) -> bytes:
+    return msgspec.json.encode(
+        {
+            "type": problem_type(problem),
+            "title": problem.title,
+            "status": problem.status,
+            "detail": problem.detail,
+            "code": problem.code,
+            **dict(problem.extra),
+        }
+    )
+
+
+_RENDERED = {problem.code: (problem, _render(problem)) for problem in PROBLEMS.values()}
