@@ -9,5 +9,6 @@ down_revision = None
 
 
 def upgrade() -> None:
-    # psycopg sends a statement without parameters as it is, so one file may hold many.
-    op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text())
+    # Without parameters psycopg sends the text as it is: one file may hold many statements, and a % is just a %.
+    text = Path(__file__).with_suffix(".sql").read_text()
+    op.get_bind().exec_driver_sql(text, execution_options={"no_parameters": True})
