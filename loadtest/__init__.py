@@ -1,0 +1,1 @@
+"""What Lastslot is measured with, and what it is measured against."""

@@ -1,0 +1,292 @@
+"""A load client that costs little: raw protocols over keep-alive connections, requests rendered before the clock starts.
+
+A general HTTP client costs more per request than the servers it measures, so its figures would be its own.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import ceil
+from typing import cast
+
+import msgspec
+
+from shared.clock import monotonic
+from shared.errors import LastslotError
+
+#: The status of a request whose connection broke before its answer came. Whether it was served is not known.
+LOST = 0
+
+_END_OF_HEAD = b"\r\n\r\n"
+_BODILESS = (204, 304)
+#: Connections opened at once: fewer than a listener's usual backlog, past which the kernel drops one for a second.
+_OPENING = 64
+
+
+class Unframed(LastslotError):
+    """The server answered in a framing this client does not read: chunked, several at once, or not HTTP/1.1 at all."""
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What came back for `requests[index]`.
+
+    `seconds` is the latency from `started` (monotonic), the moment of sending, or in an open loop the moment it was due.
+    `head` and `body` are empty unless they were asked for.
+    """
+
+    index: int
+    status: int
+    seconds: float
+    started: float
+    head: bytes = b""
+    body: bytes = b""
+
+    def header(self, name: str) -> str | None:
+        """A header's value, None when it was not sent."""
+        at = self.head.lower().find(f"\r\n{name.lower()}:".encode())
+        if at < 0:
+            return None
+        return self.head[at + len(name) + 3 :].partition(b"\r\n")[0].strip().decode("latin-1")
+
+
+def render(method: str, path: str, host: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> bytes:
+    """The bytes of a request."""
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    if body:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    return "\r\n".join(lines).encode() + _END_OF_HEAD + body
+
+
+def percentile(answers: Iterable[Answer], percent: float) -> float:
+    """The latency in seconds that `percent` of the answers stay within (nearest rank)."""
+    ordered = sorted(answer.seconds for answer in answers)
+    return ordered[max(0, ceil(len(ordered) * percent / 100) - 1)]
+
+
+async def fire(
+    host: str,
+    port: int,
+    requests: Sequence[bytes],
+    connections: int = 256,
+    on_answer: Callable[[Answer], None] | None = None,
+    keep_bodies: bool = False,
+    within_s: float = 120.0,
+) -> list[Answer]:
+    """Send `requests` as fast as `connections` answer them; the answers come back in the order of the requests.
+
+    Closed loop: each connection sends its next request when its last was answered. All are open before the first request is
+    sent. What is unanswered after `within_s` seconds is LOST. Raises OSError when the server cannot be reached at all.
+    """
+    run = _Run(host, port, requests, on_answer, keep_bodies)
+    await run.open(min(connections, len(requests)))
+    for index in range(len(requests)):
+        run.ask(index, None)
+    return await run.answers(within_s)
+
+
+async def offer(
+    host: str,
+    port: int,
+    requests: Sequence[bytes],
+    per_second: float,
+    connections: int = 256,
+    on_answer: Callable[[Answer], None] | None = None,
+    keep_bodies: bool = False,
+    within_s: float = 120.0,
+) -> list[Answer]:
+    """Send `requests` at a fixed rate, whatever the server does; otherwise as `fire`.
+
+    Open loop: a request is due at its own instant and its latency counts from there. When every connection is busy it waits
+    for one, and that wait is counted too, so a server that stalls cannot hide it (no coordinated omission). The event loop
+    wakes once a millisecond, so up to about one millisecond of each latency is this client's.
+    """
+    run = _Run(host, port, requests, on_answer, keep_bodies)
+    await run.open(min(connections, len(requests)))
+    begin = monotonic()
+    asked = 0
+    while asked < len(requests):
+        due = min(len(requests), int((monotonic() - begin) * per_second) + 1)
+        for index in range(asked, due):
+            run.ask(index, begin + index / per_second)
+        asked = due
+        await asyncio.sleep(0.001)
+    return await run.answers(within_s)
+
+
+class _Run:
+    """What the connections of one burst share: the requests that wait for one of them, and the answers."""
+
+    def __init__(
+        self, host: str, port: int, requests: Sequence[bytes], on_answer: Callable[[Answer], None] | None, keep_bodies: bool
+    ) -> None:
+        self.requests = requests
+        self.keep_bodies = keep_bodies
+        self._address = host, port
+        self._on_answer = on_answer
+        self._answers: list[Answer | None] = [None] * len(requests)
+        self._missing = len(requests)
+        self._waiting: deque[tuple[int, float | None]] = deque()
+        self._connections: list[_Connection] = []
+        self._idle: list[_Connection] = []
+        self._reopening: set[asyncio.Task[None]] = set()
+        self._finished = asyncio.get_running_loop().create_future()
+
+    async def open(self, connections: int) -> None:
+        self._connections = [_Connection(self) for _ in range(connections)]
+        for first in range(0, connections, _OPENING):
+            await asyncio.gather(*map(self._connect, self._connections[first : first + _OPENING]))
+        self._idle = self._connections[:]
+
+    def ask(self, index: int, due: float | None) -> None:
+        """Have the request sent by the next free connection. `due` None: its latency counts from its sending."""
+        if self._idle:
+            self._idle.pop().send(index, due)
+        else:
+            self._waiting.append((index, due))
+
+    def rest(self, connection: "_Connection") -> None:
+        """Give a free connection its next request."""
+        if self._waiting:
+            connection.send(*self._waiting.popleft())
+        else:
+            self._idle.append(connection)
+
+    def reopen(self, connection: "_Connection") -> None:
+        task = asyncio.ensure_future(self._reconnect(connection))
+        self._reopening.add(task)
+        task.add_done_callback(self._reopening.discard)
+
+    def keep(self, answer: Answer) -> None:
+        self._answers[answer.index] = answer
+        self._missing -= 1
+        if self._on_answer is not None:
+            self._on_answer(answer)
+        if not self._missing and not self._finished.done():
+            self._finished.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        if not self._finished.done():
+            self._finished.set_exception(error)
+
+    async def answers(self, within_s: float) -> list[Answer]:
+        """All of them, once they are there; what is missing after `within_s` seconds is LOST."""
+        if self._missing:
+            await asyncio.wait([self._finished], timeout=within_s)
+        for task in self._reopening:
+            task.cancel()
+        for connection in self._connections:
+            connection.hang_up()
+        if self._finished.done():
+            self._finished.result()
+        return [answer or Answer(index, LOST, within_s, monotonic() - within_s) for index, answer in enumerate(self._answers)]
+
+    async def _connect(self, connection: "_Connection") -> None:
+        await asyncio.get_running_loop().create_connection(lambda: connection, *self._address)
+
+    async def _reconnect(self, connection: "_Connection") -> None:
+        try:
+            await self._connect(connection)
+        except OSError:
+            connection.give_up()
+
+
+class _Connection(asyncio.Protocol):
+    """One keep-alive connection with at most one request in flight. It opens itself again after the server closed it."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        self._transport: asyncio.WriteTransport | None = None
+        self._index: int | None = None
+        self._started = 0.0
+        self._received = b""
+        self._proven = False  # has brought an answer
+        self._closing = False  # the server said it would close
+
+    def send(self, index: int, due: float | None) -> None:
+        self._index = index
+        self._started = monotonic() if due is None else due
+        if self._transport is None:
+            self._run.reopen(self)
+        else:
+            self._transport.write(self._run.requests[index])
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.WriteTransport, transport)
+        self._proven = self._closing = False
+        if self._index is not None:
+            self._transport.write(self._run.requests[self._index])
+
+    def data_received(self, data: bytes) -> None:
+        if self._received:
+            data = self._received + data
+        try:
+            frame = _frame(data)
+        except ValueError:
+            self._run.fail(Unframed(f"cannot read the answer {data[:200]!r}"))
+            return
+        if frame is None:
+            self._received = data
+            return
+        status, head_end, self._closing = frame
+        self._received = b""
+        self._proven = True
+        self._answer(status, data, head_end)
+        if not self._closing:
+            self._run.rest(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        received, self._received = self._received, b""
+        if self._index is None:
+            if self._closing:
+                self._run.rest(self)
+        elif self._proven and not received:
+            # A server may close a kept connection just as a request is on its way: every client asks again on a new one.
+            self._run.reopen(self)
+        else:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Count the request as LOST and go on with the next."""
+        self._answer(LOST, b"", 0)
+        self._run.rest(self)
+
+    def hang_up(self) -> None:
+        self._index, self._closing = None, False
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _answer(self, status: int, data: bytes, head_end: int) -> None:
+        index, self._index = self._index, None
+        if index is None:
+            self._run.fail(Unframed("the server spoke without being asked"))
+        elif self._run.keep_bodies:
+            head, body = data[:head_end], data[head_end + len(_END_OF_HEAD) :]
+            self._run.keep(Answer(index, status, monotonic() - self._started, self._started, head, body))
+        else:
+            self._run.keep(Answer(index, status, monotonic() - self._started, self._started))
+
+
+def _frame(data: bytes) -> tuple[int, int, bool] | None:
+    """(status, where the head ends, whether the server will close) of one whole answer; None while bytes are missing.
+
+    Raises ValueError for what is not exactly one answer with a Content-Length.
+    """
+    head_end = data.find(_END_OF_HEAD)
+    if head_end < 0:
+        return None
+    head = data[: head_end + 2].lower()
+    status = int(head[9:12])
+    length = 0 if status in _BODILESS else int(_value(head, b"\r\ncontent-length:"))
+    missing = head_end + len(_END_OF_HEAD) + length - len(data)
+    if missing > 0:
+        return None
+    if missing < 0 or not head.startswith(b"http/1.1 "):
+        raise ValueError("not one answer of HTTP/1.1")
+    return status, head_end, b"\r\nconnection:" in head and b"close" in _value(head, b"\r\nconnection:")
+
+
+def _value(head: bytes, name: bytes) -> bytes:
+    start = head.index(name) + len(name)
+    return head[start : head.index(b"\r\n", start)]
