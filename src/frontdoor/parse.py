@@ -1,0 +1,260 @@
+"""What a caller sent, as values; whatever it was, the answer is a value or a problem, never an exception.
+
+One bad input must not hurt its neighbours in a batch, so everything that a store could choke on (NUL, lone surrogates,
+numbers beyond a bigint, over-long keys) stops here with a named reason. Bodies are read strictly: an unknown field, a field
+given twice or an almost-right type is a mistake that its author wants to hear of before it costs money.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from frontdoor.problems import BODY_INVALID, FIELD_INVALID, KEY_INVALID, KEY_MISSING, MEDIA_TYPE_UNSUPPORTED, Problem
+
+T = TypeVar("T")
+
+MAX_BIGINT = 2**63 - 1
+MAX_ORDER_ID_LENGTH = 200
+MAX_USER_LENGTH = 256
+MAX_KEY_LENGTH = 255
+DEFAULT_WAIT_S = 2.0
+MAX_WAIT_S = 30.0
+
+#: A code as it was typed; whether it can be one at all is for `shared.domain.code.normal_form` to say.
+TypedCode = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+#: A name from the caller's own systems; printable, so that it can be stored, logged and put into a path.
+Reference = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ORDER_ID_LENGTH)]
+UserName = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_USER_LENGTH)]
+MinorUnits = Annotated[int, msgspec.Meta(ge=0, le=MAX_BIGINT)]
+
+
+class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the bodies of the busy calls have in common (`_surely_once` needs `omit_defaults`)."""
+
+
+class RedeemBody(_Body, frozen=True):
+    code: TypedCode
+    order_id: Reference
+    user_id: UserName | None = None
+    subtotal: MinorUnits | None = None
+
+
+class ValidateBody(_Body, frozen=True):
+    code: TypedCode
+    cart_id: Reference | None = None
+    subtotal: MinorUnits | None = None
+    order_id: Reference | None = None
+    applied_codes: Annotated[tuple[TypedCode, ...], msgspec.Meta(max_length=50)] | None = None
+
+
+class ReleaseBody(_Body, frozen=True):
+    reason: Literal["failure", "refund"]
+
+
+class Prefer(msgspec.Struct, frozen=True, gc=False):
+    """How long a caller wants to wait for an outcome; `respond_async` when 202 was asked for by name."""
+
+    wait_s: float = DEFAULT_WAIT_S
+    respond_async: bool = False
+
+
+_NO_PREFERENCE = Prefer()
+_redeem = msgspec.json.Decoder(RedeemBody)
+_validate = msgspec.json.Decoder(ValidateBody)
+_release = msgspec.json.Decoder(ReleaseBody)
+_encode = msgspec.json.Encoder().encode
+
+
+def redeem_body(raw: bytes) -> RedeemBody | Problem:
+    """The body of a redeem call."""
+    body = _read(raw, _redeem)
+    if isinstance(body, Problem):
+        return body
+    if not body.order_id.isprintable():
+        return _unprintable("order_id")
+    if body.user_id is not None and "\0" in body.user_id:
+        return field_problem("user_id", "must not hold NUL")
+    return body
+
+
+def validate_body(raw: bytes) -> ValidateBody | Problem:
+    """The body of a validate call."""
+    body = _read(raw, _validate)
+    if isinstance(body, Problem):
+        return body
+    if body.cart_id is not None and not body.cart_id.isprintable():
+        return _unprintable("cart_id")
+    if body.order_id is not None and not body.order_id.isprintable():
+        return _unprintable("order_id")
+    return body
+
+
+def release_body(raw: bytes) -> ReleaseBody | Problem:
+    """The body of a release call."""
+    return _read(raw, _release)
+
+
+def decode(raw: bytes, type_: type[T]) -> T | Problem:
+    """Any other body, as strictly; `type_` forbids unknown fields itself. For calls that are rare: it always looks twice."""
+    value = _decode(raw, msgspec.json.Decoder(type_))
+    if isinstance(value, Problem):
+        return value
+    return _repeated(raw) or value
+
+
+def media_problem(content_type: str | None, content_encoding: str | None) -> Problem | None:
+    """Why a body so labelled is not read; None when it is JSON in UTF-8, not compressed."""
+    if content_encoding is not None and content_encoding.strip().lower() != "identity":
+        return MEDIA_TYPE_UNSUPPORTED.saying("Send the body without Content-Encoding.")
+    if content_type == "application/json" or (content_type is not None and _means_json(content_type)):
+        return None
+    return MEDIA_TYPE_UNSUPPORTED
+
+
+def idempotency_key(values: Sequence[str]) -> str | Problem:
+    """The one Idempotency-Key out of all header fields of that name."""
+    if not values:
+        return KEY_MISSING
+    key = values[0]
+    if len(values) > 1 or not 0 < len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():
+        return KEY_INVALID
+    return key
+
+
+def prefer(values: Sequence[str]) -> Prefer:
+    """What the Prefer header fields ask for (RFC 7240).
+
+    As section 2 has it, a preference that cannot be met (`wait=-1`, `wait=soon`) is ignored rather than refused, and of two
+    the first counts. A longer wait than MAX_WAIT_S is cut to it; `respond-async` alone is a wait of nothing.
+    """
+    if not values:
+        return _NO_PREFERENCE
+    asked: dict[str, str] = {}
+    for preference in ",".join(values).split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        asked.setdefault(name.strip().lower(), value.strip().strip('"'))
+    respond_async = asked.get("respond-async") == ""
+    wait = asked.get("wait", "")
+    if wait.isascii() and wait.isdigit():
+        return Prefer(min(float(wait), MAX_WAIT_S), respond_async)
+    return Prefer(0.0 if respond_async else DEFAULT_WAIT_S, respond_async)
+
+
+def wait_query(text: str | None) -> float | Problem:
+    """Seconds to wait for `?wait=`; nothing when it is absent, at most MAX_WAIT_S."""
+    if text is None:
+        return 0.0
+    if not text.isascii() or not text.isdigit():
+        return field_problem("wait", "must be a whole number of seconds")
+    return min(float(text), MAX_WAIT_S)
+
+
+def path_id(text: str) -> UUID | None:
+    """The id in a path; None when it is not written as we write ids, for then it is none of ours."""
+    return UUID(text) if _UUID.fullmatch(text) else None
+
+
+def path_order_id(text: str) -> str | Problem:
+    """The order id in a path, by the rule of the bodies."""
+    if not 0 < len(text) <= MAX_ORDER_ID_LENGTH:
+        return field_problem("order_id", f"must be of 1 to {MAX_ORDER_ID_LENGTH} characters")
+    return text if text.isprintable() else _unprintable("order_id")
+
+
+def field_problem(field: str, fault: str) -> Problem:
+    """`field` (a path such as `discount.value`) is not acceptable: `fault` continues the sentence."""
+    shown = field if len(field) <= 100 else f"{field[:100]}…"
+    return FIELD_INVALID.saying(f"{shown} {fault}.").carrying(field=shown)
+
+
+def _unprintable(field: str) -> Problem:
+    return field_problem(field, "must hold printable characters only")
+
+
+def _read(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T | Problem:
+    value = _decode(raw, decoder)
+    if isinstance(value, Problem) or _surely_once(raw, value):
+        return value
+    return _repeated(raw) or value
+
+
+def _decode(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T | Problem:
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        return _misfit(str(error))
+    except UnicodeDecodeError:
+        return BODY_INVALID.saying("The body is not UTF-8.")
+    except (msgspec.DecodeError, RecursionError) as error:
+        return BODY_INVALID.saying(_malformed(raw, str(error)))
+
+
+def _surely_once(raw: bytes, value: object) -> bool:
+    """Whether no field can have been given twice, told without parsing again.
+
+    Written back without defaults, the value has the fewest quotation marks that any spelling of it has, and every repeated
+    field adds some. (With escapes in play marks cannot be counted.)
+    """
+    return b"\\" not in raw and raw.count(b'"') == _encode(value).count(b'"')
+
+
+class _Repeated(Exception):
+    """Carries the name of a field that an object gives twice."""
+
+
+def _repeated(raw: bytes) -> Problem | None:
+    try:
+        json.loads(raw, object_pairs_hook=_refuse_repeated)
+    except _Repeated as repeated:
+        return field_problem(str(repeated), "is given twice")
+    except (ValueError, RecursionError):
+        return BODY_INVALID
+    return None
+
+
+def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise _Repeated(name)
+        seen.add(name)
+
+
+_MISFIT = re.compile(r"(?P<what>.*?)(?: - at `(?:key in )?\$\.?(?P<path>[^`]*)`)?", re.DOTALL)
+_NAMED = re.compile(r"Object (?P<how>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def _misfit(message: str) -> Problem:
+    """msgspec's sentence about a value that does not fit its type, as a problem that names the field."""
+    match = _MISFIT.fullmatch(message)
+    what, path = (message, None) if match is None else match.group("what", "path")
+    if (named := _NAMED.fullmatch(what)) is not None:
+        how, name = named.group("how", "name")
+        field = f"{path}.{name}" if path else name
+        return field_problem(field, "is required" if how.startswith("missing") else "is not a field of this call")
+    if not path:
+        return BODY_INVALID.saying(f"{what}.")
+    return field_problem(path, f"is not acceptable: {what}")
+
+
+def _malformed(raw: bytes, message: str) -> str:
+    if not raw.strip():
+        return "The body is empty."
+    if raw.startswith(b"\xef\xbb\xbf"):
+        return "The body begins with a byte order mark."
+    return f"{message}."
+
+
+@lru_cache(maxsize=64)
+def _means_json(content_type: str) -> bool:
+    media_type, *parameters = content_type.split(";")
+    if media_type.strip().lower() != "application/json":
+        return False
+    given = [parameter.partition("=") for parameter in parameters]
+    return all(value.strip().strip('"').lower() == "utf-8" for name, _, value in given if name.strip().lower() == "charset")
