@@ -17,6 +17,7 @@ import msgspec
 from shared.clock import monotonic
 from shared.domain.ledger import GENESIS, link
 from shared.domain.redemption import TRANSITIONS, State, Step
+from shared.postgres import Connection
 from shared.statements import statement
 
 #: A session that only reads. Its statements may take as long as the ledger is long; a silent auditor gives its snapshot up.
@@ -28,8 +29,6 @@ _SERVER_SETTINGS = {
     "jit": "off",
 }
 _ROWS_AT_A_TIME = 2_000
-
-_Reader = asyncpg.Connection[asyncpg.Record]
 
 
 class FaultKind(StrEnum):
@@ -45,6 +44,7 @@ class FaultKind(StrEnum):
     CAMPAIGN_IS_OVER_ISSUED = "campaign_is_over_issued"
     USER_IS_OVER_LIMIT = "user_is_over_limit"
     LIFE_IS_ILLEGAL = "life_is_illegal"
+    CLAIM_WAS_ALTERED = "claim_was_altered"
     TRANSITIONS_DIFFER = "transitions_differ"
 
 
@@ -118,7 +118,7 @@ def render(report: AuditReport) -> str:
 
 
 @asynccontextmanager
-async def _snapshot(dsn: str) -> AsyncIterator[_Reader]:
+async def _snapshot(dsn: str) -> AsyncIterator[Connection]:
     connection = await asyncpg.connect(dsn, timeout=10, server_settings=_SERVER_SETTINGS)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -127,7 +127,7 @@ async def _snapshot(dsn: str) -> AsyncIterator[_Reader]:
         await connection.close(timeout=5)
 
 
-async def _faults(connection: _Reader) -> AsyncIterator[Fault]:
+async def _faults(connection: Connection) -> AsyncIterator[Fault]:
     async for fault in _chain_faults(connection, None):
         yield fault
     for kind, name, *arguments in _CHECKS:
@@ -140,14 +140,14 @@ async def _faults(connection: _Reader) -> AsyncIterator[Fault]:
         yield Fault(FaultKind.TRANSITIONS_DIFFER, "redemption_transitions", " ".join(transition))
 
 
-async def _chain_faults(connection: _Reader, partitions: list[int] | None) -> AsyncIterator[Fault]:
+async def _chain_faults(connection: Connection, partitions: list[int] | None) -> AsyncIterator[Fault]:
     for partition_no, last_seq, chain_head in await connection.fetch(statement("audit_partitions"), partitions):
         fault = await _chain_fault(connection, partition_no, last_seq, chain_head)
         if fault is not None:
             yield fault
 
 
-async def _chain_fault(connection: _Reader, partition_no: int, last_seq: int, chain_head: bytes) -> Fault | None:
+async def _chain_fault(connection: Connection, partition_no: int, last_seq: int, chain_head: bytes) -> Fault | None:
     """The first fault of a partition's ledger. What follows a broken link says nothing, so the walk ends there."""
     expected, head = 0, GENESIS
     async for row in connection.cursor(statement("audit_chain"), partition_no, prefetch=_ROWS_AT_A_TIME):
@@ -189,4 +189,5 @@ _CHECKS: tuple[tuple[Any, ...], ...] = (
     (FaultKind.CAMPAIGN_IS_OVER_ISSUED, "audit_over_issue"),
     (FaultKind.USER_IS_OVER_LIMIT, "audit_user_limits"),
     (FaultKind.LIFE_IS_ILLEGAL, "audit_lives", *_legal_lives()),
+    (FaultKind.CLAIM_WAS_ALTERED, "audit_stories"),
 )
