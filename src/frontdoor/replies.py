@@ -2,9 +2,32 @@
 
 from aiohttp import web
 
-from frontdoor.problems import Problem, body, headers
+from frontdoor.problems import (
+    BODY_TOO_LARGE,
+    EXPECTATION_FAILED,
+    INTERNAL,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    REQUEST_MALFORMED,
+    Problem,
+    body,
+    headers,
+)
+
+#: aiohttp's own refusals in our words.
+_IN_OUR_WORDS = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 413: BODY_TOO_LARGE, 417: EXPECTATION_FAILED}
 
 
 def refuse(problem: Problem) -> web.Response:
     """The answer that says `problem`."""
     return web.Response(status=problem.status, body=body(problem), headers=headers(problem))
+
+
+def refuse_http(raised: web.HTTPException) -> web.StreamResponse:
+    """What aiohttp raised by itself, as a problem; a redirect is no refusal and stays what it is."""
+    if raised.status < 400:
+        return raised
+    response = refuse(_IN_OUR_WORDS.get(raised.status, REQUEST_MALFORMED if raised.status < 500 else INTERNAL))
+    if "Allow" in raised.headers:
+        response.headers["Allow"] = raised.headers["Allow"]
+    return response

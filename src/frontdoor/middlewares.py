@@ -1,0 +1,65 @@
+"""What every answer has in common: a request id, and problem+json instead of whatever went wrong.
+
+One middleware, because each layer costs every request of a burst; nothing is logged here unless something broke.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from itertools import count
+from secrets import token_hex
+
+import asyncpg
+import structlog
+from aiohttp import web
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from frontdoor.problems import INTERNAL, UNAVAILABLE, ProblemRaised
+from frontdoor.replies import refuse, refuse_http
+from shared.errors import GateUnavailable
+
+REQUEST_ID_HEADER = "X-Request-Id"
+
+_log = structlog.get_logger()
+_sane_id = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}").fullmatch
+_id_prefix = token_hex(6)
+_id_count = count(1)
+
+#: A store that is away is no fault of ours: whatever was asked was not decided, or is not known to be.
+_STORE_AWAY = (
+    OSError,
+    GateUnavailable,
+    RedisConnectionError,
+    RedisTimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def answer_every_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Echo (or give) a request id, and turn every failure into the problem it is. Cancellation passes."""
+    request_id = _request_id(request.headers.get(REQUEST_ID_HEADER))
+    try:
+        response = await handler(request)
+    except ProblemRaised as raised:
+        response = refuse(raised.problem)
+    except web.HTTPException as raised:
+        response = refuse_http(raised)
+    except _STORE_AWAY as error:
+        _log.warning("a store is away", request_id=request_id, path=request.path, error=repr(error))
+        response = refuse(UNAVAILABLE)
+    except Exception:
+        _log.exception("request failed", request_id=request_id, method=request.method, path=request.path)
+        response = refuse(INTERNAL.carrying(request_id=request_id))
+    response.headers[REQUEST_ID_HEADER] = request_id
+    return response
+
+
+def _request_id(given: str | None) -> str:
+    if given is not None and _sane_id(given):
+        return given
+    return f"{_id_prefix}-{next(_id_count):x}"

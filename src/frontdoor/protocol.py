@@ -1,0 +1,84 @@
+"""The wire itself: what is answered to bytes that are no HTTP request.
+
+aiohttp refuses those before any middleware could, in plain text and with a traceback in the log for each, which is a gift
+to whoever sends garbage. This is the one place that reaches below its public names: it offers no other way to say which
+protocol a runner's server shall speak.
+"""
+
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import InvalidURLError, LineTooLong
+
+from frontdoor.problems import HEADERS_TOO_LARGE, INTERNAL, REQUEST_MALFORMED, Problem
+from frontdoor.replies import refuse, refuse_http
+
+#: How long a socket may stay silent, before its first request as well as between two.
+KEEP_ALIVE_S = 75.0
+#: How long the unread rest of a refused body is still read (and dropped), so that its sender gets to see the answer.
+LINGER_S = 2.0
+
+_log = structlog.get_logger()
+
+
+class DoorProtocol(web.RequestHandler):
+    """One connection."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what never became a request (400), or what failed outside of the middleware; the connection ends."""
+        if status >= 500:
+            _log.error("request failed outside of the middleware", exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("An answer is under way, so there can be no other.")
+        response = refuse(INTERNAL if status >= 500 else _malformed(exc, message or ""))
+        response.force_close()
+        return response
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer; one that aiohttp raised before the middleware (an Expect it does not know) in our words."""
+        if isinstance(resp, web.HTTPException):
+            resp = refuse_http(resp)
+        return await super().finish_response(request, resp, start_time)
+
+
+class _DoorServer(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return DoorProtocol(self, loop=self._loop, **self._kwargs)
+
+
+class DoorRunner(web.AppRunner):
+    """An AppRunner whose connections are DoorProtocols, without access log and without decompression."""
+
+    def __init__(self, app: web.Application, **kwargs: Any) -> None:
+        ours: dict[str, Any] = {
+            "access_log": None,
+            "auto_decompress": False,
+            "keepalive_timeout": KEEP_ALIVE_S,
+            "lingering_time": LINGER_S,
+        }
+        super().__init__(app, **(ours | kwargs))
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        return _DoorServer(server.request_handler, request_factory=server.request_factory, loop=server._loop, **server._kwargs)
+
+
+def _malformed(exc: BaseException | None, message: str) -> Problem:
+    if isinstance(exc, LineTooLong):
+        return HEADERS_TOO_LARGE
+    if isinstance(exc, InvalidURLError):
+        return REQUEST_MALFORMED.saying("The request target is not a URL.")
+    # The first line says what is wrong; the rest quotes the caller's bytes back at him.
+    fault = message.partition("\n")[0].partition(": b")[0].rstrip(":. ")
+    return REQUEST_MALFORMED.saying(f"{fault}.") if fault and fault.isprintable() else REQUEST_MALFORMED
