@@ -1,0 +1,160 @@
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from shared.domain.campaign import Campaign, CampaignStatus, Slice
+from shared.domain.discount import Discount
+from shared.domain.draft import (
+    MAX_NUMBER,
+    CampaignChange,
+    CampaignDraft,
+    Fault,
+    frees_slots,
+    planned,
+    revised,
+)
+from shared.domain.ids import CampaignId, home_partition
+
+ID = CampaignId(UUID(int=7))
+DRAFT = CampaignDraft(
+    name="Black Friday",
+    type="shared",
+    code=" blackfri100 ",
+    discount=Discount("amount", 1000, "USD"),
+    total_limit=1000,
+    timezone="America/New_York",
+    starts_at="2026-11-27T00:00",
+    ends_at="2026-11-28T00:00",
+)
+
+
+def campaign(**different: Any) -> Campaign:
+    made = planned(DRAFT, ID)
+    assert isinstance(made, Campaign)
+    return msgspec.structs.replace(made, **different)
+
+
+def faults(made: Campaign | list[Fault]) -> list[str]:
+    assert isinstance(made, list)
+    return [fault.field for fault in made]
+
+
+def test_a_draft_becomes_an_active_campaign_at_home_with_its_window_in_utc() -> None:
+    made = planned(DRAFT, ID)
+    assert isinstance(made, Campaign)
+    assert made.code == "BLACKFRI100"
+    assert made.starts_at == datetime(2026, 11, 27, 5, tzinfo=UTC)
+    assert made.ends_at == datetime(2026, 11, 28, 5, tzinfo=UTC)
+    assert made.status is CampaignStatus.ACTIVE
+    assert made.slices == (Slice(0, home_partition(ID)),)
+    assert (made.per_user_limit, made.release_on_failure, made.release_on_refund) == (1, False, False)
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("name", ""),
+        ("name", "   "),
+        ("name", "x" * 201),
+        ("name", "nul\0"),
+        ("name", "two\nlines"),
+        ("name", "half \ud83d"),
+        ("code", "  "),
+        ("code", "two words"),
+        ("code", "x" * 65),
+        ("code", "nul\0"),
+        ("total_limit", -1),
+        ("total_limit", 2**63),
+        ("total_limit", MAX_NUMBER + 1),
+        ("per_user_limit", 0),
+        ("per_user_limit", 1001),
+        ("per_user_limit", 2**31),
+        ("timezone", "Mars/Olympus"),
+        ("timezone", "\0"),
+        ("starts_at", "tomorrow"),
+        ("starts_at", "2026-11-28T00:00"),
+        ("ends_at", "2026-03-08T02:30"),
+        ("ends_at", "2026-11-01T01:30"),
+    ],
+)
+def test_a_wrong_field_is_named(field: str, wrong: object) -> None:
+    draft = msgspec.structs.replace(DRAFT, **{field: wrong})
+    named = "ends_at" if (field, wrong) == ("starts_at", "2026-11-28T00:00") else field
+    assert faults(planned(draft, ID)) == [named]
+
+
+@pytest.mark.parametrize(
+    "discount",
+    [Discount("amount", 0, "USD"), Discount("percent", 101), Discount("amount", 2**63, "USD"), Discount("free_shipping", 5)],
+)
+def test_a_wrong_discount_is_named(discount: Discount) -> None:
+    assert faults(planned(msgspec.structs.replace(DRAFT, discount=discount), ID)) == ["discount.value"]
+
+
+def test_all_faults_are_told_at_once() -> None:
+    draft = msgspec.structs.replace(DRAFT, name="", code="", total_limit=-1, per_user_limit=0, ends_at="soon")
+    assert sorted(faults(planned(draft, ID))) == ["code", "ends_at", "name", "per_user_limit", "total_limit"]
+
+
+def test_names_are_free_text_of_any_script() -> None:
+    assert isinstance(planned(msgspec.structs.replace(DRAFT, name="ブラック　フライデー 👩‍👧"), ID), Campaign)
+
+
+@pytest.mark.parametrize("limit", [None, 0, MAX_NUMBER])
+def test_unlimited_none_and_very_many_are_limits(limit: int | None) -> None:
+    assert isinstance(planned(msgspec.structs.replace(DRAFT, total_limit=limit), ID), Campaign)
+
+
+def test_a_limit_left_out_is_not_taken_for_unlimited() -> None:
+    body = msgspec.to_builtins(DRAFT)
+    del body["total_limit"]
+    with pytest.raises(msgspec.ValidationError, match="total_limit"):
+        msgspec.convert(body, CampaignDraft)
+
+
+@pytest.mark.parametrize("field", ["audience_filter", "stacking_rules", "hold_ttl_s", "status"])
+def test_fields_of_no_meaning_here_are_refused(field: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=field):
+        msgspec.convert({**msgspec.to_builtins(DRAFT), field: None}, CampaignDraft)
+    with pytest.raises(msgspec.ValidationError, match=field):
+        msgspec.convert({field: None}, CampaignChange)
+
+
+def test_a_change_touches_only_what_it_names() -> None:
+    assert revised(campaign(), CampaignChange(name="Cyber Monday")) == campaign(name="Cyber Monday")
+    assert revised(campaign(), CampaignChange()) == campaign()
+
+
+def test_null_takes_the_limit_and_the_window_away() -> None:
+    after = revised(campaign(), CampaignChange(total_limit=None, starts_at=None, ends_at=None))
+    assert after == campaign(total_limit=None, starts_at=None, ends_at=None)
+
+
+def test_a_changed_time_is_read_in_the_campaigns_own_zone() -> None:
+    after = revised(campaign(), CampaignChange(ends_at="2026-11-27T12:00"))
+    assert after == campaign(ends_at=datetime(2026, 11, 27, 17, tzinfo=UTC))
+
+
+def test_a_change_is_judged_with_what_it_leaves_as_it_was() -> None:
+    assert faults(revised(campaign(), CampaignChange(starts_at="2026-11-29T00:00"))) == ["ends_at"]
+    assert faults(revised(campaign(), CampaignChange(per_user_limit=0, name="\0"))) == ["name", "per_user_limit"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "freed"),
+    [
+        ({"total_limit": 5}, {"total_limit": 6}, True),
+        ({"total_limit": 5}, {"total_limit": None}, True),
+        ({"total_limit": 5}, {"total_limit": 4}, False),
+        ({"total_limit": None}, {"total_limit": 5}, False),
+        ({"total_limit": 5}, {"total_limit": 5, "name": "other"}, False),
+        ({"status": CampaignStatus.PAUSED}, {"status": CampaignStatus.ACTIVE}, True),
+        ({"status": CampaignStatus.PAUSED, "total_limit": None}, {"status": CampaignStatus.ACTIVE, "total_limit": None}, True),
+        ({"status": CampaignStatus.ACTIVE}, {"status": CampaignStatus.PAUSED}, False),
+    ],
+)
+def test_slots_are_freed_by_a_raised_limit_and_by_resuming(before: dict[str, Any], after: dict[str, Any], freed: bool) -> None:
+    assert frees_slots(campaign(**before), campaign(**after)) is freed
