@@ -79,7 +79,7 @@ MEDIA_TYPE_UNSUPPORTED = Problem(
 )
 EXPECTATION_FAILED = Problem(417, "expectation_failed", "Expectation failed", "The only expectation served is 100-continue.")
 RATE_LIMITED = Problem(429, "rate_limited", "Too many requests", "Slow down, and try again later.", retry_after_s=1)
-HEADERS_TOO_LARGE = Problem(431, "headers_too_large", "The headers are too large", "The path or a header is longer than is read.")
+HEADERS_TOO_LARGE = Problem(431, "headers_too_large", "The headers are too large", "The path, or a header, is too long.")
 INTERNAL = Problem(500, "internal", "Something broke on our side", "It has been logged under the request id.")
 UNAVAILABLE = Problem(
     503, "unavailable", "Not available now", "Not decided, or not known. Send it again with the same key.", retry_after_s=1
