@@ -24,6 +24,10 @@ class Fenced(LastslotError):
     """The partition has a newer owner; nothing was written."""
 
 
+class IncarnationOver(LastslotError):
+    """The partition's Redis state has begun another life, or has none; its owner must find out which."""
+
+
 class ShortWrite(LastslotError):
     """Fewer rows were written than decided: the facts had moved. Rolled back, to be decided again."""
 

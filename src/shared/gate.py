@@ -8,6 +8,7 @@ and lives exactly as long as the entry that carries the claim.
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, Literal
+from uuid import UUID
 
 import msgspec
 
@@ -151,14 +152,41 @@ class Gate:
         pointer = await self._answer(self._redis.get(keys.incarnation_pointer(partition)))
         return None if pointer is None else Incarnation(pointer.decode())
 
-    async def pending(self, partition: PartitionNo, claims: Sequence[ClaimId]) -> list[bool]:
-        """Whether each claim is in the partition's mailbox. Raises GateUnavailable when there was no answer."""
+    async def pending(self, partition: PartitionNo, claims: Sequence[ClaimId]) -> dict[ClaimId, UserId]:
+        """Which of the claims are in the partition's mailbox, and whose they are. Raises GateUnavailable."""
         incarnation = await self.living(partition)
         if incarnation is None:
-            return [False] * len(claims)
+            return {}
         name = keys.reservations(partition, incarnation)
         found = await self._answer(self._redis.hmget(name, [claim.hex for claim in claims]))
-        return [value is not None for value in found]
+        # A reservation's value is the campaign's 32 hex digits, then the user.
+        return {claim: UserId(holder[32:].decode()) for claim, holder in zip(claims, found, strict=True) if holder}
+
+    async def drain_active(self, partition: PartitionNo, incarnation: Incarnation) -> list[CampaignId]:
+        """Campaigns asked for since the last call."""
+        names = await self._answer(self._redis.spop(keys.active(partition, incarnation), 10_000))
+        return [CampaignId(UUID(name.decode())) for name in names]
+
+    async def run_id(self) -> str:
+        """Eight letters that change whenever Redis starts anew."""
+        return str((await self._answer(self._redis.info("server")))["run_id"][:8])
+
+    async def point(self, partition: PartitionNo, incarnation: Incarnation) -> None:
+        """Make `incarnation` the living one."""
+        await self._answer(self._redis.set(keys.incarnation_pointer(partition), incarnation))
+
+    async def forget_others(self, partition: PartitionNo, incarnation: Incarnation) -> None:
+        """Delete what is left of the partition's earlier incarnations."""
+        kept = {keys.incarnation_pointer(partition).encode()}
+        living = keys.of_incarnation(partition, incarnation).encode()
+        cursor = 0
+        while True:
+            cursor, found = await self._answer(self._redis.scan(cursor, match=keys.of_partition(partition), count=1000))
+            over = [name for name in found if name not in kept and not name.startswith(living)]
+            if over:
+                await self._answer(self._redis.unlink(*over))
+            if cursor == 0:
+                return
 
     async def _call(self, run: Any, names: list[str], args: list[Any]) -> Any:
         return await self._answer(run(keys=names, args=args))

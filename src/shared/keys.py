@@ -15,44 +15,54 @@ def incarnation_pointer(partition: PartitionNo) -> str:
     return f"{{p{partition}}}:incarnation"
 
 
+def of_partition(partition: PartitionNo) -> str:
+    """Pattern: every key of a partition."""
+    return f"{{p{partition}}}:*"
+
+
+def of_incarnation(partition: PartitionNo, incarnation: Incarnation) -> str:
+    """How every key of an incarnation begins."""
+    return f"{{p{partition}}}:{incarnation}:"
+
+
 def mailbox(partition: PartitionNo, incarnation: Incarnation) -> str:
     """Stream: the claims that were admitted and are not settled."""
-    return f"{{p{partition}}}:{incarnation}:mail"
+    return of_incarnation(partition, incarnation) + "mail"
 
 
 def bell(partition: PartitionNo, incarnation: Incarnation) -> str:
     """Stream: campaigns whose gate is cold and awaited."""
-    return f"{{p{partition}}}:{incarnation}:bell"
+    return of_incarnation(partition, incarnation) + "bell"
 
 
 def reservations(partition: PartitionNo, incarnation: Incarnation) -> str:
     """Hash: claim id → campaign id + user, for every claim in the mailbox."""
-    return f"{{p{partition}}}:{incarnation}:reservations"
+    return of_incarnation(partition, incarnation) + "reservations"
 
 
 def reserved(partition: PartitionNo, incarnation: Incarnation) -> str:
     """Hash: how many reservations a campaign, or a campaign's user, has."""
-    return f"{{p{partition}}}:{incarnation}:reserved"
+    return of_incarnation(partition, incarnation) + "reserved"
 
 
 def active(partition: PartitionNo, incarnation: Incarnation) -> str:
     """Set: campaigns that were asked for since the owner last looked."""
-    return f"{{p{partition}}}:{incarnation}:active"
+    return of_incarnation(partition, incarnation) + "active"
 
 
 def gate(partition: PartitionNo, incarnation: Incarnation, campaign: CampaignId) -> str:
     """Hash: a campaign's gate as last settled."""
-    return f"{{p{partition}}}:{incarnation}:gate:{campaign.hex}"
+    return f"{of_incarnation(partition, incarnation)}gate:{campaign.hex}"
 
 
 def users(partition: PartitionNo, incarnation: Incarnation, campaign: CampaignId) -> str:
     """Hash: user → active redemptions and the ledger sequence that says so; users who released all stay, with 0."""
-    return f"{{p{partition}}}:{incarnation}:users:{campaign.hex}"
+    return f"{of_incarnation(partition, incarnation)}users:{campaign.hex}"
 
 
 def marks(partition: PartitionNo, incarnation: Incarnation, campaign: CampaignId) -> str:
     """String: four bytes for each field of `users`, in the order in which they came (see `domain.ids.user_mark`)."""
-    return f"{{p{partition}}}:{incarnation}:marks:{campaign.hex}"
+    return f"{of_incarnation(partition, incarnation)}marks:{campaign.hex}"
 
 
 def outcome_channel(door: DoorId) -> str:

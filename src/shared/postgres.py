@@ -14,6 +14,16 @@ SCHEMA_VERSION = "0001"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
+#: What a call raises when there was no answer: a transaction under way may have been committed.
+NO_ANSWER = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    OSError,
+    TimeoutError,
+)
+
 #: How long a statement, or a transaction that went quiet (a frozen owner would block a takeover for ever), may take.
 _SERVER_SETTINGS = {
     "application_name": "lastslot",

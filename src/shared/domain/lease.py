@@ -7,15 +7,14 @@ The commit is fenced by the epoch in any case: trust only keeps a late owner fro
 
 import msgspec
 
-from shared.domain.ids import Incarnation, PartitionNo
+from shared.domain.ids import PartitionNo
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """One term of ownership. `trusted_until` is in seconds of the holder's monotonic clock."""
+    """One term of ownership; the epoch names it. `trusted_until` is in seconds of the holder's monotonic clock."""
 
     partition_no: PartitionNo
     epoch: int
-    incarnation: Incarnation
     trusted_until: float
 
     def trusted(self, monotonic_now: float) -> bool:

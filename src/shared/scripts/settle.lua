@@ -43,6 +43,14 @@ local function set_user(users, marks, user, value, seq, mark)
   if not held or seq >= known then redis.call('HSET', users, user, value .. ':' .. seq) end
 end
 
+-- The sequence a warm gate is at; nil when it is cold, or has lost some of its users.
+local function position(gate, users, marks)
+  local state = redis.call('HMGET', gate, 'seq', 'members', 'life')
+  local members = tonumber(state[2])
+  local whole = state[3] and members == redis.call('HLEN', users) and 4 * members == redis.call('STRLEN', marks)
+  return whole and tonumber(state[1]) or nil
+end
+
 local answer, arg, key = {}, 4, 5
 while key <= #KEYS do
   local gate, users, marks = KEYS[key], KEYS[key + 1], KEYS[key + 2]
@@ -51,14 +59,14 @@ while key <= #KEYS do
   if mode == 'wipe' or not (is(gate, 'hash') and is(users, 'hash') and is(marks, 'string')) then
     redis.call('DEL', gate, users, marks)
   end
+  local at = position(gate, users, marks)
   for i = 0, tonumber(n) - 1 do
     local u = arg + 6 + i * 3
     set_user(users, marks, ARGV[u], ARGV[u + 1], seq, ARGV[u + 2])
   end
-  local at = tonumber(redis.call('HGET', gate, 'seq'))
   if mode == 'seed' and not at then
     local time = redis.call('TIME')
-    redis.call('HSET', gate, 'seq', seq, 'life', time[1] .. '.' .. time[2])
+    redis.call('HSET', gate, 'life', time[1] .. '.' .. time[2])
     at = seq
   end
   if at and (mode == 'move' or mode == 'seed') then

@@ -1,0 +1,144 @@
+"""The commit: lock, read, decide, write. One transaction for a whole batch, fenced by the epoch of the lease.
+
+What goes wrong is told apart: a constraint that objects means the facts had moved (decide again), a lost connection means
+unknown (the cursor in Postgres says whether it was committed), and anything else means that one entry of the batch is
+poison, which is found by bisection and put aside so that its neighbours are not hurt.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+import msgspec
+import structlog
+
+from claim_workers.incarnation import Life
+from shared import metrics
+from shared.book import Head, append, lock_partition
+from shared.claims import read_facts, write_decisions
+from shared.domain.decide import decide
+from shared.domain.ids import DoorId
+from shared.domain.ledger import Event, Kind
+from shared.domain.operations import SubmitClaim
+from shared.domain.outcomes import Outcome, Refusal, Refused
+from shared.domain.settlement import Settlement
+from shared.errors import Fenced, IncarnationOver, ShortWrite
+from shared.mailbox import Entry, position
+from shared.postgres import NO_ANSWER, Connection, Pool
+from shared.statements import statement
+
+#: The facts had moved under the decision; never the fault of an entry.
+_DECIDE_AGAIN = (
+    ShortWrite,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+)
+
+log = structlog.get_logger()
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """What a batch came to: whom to tell what, what to set the gates to, and where the mailbox is read on."""
+
+    cursor: str
+    outcomes: list[tuple[DoorId, int, Outcome]]
+    settlements: list[Settlement]
+
+
+class Committer:
+    """Commits batches that were read from one life of a partition's mailbox."""
+
+    def __init__(self, pool: Pool, life: Life) -> None:
+        self._pool = pool
+        self._life = life
+
+    async def commit(self, entries: Sequence[Entry]) -> list[Committed]:
+        """Decide and write `entries`, in order. Raises Fenced or IncarnationOver when they are no longer ours to commit.
+
+        One element for each transaction it took: one, unless there was poison. Raises what NO_ANSWER names when Postgres did
+        not answer; what was committed is then told by the cursor there.
+        """
+        attempt = 0
+        while True:
+            try:
+                return [await self._transaction(entries)]
+            except _DECIDE_AGAIN as error:
+                attempt += 1
+                log.warning("deciding_again", partition=self._life.partition_no, attempt=attempt, error=str(error))
+                await asyncio.sleep(min(0.01 * attempt, 0.5))
+            except (Fenced, IncarnationOver, *NO_ANSWER):
+                raise
+            except Exception as error:
+                if len(entries) == 1:
+                    return [await self._put_aside(entries[0], error)]
+                middle = len(entries) // 2
+                return await self.commit(entries[:middle]) + await self.commit(entries[middle:])
+
+    async def _transaction(self, entries: Sequence[Entry]) -> Committed:
+        async with self._pool.acquire(timeout=5) as connection, connection.transaction():
+            head = await self._lock(connection)
+            entries = _after(entries, head.cursor)
+            claims = [_readable(entry) for entry in entries]
+            facts = await read_facts(connection, head, claims)
+            decisions = decide(claims, facts)
+            cursor = entries[-1].entry_id if entries else head.cursor
+            settlements = await write_decisions(connection, head, facts, decisions, cursor)
+        metrics.committed([decision.outcome for decision in decisions])
+        return Committed(
+            cursor, [(decision.claim.door, decision.claim.ticket, decision.outcome) for decision in decisions], settlements
+        )
+
+    async def _put_aside(self, entry: Entry, error: Exception) -> Committed:
+        log.error("dead_letter", partition=self._life.partition_no, entry=entry.entry_id, error=repr(error))
+        claim = entry.claim
+        async with self._pool.acquire(timeout=5) as connection, connection.transaction():
+            head = await self._lock(connection)
+            await connection.execute(
+                statement("dead_letter"),
+                head.partition_no,
+                self._life.incarnation,
+                entry.entry_id,
+                None if claim is None else claim.claim_id,
+                entry.raw,
+                repr(error)[:1000],
+            )
+            await append(connection, head, [_burial(entry, error)], cursor=entry.entry_id)
+        metrics.dead_lettered()
+        told: list[tuple[DoorId, int, Outcome]] = []
+        if claim is not None:
+            told = [(claim.door, claim.ticket, Refused(Refusal.CLAIM_REJECTED))]
+        return Committed(entry.entry_id, told, [])
+
+    async def _lock(self, connection: Connection) -> Head:
+        head = await lock_partition(connection, self._life.partition_no, self._life.epoch)
+        if head.incarnation != self._life.incarnation:
+            # The cursor belongs to another life of the mailbox than the one these entries came from.
+            raise IncarnationOver(f"partition {head.partition_no} is at incarnation {head.incarnation}")
+        return head
+
+
+def _burial(entry: Entry, error: Exception) -> Event:
+    story = {"entry_id": entry.entry_id, "error": type(error).__name__}
+    if entry.claim is None:
+        return Event(Kind.DEAD_LETTERED, None, msgspec.json.encode(story).decode())
+    story["user_id"] = entry.claim.user_id.replace("\0", "\N{SYMBOL FOR NULL}")
+    return Event(Kind.DEAD_LETTERED, entry.claim.claim_id, msgspec.json.encode(story).decode())
+
+
+class _Unreadable(Exception):
+    """The entry is not a claim."""
+
+
+def _readable(entry: Entry) -> SubmitClaim:
+    if entry.claim is None:
+        raise _Unreadable(entry.entry_id)
+    return entry.claim
+
+
+def _after(entries: Sequence[Entry], cursor: str) -> Sequence[Entry]:
+    """Those that were not committed already: an earlier commit may have happened although its reply was lost."""
+    if not entries or position(entries[0].entry_id) > position(cursor):
+        return entries
+    return [entry for entry in entries if position(entry.entry_id) > position(cursor)]

@@ -1,0 +1,104 @@
+"""One consumer per owned partition: read the mailbox, commit, tell, settle. It serves one lease and then ends."""
+
+import asyncio
+
+import msgspec
+import structlog
+
+from claim_workers.committer import Committed, Committer
+from claim_workers.incarnation import Life, enter
+from claim_workers.settling import Settler
+from shared import clock, metrics
+from shared.domain.lease import Lease
+from shared.errors import Fenced, GateUnavailable, IncarnationOver
+from shared.feed import publish
+from shared.gate import Gate
+from shared.mailbox import Mailbox, Post
+from shared.postgres import NO_ANSWER, Pool
+from shared.redis_client import Redis
+
+#: How long a read waits for entries, and how often the gates in use are set again.
+_BLOCK_MS = 200
+_TICK_S = 1.0
+
+#: How long to wait before asking a store again that did not answer.
+_PAUSE_S = 0.1
+
+log = structlog.get_logger()
+
+
+class Stores(msgspec.Struct, frozen=True):
+    """What the consumers of a shard share. `reading` is a client of its own, because its calls block."""
+
+    pool: Pool
+    redis: Redis
+    reading: Redis
+    gate: Gate
+
+
+class Consumer:
+    """Consumes one partition until it is told to stop, is fenced, or can no longer trust its lease.
+
+    The keeper moves `lease` on as it renews it.
+    """
+
+    def __init__(self, stores: Stores, lease: Lease, batch_max: int) -> None:
+        self.lease = lease
+        self._stores = stores
+        self._batch_max = batch_max
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Finish the batch at hand, then end."""
+        self._stopping = True
+
+    async def run(self) -> None:
+        lease, stores = self.lease, self._stores
+        log.info("partition_gained", partition=lease.partition_no, epoch=lease.epoch)
+        while self._may_act():
+            try:
+                life = await enter(stores.pool, stores.redis, stores.gate, lease.partition_no, lease.epoch)
+                await self._live(life)
+            except Fenced as fenced:
+                metrics.fenced()
+                log.warning("fenced", partition=lease.partition_no, epoch=lease.epoch, reason=str(fenced))
+                return
+            except IncarnationOver as over:
+                log.warning("incarnation_over", partition=lease.partition_no, reason=str(over))
+            except (GateUnavailable, *NO_ANSWER) as error:
+                log.warning("store_unavailable", partition=lease.partition_no, error=repr(error))
+                await asyncio.sleep(_PAUSE_S)
+
+    def _may_act(self) -> bool:
+        return not self._stopping and self.lease.trusted(clock.monotonic())
+
+    async def _live(self, life: Life) -> None:
+        """Consume one incarnation, from its cursor on."""
+        mailbox = Mailbox(self._stores.reading, life.partition_no, life.incarnation)
+        committer = Committer(self._stores.pool, life)
+        settler = Settler(self._stores.pool, self._stores.gate, life)
+        # Whoever was here before may have committed without settling.
+        await settler.settle([], life.cursor)
+        cursor, bell, tick_due = life.cursor, "0-0", 0.0
+        while self._may_act():
+            post: Post = await mailbox.read(cursor, bell, self._batch_max, _BLOCK_MS)
+            bell = post.bell
+            if post.entries:
+                cursor = await self._commit(committer, settler, post)
+            await settler.seed(post.cold, cursor)
+            if clock.monotonic() >= tick_due:
+                await settler.tick(cursor)
+                tick_due = clock.monotonic() + _TICK_S
+
+    async def _commit(self, committer: Committer, settler: Settler, post: Post) -> str:
+        """Commit what was read, then say so: to those who wait, and to the gates. Returns the cursor reached."""
+        for committed in await committer.commit(post.entries):
+            await asyncio.gather(self._tell(committed), settler.settle(committed.settlements, committed.cursor))
+        return post.entries[-1].entry_id
+
+    async def _tell(self, committed: Committed) -> None:
+        try:
+            await publish(self._stores.redis, committed.outcomes)
+        except GateUnavailable as error:
+            # Nobody is left in the dark: whoever waits looks in Postgres.
+            log.warning("outcomes_not_published", partition=self.lease.partition_no, error=str(error))

@@ -1,0 +1,45 @@
+"""A worker shard as a process: connect, keep leases until told to stop, hang up."""
+
+import asyncio
+import secrets
+import signal
+
+import structlog
+import uvloop
+
+from claim_workers.consumer import Stores
+from claim_workers.keeper import Keeper
+from shared import logs
+from shared.domain.ids import ShardId
+from shared.gate import Gate
+from shared.postgres import close_pool, open_pool
+from shared.redis_client import open_redis
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+
+def work(settings: Settings) -> None:
+    """Run a shard until SIGTERM or SIGINT; the batch at hand is finished and the leases are resigned."""
+    logs.configure("worker", settings)
+    uvloop.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    stopping = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+    # A new name at every start: what an earlier life of this process owned is not ours.
+    shard = ShardId(f"shard-{secrets.token_hex(4)}")
+    pool = await open_pool(settings.postgres_dsn, settings.postgres_pool)
+    redis = open_redis(settings.redis_url)
+    reading = open_redis(settings.redis_url, reply_within_s=5.0)
+    stores = Stores(pool, redis, reading, Gate(redis, settings.mailbox_max))
+    log.info("shard_started", shard=shard)
+    try:
+        await Keeper(stores, shard, settings.lease_ttl_s, settings.batch_max).keep(stopping)
+    finally:
+        await redis.aclose()
+        await reading.aclose()
+        await close_pool(pool)
+        log.info("shard_stopped", shard=shard)

@@ -1,0 +1,129 @@
+"""Keeping a partition's gates true.
+
+What was committed is set at once, what is awaited is seeded, and what is in use is set again every second, so that a lost
+or spoilt value lives no longer than that.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+import msgspec
+import structlog
+
+from claim_workers.incarnation import Life
+from shared import metrics
+from shared.domain.campaign import CampaignStatus, closed_by_status
+from shared.domain.ids import CampaignId, UserId
+from shared.domain.settlement import Settlement
+from shared.errors import IncarnationOver
+from shared.gate import Gate, Mode, Moved
+from shared.postgres import Connection, Pool
+from shared.statements import statement
+
+#: For how many ticks a campaign is set again after it was last asked for.
+_TICKS_REMEMBERED = 60
+
+#: Users per script call when a gate is seeded.
+_SEED_CHUNK = 2_000
+
+log = structlog.get_logger()
+
+
+class GateFacts(msgspec.Struct, frozen=True):
+    """What a gate is to be set to, and for how long a certificate from before may still refuse one of its slots."""
+
+    settlement: Settlement
+    hold_ms: int
+
+
+class Settler:
+    """Sets the gates of one life of a partition. Raises IncarnationOver when that life is over."""
+
+    def __init__(self, pool: Pool, gate: Gate, life: Life) -> None:
+        self._pool = pool
+        self._gate = gate
+        self._life = life
+        self._in_use: dict[CampaignId, int] = {}
+
+    async def settle(self, settlements: Sequence[Settlement], cursor: str) -> None:
+        """Set gates to what was just committed, and drop the mailbox up to `cursor`."""
+        await self._apply("move", settlements, cursor)
+
+    async def tick(self, cursor: str) -> None:
+        """Set the gates of all campaigns in use to what Postgres says now; make anew those that cannot be believed."""
+        active = await self._gate.drain_active(self._life.partition_no, self._life.incarnation)
+        self._in_use = {campaign: left - 1 for campaign, left in self._in_use.items() if left > 1}
+        self._in_use.update(dict.fromkeys(active, _TICKS_REMEMBERED))
+        settlements = [facts.settlement for facts in await self._facts(self._in_use)]
+        reached = await self._apply("move", settlements, cursor)
+        for campaign in await self._unbelievable(settlements, reached):
+            await self._seed_one(campaign, cursor)
+
+    async def seed(self, campaigns: Collection[CampaignId], cursor: str) -> None:
+        """Make gates that are cold warm, out of Postgres alone."""
+        for facts in await self._cold(await self._facts(campaigns), cursor):
+            # While a slot was freed so lately that some front door may still refuse it, the gate stays cold.
+            await asyncio.sleep(facts.hold_ms / 1000)
+            await self._seed_one(facts.settlement.campaign_id, cursor)
+            self._in_use[facts.settlement.campaign_id] = _TICKS_REMEMBERED
+            log.info("gate_seeded", partition=self._life.partition_no, campaign=str(facts.settlement.campaign_id))
+
+    async def _cold(self, facts: list[GateFacts], cursor: str) -> list[GateFacts]:
+        """Those whose gates are cold indeed: a bell may have been rung many times."""
+        reached = await self._apply("move", [each.settlement for each in facts], cursor) if facts else []
+        return [each for each, at in zip(facts, reached, strict=True) if at is None]
+
+    async def _seed_one(self, campaign: CampaignId, cursor: str) -> None:
+        partition = self._life.partition_no
+        async with self._pool.acquire(timeout=5) as connection, connection.transaction(isolation="repeatable_read"):
+            [facts] = await _gate_facts(connection, partition, [campaign])
+            await self._apply("wipe", [facts.settlement], cursor)
+            users = await connection.cursor(statement("gate_users"), campaign, partition)
+            while chunk := await users.fetch(_SEED_CHUNK):
+                holders = {UserId(user): active for user, active in chunk}
+                await self._apply("more", [msgspec.structs.replace(facts.settlement, users=holders)], cursor)
+        await self._apply("seed", [facts.settlement], cursor)
+
+    async def _unbelievable(self, settlements: Sequence[Settlement], reached: Sequence[int | None]) -> list[CampaignId]:
+        """Gates that are cold, or claim to know of ledger rows that have not been written."""
+        cold = [settlement.campaign_id for settlement, at in zip(settlements, reached, strict=True) if at is None]
+        ahead = {
+            settlement.campaign_id: at
+            for settlement, at in zip(settlements, reached, strict=True)
+            if at is not None and at > settlement.seq
+        }
+        # A direct writer may have committed and settled since we looked: look again before disbelieving it.
+        later = [facts.settlement for facts in await self._facts(ahead)]
+        return cold + [settlement.campaign_id for settlement in later if settlement.seq < ahead[settlement.campaign_id]]
+
+    async def _facts(self, campaigns: Collection[CampaignId]) -> list[GateFacts]:
+        if not campaigns:
+            return []
+        async with self._pool.acquire(timeout=5) as connection:
+            return await _gate_facts(connection, self._life.partition_no, campaigns)
+
+    async def _apply(self, mode: Mode, settlements: Sequence[Settlement], cursor: str) -> list[int | None]:
+        partition, incarnation = self._life.partition_no, self._life.incarnation
+        answer = await self._gate.settle(partition, incarnation, [(mode, each) for each in settlements], cursor)
+        metrics.settled()
+        if isinstance(answer, Moved):
+            raise IncarnationOver(f"partition {partition} lives as {answer.incarnation} in Redis, not as {incarnation}")
+        return answer.sequences
+
+
+async def _gate_facts(connection: Connection, partition: int, campaigns: Collection[CampaignId]) -> list[GateFacts]:
+    rows = await connection.fetch(statement("gate_facts"), partition, list(campaigns))
+    return [
+        GateFacts(
+            Settlement(
+                campaign_id=CampaignId(row["campaign_id"]),
+                seq=row["seq"],
+                free=row["free"],
+                per_user_limit=row["per_user_limit"],
+                closed=closed_by_status(CampaignStatus(row["status"])),
+                users={},
+            ),
+            row["hold_ms"],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,144 @@
+"""Micro-batching at the gate: claims that arrive in the same turn of the loop share one script call per partition.
+
+No timers: a batch is what has gathered while the last call was under way. What the gate says decides where a submission
+goes from here: answered, awaited, looked up in Postgres, or asked again a little later.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from frontdoor.certificates import Certificates
+from frontdoor.problems import BUSY
+from frontdoor.submissions import Stage, Submission
+from shared import clock, mailbox, metrics
+from shared.domain.campaign import Campaign
+from shared.domain.ids import CampaignId, Incarnation, PartitionNo
+from shared.domain.outcomes import Refusal, Refused
+from shared.errors import GateUnavailable
+from shared.gate import Admission, CampaignAsk, ClaimAsk, Gate, Moved, Verdict
+
+#: Claims per script call at most: enough to share the round trip, few enough that others get their turn at Redis.
+BATCH_MAX = 256
+
+log = structlog.get_logger()
+
+
+class GateDesk:
+    """Asks the gate of one partition on behalf of this front door.
+
+    `look` takes submissions that hold something, with the refusal they get when the claim is not what they hold.
+    `await_outcome` takes those that are in the mailbox, `again` those to be asked once more. `moved` is called when the
+    partition has begun another life.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        partition: PartitionNo,
+        certificates: Certificates,
+        *,
+        look: Callable[[Submission, Refusal], None],
+        await_outcome: Callable[[Submission], None],
+        again: Callable[[Submission], None],
+        moved: Callable[[PartitionNo], None],
+    ) -> None:
+        self._gate = gate
+        self._partition = partition
+        self._certificates = certificates
+        self._look = look
+        self._await_outcome = await_outcome
+        self._again = again
+        self._moved = moved
+        self._incarnation = Incarnation("")
+        self._queue: list[Submission] = []
+        self._asking: asyncio.Task[None] | None = None
+
+    def ask(self, submission: Submission) -> None:
+        """Ask for this one with the next call."""
+        submission.stage = Stage.ASKING
+        self._queue.append(submission)
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        while self._queue:
+            batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
+            try:
+                await self._ask(batch)
+            except GateUnavailable as error:
+                log.warning("gate_unavailable", partition=self._partition, claims=len(batch), error=str(error))
+                self._ask_again(batch)
+        self._asking = None
+
+    async def _ask(self, batch: list[Submission]) -> None:
+        campaigns: dict[CampaignId, int] = {}
+        asks: list[CampaignAsk] = []
+        claims: list[ClaimAsk] = []
+        for submission in batch:
+            claim = submission.claim
+            index = campaigns.setdefault(claim.campaign_id, len(asks))
+            if index == len(asks):
+                asks.append(self._campaign_ask(submission.campaign, submission.closed))
+            entry = mailbox.encode(claim)
+            claims.append(ClaimAsk(index, claim.claim_id, claim.user_id, submission.checked, entry))
+        asked_at = clock.monotonic()
+        answer = await self._gate.admit(self._partition, self._incarnation, asks, claims)
+        metrics.gate_asked(len(batch))
+        match answer:
+            case Moved(incarnation):
+                self._follow(incarnation, batch)
+            case Admission():
+                self._apply(batch, claims, asks, answer, asked_at)
+
+    def _campaign_ask(self, campaign: Campaign, closed: str) -> CampaignAsk:
+        life, known = self._certificates.known(campaign.campaign_id)
+        return CampaignAsk(campaign.campaign_id, closed, life, known)
+
+    def _follow(self, incarnation: Incarnation | None, batch: list[Submission]) -> None:
+        if incarnation is None:
+            self._ask_again(batch)
+            return
+        before, self._incarnation = self._incarnation, incarnation
+        for submission in batch:
+            self.ask(submission)
+        if before:
+            self._moved(self._partition)
+
+    def _ask_again(self, batch: list[Submission]) -> None:
+        for submission in batch:
+            self._again(submission)
+
+    def _apply(
+        self, batch: list[Submission], claims: list[ClaimAsk], asks: list[CampaignAsk], answer: Admission, asked_at: float
+    ) -> None:
+        for ask, reply in zip(asks, answer.campaigns, strict=True):
+            self._certificates.take(ask.campaign_id, reply, asked_at)
+        for submission, claim, verdict in zip(batch, claims, answer.verdicts, strict=True):
+            self._go_on(submission, verdict, answer.campaigns[claim.campaign].closed)
+
+    def _go_on(self, submission: Submission, verdict: int, closed: str) -> None:
+        match verdict:
+            case Verdict.EXHAUSTED:
+                submission.resolve(Refused(Refusal.EXHAUSTED))
+            case Verdict.ADMITTED:
+                self._await_outcome(submission)
+            case Verdict.PENDING:
+                # In the mailbox already, by another door's call or by a lost one of ours.
+                submission.joined = True
+                self._await_outcome(submission)
+            case Verdict.CLOSED:
+                submission.resolve(Refused(Refusal(closed)))
+            case Verdict.LOOK_ALREADY:
+                self._look(submission, Refusal.ALREADY_REDEEMED)
+            case Verdict.LOOK_EXHAUSTED:
+                self._look(submission, Refusal.EXHAUSTED)
+            case Verdict.LOOK_CLOSED:
+                self._look(submission, Refusal(closed))
+            case Verdict.WAIT | Verdict.COLD:
+                self._again(submission)
+            case Verdict.BUSY:
+                submission.resolve(BUSY)
+            case _:
+                raise ValueError(f"the gate gave verdict {verdict}")

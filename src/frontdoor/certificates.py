@@ -1,0 +1,72 @@
+"""Sold-out certificates: proof, good for half a second, that a campaign has nothing to give.
+
+While a front door holds one it answers everyone from memory, except the few who may hold something of that campaign: for
+them only the gate knows the exact answer (their own success shown again, or 409). The set of those only grows, so what is
+known of it stays true; there is no broadcast that could be lost, because a certificate ends by itself.
+"""
+
+from array import array
+
+from shared.domain.ids import CampaignId, UserId, user_mark
+from shared.domain.outcomes import Refusal
+from shared.gate import CERTIFICATE_MS, CampaignReply
+
+#: A campaign with more holders than this is not answered from memory: its marks would take more than about 40 MB.
+MARKS_MAX = 500_000
+
+_MARK_BYTES = 4
+
+
+class Certificate:
+    """What one front door knows of one campaign's gate: why it gives nothing, until when, and who may hold something."""
+
+    __slots__ = ("known", "life", "marks", "reason", "until")
+
+    def __init__(self, life: bytes) -> None:
+        self.life = life
+        self.known = 0
+        self.marks: set[int] = set()
+        self.reason = Refusal.EXHAUSTED
+        self.until = 0.0
+
+
+class Certificates:
+    """The certificates of one front door; at most `most` campaigns are remembered."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: dict[CampaignId, Certificate] = {}
+
+    def refusal(self, campaign: CampaignId, user: UserId, now: float) -> Refusal | None:
+        """Why `user` gets nothing of `campaign`; None when only the gate can say. `now` is monotonic seconds."""
+        held = self._held.get(campaign)
+        if held is None or now >= held.until or user_mark(user) in held.marks:
+            return None
+        return held.reason
+
+    def known(self, campaign: CampaignId) -> tuple[bytes, int]:
+        """The life of the gate whose marks are here, and how many bytes of them."""
+        held = self._held.get(campaign)
+        return (b"", 0) if held is None else (held.life, held.known)
+
+    def take(self, campaign: CampaignId, reply: CampaignReply, asked_at: float) -> None:
+        """Keep what the gate replied to a call that began at `asked_at`, in monotonic seconds."""
+        if not reply.certified or reply.marks_total > MARKS_MAX * _MARK_BYTES:
+            return
+        held = self._held.get(campaign)
+        if held is None or held.life != reply.life:
+            held = self._remember(campaign, reply.life)
+        marks = array("I")
+        marks.frombytes(reply.marks)
+        held.marks.update(marks)
+        held.known += len(reply.marks)
+        if held.known == reply.marks_total:
+            held.reason = Refusal(reply.closed) if reply.closed else Refusal.EXHAUSTED
+            held.until = asked_at + CERTIFICATE_MS / 1000
+
+    def _remember(self, campaign: CampaignId, life: bytes) -> Certificate:
+        self._held.pop(campaign, None)
+        if len(self._held) >= self._most:
+            del self._held[next(iter(self._held))]
+        held = self._held[campaign] = Certificate(life)
+        return held

@@ -1,0 +1,61 @@
+"""A claim on its way through one front door, and what it can come to there."""
+
+import asyncio
+from enum import Enum, auto
+from typing import TypeAlias
+
+import msgspec
+
+from frontdoor.problems import Problem
+from shared import clock
+from shared.domain.campaign import Campaign
+from shared.domain.operations import SubmitClaim
+from shared.domain.outcomes import Outcome
+
+
+#: For how long at least the gate is asked again while it is cold.
+ADMIT_WITHIN_S = 1.0
+
+
+class Undecided(msgspec.Struct, frozen=True):
+    """The claim is, or may be, in a mailbox: it can be polled."""
+
+
+#: What a caller is answered with: an outcome, 202, or why nothing is known.
+Answer: TypeAlias = Outcome | Undecided | Problem
+
+
+class Stage(Enum):
+    """Where a submission is. ASKING: at the gate, or about to be; AWAITING: in a mailbox; AGAIN: to ask the gate once more."""
+
+    ASKING = auto()
+    AWAITING = auto()
+    AGAIN = auto()
+
+
+class Submission:
+    """One claim that this front door asks for.
+
+    `deadline` and `admit_by` are in monotonic seconds: until when the caller waits for an outcome, and until when the gate is
+    asked again (also for a caller who does not want to wait: 202 needs an entry in a mailbox). `joined`: the claim was there
+    before us. `checked`: Postgres says that the user may still take a slot.
+    """
+
+    __slots__ = ("admit_by", "answer", "campaign", "checked", "claim", "closed", "deadline", "joined", "partition_no", "stage")
+
+    def __init__(self, claim: SubmitClaim, campaign: Campaign, closed: str, deadline: float) -> None:
+        self.claim = claim
+        self.campaign = campaign
+        self.closed = closed
+        self.deadline = deadline
+        self.admit_by = max(deadline, clock.monotonic() + ADMIT_WITHIN_S)
+        self.partition_no = campaign.slices[claim.slice_no].partition_no
+        self.checked = False
+        self.joined = False
+        self.stage = Stage.ASKING
+        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def resolve(self, answer: Answer) -> None:
+        """Answer, unless somebody has."""
+        if not self.answer.done():
+            self.answer.set_result(answer)

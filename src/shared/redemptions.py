@@ -1,0 +1,66 @@
+"""Redemptions as they stand in Postgres, read in batches."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from shared.domain.ids import CampaignId, ClaimId, UserId
+from shared.domain.outcomes import Outcome, Refusal, Refused, Replayed
+from shared.domain.redemption import Redemption
+from shared.postgres import Connection
+from shared.statements import statement
+
+_redemption = msgspec.json.Decoder(Redemption)
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What is committed about a claim: the redemption it is, if any, and how many its user holds of the campaign."""
+
+    redemption: Redemption | None
+    active: int
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What became of a claim, and whose it is."""
+
+    user_id: UserId
+    outcome: Outcome
+
+
+class _RefusalStory(msgspec.Struct, frozen=True):
+    user_id: UserId
+    reason: Refusal = Refusal.CLAIM_REJECTED
+
+
+async def standings(
+    connection: Connection, asked: Sequence[tuple[ClaimId, CampaignId, UserId]]
+) -> dict[tuple[ClaimId, CampaignId, UserId], Standing]:
+    """The standing of each claim asked for."""
+    rows = await connection.fetch(statement("known_claims"), *(list(column) for column in zip(*asked, strict=True)))
+    return {
+        (ClaimId(claim), CampaignId(campaign), UserId(user)): Standing(_read(redemption), active)
+        for claim, campaign, user, redemption, active in rows
+    }
+
+
+async def outcomes(connection: Connection, claims: Sequence[ClaimId]) -> dict[ClaimId, Told]:
+    """What became of those claims of which anything is written down."""
+    told: dict[ClaimId, Told] = {}
+    for claim, document, kind, payload in await connection.fetch(statement("claim_outcomes"), list(claims)):
+        redemption = _read(document)
+        if redemption is not None:
+            told[ClaimId(claim)] = Told(redemption.user_id, Replayed(redemption))
+        elif kind is not None:
+            story = msgspec.json.decode(payload, type=_RefusalStory)
+            told[ClaimId(claim)] = Told(story.user_id, Refused(story.reason))
+    return told
+
+
+async def by_order(connection: Connection, order_id: str) -> list[Redemption]:
+    """All redemptions of an order, oldest first."""
+    rows = await connection.fetch(statement("redemptions_of_order"), order_id)
+    return [msgspec.json.decode(document, type=Redemption) for (document,) in rows]
+
+
+def _read(document: str | None) -> Redemption | None:
+    return None if document is None else _redemption.decode(document)
