@@ -268,6 +268,12 @@ def test_campaigns_of_one_batch_do_not_touch_each_other() -> None:
     assert [reason(each) for each in outcomes(claims, committed)] == [None, None, Refusal.EXHAUSTED, Refusal.EXHAUSTED]
 
 
+def test_what_a_user_holds_of_one_campaign_counts_for_no_other() -> None:
+    committed = replace(facts(uses=HELD), slices={(CAMPAIGN, 0): OPEN, (OTHER, 0): OPEN})
+    claims = [submit("ann", "1", OTHER), submit("ann", "2")]
+    assert [reason(each) for each in outcomes(claims, committed)] == [None, Refusal.ALREADY_REDEEMED]
+
+
 def test_deciding_changes_no_fact() -> None:
     committed = facts(replace(OPEN, per_user_limit=3), uses={"ann": {1}})
     claims = [submit("ann", "2"), submit("ann", "3")]
