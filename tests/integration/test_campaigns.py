@@ -1,0 +1,257 @@
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import msgspec
+import pytest
+
+from shared import campaigns
+from shared.book import lock_partition
+from shared.campaigns import CampaignEnded, CampaignUnknown, CodeTaken, Committed, Faulty, LimitBelowClaimed
+from shared.domain.campaign import Campaign, CampaignStatus
+from shared.domain.discount import Discount
+from shared.domain.draft import CampaignChange, CampaignDraft, planned
+from shared.domain.ids import CampaignId, UserId, home_partition
+from shared.domain.ledger import GENESIS, Event, Kind, Row, extend
+from shared.domain.outcomes import Refusal
+from shared.postgres import Pool
+
+ADMIN = UserId("admin")
+PAUSED, ACTIVE, ENDED = CampaignStatus.PAUSED, CampaignStatus.ACTIVE, CampaignStatus.ENDED
+
+
+def plan(code: str = "BLACKFRI100", campaign_id: CampaignId | None = None, **different: Any) -> Campaign:
+    draft = CampaignDraft(
+        **{
+            "name": "Black Friday",
+            "type": "shared",
+            "code": code,
+            "discount": Discount("amount", 1000, "USD"),
+            "total_limit": 10,
+            **different,
+        }
+    )
+    campaign = planned(draft, campaign_id or CampaignId(uuid4()))
+    assert isinstance(campaign, Campaign)
+    return campaign
+
+
+async def created(pool: Pool, campaign: Campaign | None = None) -> Committed:
+    committed = await campaigns.create(pool, campaign or plan(), ADMIN)
+    assert isinstance(committed, Committed)
+    return committed
+
+
+async def changed(pool: Pool, campaign: Campaign, **asked: Any) -> Committed:
+    committed = await campaigns.change(pool, campaign.campaign_id, CampaignChange(**asked), ADMIN)
+    assert isinstance(committed, Committed)
+    return committed
+
+
+async def put(pool: Pool, campaign: Campaign, status: CampaignStatus) -> Committed:
+    committed = await campaigns.set_status(pool, campaign.campaign_id, status, ADMIN)
+    assert isinstance(committed, Committed)
+    return committed
+
+
+async def hold(pool: Pool, campaign: Campaign, users: int) -> None:
+    """Let `users` users hold a slot each, as the claims' write leaves it."""
+    for number in range(users):
+        await pool.execute(
+            """INSERT INTO redemptions (redemption_id, campaign_id, slice_no, code_id, code, user_id, use_no, user_limit,
+                                        order_id, discount_applied, idempotency_key, body_hash, state, claimed_at)
+               VALUES ($1, $2, 0, 1, $3, $4, 1, 1, 'order', '{}', 'key', '', 'claimed', now())""",
+            uuid4(),
+            campaign.campaign_id,
+            campaign.code,
+            f"user {number}",
+        )
+    await pool.execute("UPDATE campaign_slices SET claimed = claimed + $2 WHERE campaign_id = $1", campaign.campaign_id, users)
+
+
+async def freed(pool: Pool, campaign: Campaign) -> bool:
+    """Whether slots are said to have been freed; forgets it, so that the next change is seen alone."""
+    sql = "UPDATE campaign_slices SET freed_at = '-infinity' WHERE campaign_id = $1 AND freed_at > '-infinity' RETURNING true"
+    return await pool.fetchval(sql, campaign.campaign_id) is not None
+
+
+async def ledger(pool: Pool, campaign: Campaign) -> list[asyncpg.Record]:
+    sql = "SELECT * FROM ledger WHERE partition_no = $1 ORDER BY seq"
+    return list(await pool.fetch(sql, home_partition(campaign.campaign_id)))
+
+
+async def test_what_was_created_is_read_back_whole(pool: Pool) -> None:
+    draft = plan(starts_at="2026-11-27T00:00", timezone="Asia/Tokyo", per_user_limit=3, release_on_refund=True)
+    committed = await created(pool, draft)
+    assert committed.campaign == msgspec.structs.replace(draft, version=committed.campaign.version)
+    async with pool.acquire() as connection:
+        assert await campaigns.read(connection, draft.campaign_id) == (committed.campaign, 0)
+        assert await campaigns.read(connection, CampaignId(uuid4())) is None
+
+
+async def test_creation_is_in_the_ledger_and_the_gate_is_told_that_place(pool: Pool) -> None:
+    committed = await created(pool)
+    [row] = await ledger(pool, committed.campaign)
+    assert row["kind"] == Kind.CAMPAIGN_CREATED
+    assert msgspec.json.decode(row["payload"])["by"] == ADMIN
+    [expected] = extend(0, GENESIS, [Event(Kind.CAMPAIGN_CREATED, None, row["payload"])])
+    assert Row(*(row[field] for field in Row.__struct_fields__)) == expected
+    settlement = committed.settlement
+    assert (settlement.seq, settlement.free, settlement.closed, settlement.users) == (1, 10, None, {})
+    assert committed.partition_no == home_partition(committed.campaign.campaign_id)
+
+
+async def test_an_unlimited_campaign_has_no_budget_and_is_free_without_end(pool: Pool) -> None:
+    committed = await created(pool, plan(total_limit=None))
+    assert committed.settlement.free is None
+    assert await pool.fetchval("SELECT budget FROM campaign_slices") is None
+
+
+async def test_a_code_belongs_to_one_campaign_for_ever(pool: Pool) -> None:
+    first = await created(pool)
+    await put(pool, first.campaign, ENDED)
+    assert await campaigns.create(pool, plan(" blackfri100 "), ADMIN) == CodeTaken(first.campaign.code)
+    assert await pool.fetchval("SELECT count(*) FROM campaigns") == 1
+    assert await pool.fetchval("SELECT count(*) FROM ledger") == 2
+
+
+async def test_of_many_who_want_a_code_at_once_one_gets_it(pool: Pool) -> None:
+    answers = await asyncio.gather(*(campaigns.create(pool, plan(), ADMIN) for _ in range(20)))
+    assert sum(isinstance(answer, Committed) for answer in answers) == 1
+    assert sum(isinstance(answer, CodeTaken) for answer in answers) == 19
+    assert await pool.fetchval("SELECT count(*) FROM codes") == 1
+
+
+async def test_a_change_is_committed_with_a_new_version_and_a_line_in_the_ledger(pool: Pool) -> None:
+    first = await created(pool)
+    second = await changed(pool, first.campaign, name="Cyber Monday", discount=Discount("percent", 20), per_user_limit=2)
+    assert second.campaign.version > first.campaign.version
+    assert second.settlement.per_user_limit == 2
+    async with pool.acquire() as connection:
+        assert await campaigns.read(connection, first.campaign.campaign_id) == (second.campaign, 0)
+    rows = await ledger(pool, first.campaign)
+    assert [row["kind"] for row in rows] == [Kind.CAMPAIGN_CREATED, Kind.CAMPAIGN_CHANGED]
+    assert second.settlement.seq == 2
+
+
+async def test_a_change_that_changes_nothing_writes_nothing_and_settles_what_is_there(pool: Pool) -> None:
+    first = await created(pool)
+    await hold(pool, first.campaign, 4)
+    again = await changed(pool, first.campaign, name="Black Friday", total_limit=10)
+    assert again.campaign == first.campaign
+    assert (again.settlement.seq, again.settlement.free) == (1, 6)
+    assert len(await ledger(pool, first.campaign)) == 1
+
+
+async def test_a_raised_limit_frees_slots_and_a_lowered_one_does_not(pool: Pool) -> None:
+    campaign = (await created(pool)).campaign
+    await hold(pool, campaign, 8)
+    assert (await changed(pool, campaign, total_limit=8)).settlement.free == 0
+    assert not await freed(pool, campaign)
+    assert (await changed(pool, campaign, total_limit=20)).settlement.free == 12
+    assert await freed(pool, campaign)
+    assert (await changed(pool, campaign, total_limit=None)).settlement.free is None
+    assert await freed(pool, campaign)
+
+
+async def test_a_limit_below_what_is_held_is_refused_with_the_number(pool: Pool) -> None:
+    campaign = (await created(pool)).campaign
+    await hold(pool, campaign, 8)
+    refused = await campaigns.change(pool, campaign.campaign_id, CampaignChange(total_limit=7), ADMIN)
+    assert refused == LimitBelowClaimed(8)
+    assert len(await ledger(pool, campaign)) == 1
+
+
+async def test_a_lowered_limit_waits_for_claims_under_way_and_counts_them(pool: Pool) -> None:
+    campaign = (await created(pool)).campaign
+    async with pool.acquire() as owner:
+        batch = owner.transaction()
+        await batch.start()
+        await lock_partition(owner, home_partition(campaign.campaign_id))
+        lowering = asyncio.create_task(campaigns.change(pool, campaign.campaign_id, CampaignChange(total_limit=2), ADMIN))
+        await someone_waits_for_a_lock(pool)
+        await owner.execute("UPDATE campaign_slices SET claimed = 3")
+        await batch.commit()
+    assert await lowering == LimitBelowClaimed(3)
+
+
+async def test_an_impossible_change_is_refused_with_its_faults(pool: Pool) -> None:
+    campaign = (await created(pool)).campaign
+    refused = await campaigns.change(pool, campaign.campaign_id, CampaignChange(per_user_limit=0, name=""), ADMIN)
+    assert isinstance(refused, Faulty)
+    assert [fault.field for fault in refused.faults] == ["name", "per_user_limit"]
+
+
+async def test_pausing_closes_resuming_opens_and_frees_and_ending_is_for_good(pool: Pool) -> None:
+    campaign = (await created(pool)).campaign
+    assert (await put(pool, campaign, PAUSED)).settlement.closed is Refusal.CAMPAIGN_PAUSED
+    assert not await freed(pool, campaign)
+    assert (await put(pool, campaign, ACTIVE)).settlement.closed is None
+    assert await freed(pool, campaign)
+    assert (await put(pool, campaign, ENDED)).settlement.closed is Refusal.ENDED
+    for status in (PAUSED, ACTIVE):
+        assert await campaigns.set_status(pool, campaign.campaign_id, status, ADMIN) == CampaignEnded()
+    assert await campaigns.change(pool, campaign.campaign_id, CampaignChange(name="x"), ADMIN) == CampaignEnded()
+
+
+@pytest.mark.parametrize("status", list(CampaignStatus))
+async def test_a_status_may_be_asked_for_twice(pool: Pool, status: CampaignStatus) -> None:
+    campaign = (await created(pool)).campaign
+    first = await put(pool, campaign, status)
+    assert await put(pool, campaign, status) == first
+
+
+async def test_an_unknown_campaign_cannot_be_changed(pool: Pool) -> None:
+    nowhere = CampaignId(uuid4())
+    assert await campaigns.change(pool, nowhere, CampaignChange(), ADMIN) == CampaignUnknown()
+    assert await campaigns.set_status(pool, nowhere, PAUSED, ADMIN) == CampaignUnknown()
+    async with pool.acquire() as connection:
+        assert await campaigns.stats(connection, nowhere) is None
+
+
+async def test_changes_at_once_leave_a_whole_chain(pool: Pool) -> None:
+    campaign = (await created(pool)).campaign
+    await asyncio.gather(*(changed(pool, campaign, total_limit=limit) for limit in range(11, 31)))
+    rows = await ledger(pool, campaign)
+    assert [row["seq"] for row in rows] == list(range(1, 22))
+    events = [Event(Kind(row["kind"]), row["redemption_id"], row["payload"]) for row in rows]
+    assert [row["hash"] for row in rows] == [row.hash for row in extend(0, GENESIS, events)]
+    last = msgspec.json.decode(rows[-1]["payload"])["campaign"]
+    assert [tuple(row) for row in await pool.fetch("SELECT total_limit, version FROM campaigns")] == [
+        (last["total_limit"], last["version"])
+    ]
+    assert await pool.fetchval("SELECT budget FROM campaign_slices") == last["total_limit"]
+
+
+async def test_pages_follow_each_other_from_the_newest_to_the_oldest(pool: Pool) -> None:
+    made = [(await created(pool, plan(f"CODE{number}"))).campaign for number in range(5)]
+    await hold(pool, made[0], 3)
+    seen: list[tuple[Campaign, int]] = []
+    async with pool.acquire() as connection:
+        while part := await campaigns.page(connection, seen[-1][0].campaign_id if seen else None, 2):
+            assert len(part) <= 2
+            seen += part
+    assert seen == [(campaign, 3 if campaign is made[0] else 0) for campaign in reversed(made)]
+
+
+async def test_stats_count_every_state_in_one_snapshot(pool: Pool) -> None:
+    campaign = (await created(pool)).campaign
+    await hold(pool, campaign, 6)
+    step = "UPDATE redemptions SET state = 'redeemed', redeemed_at = now() WHERE user_id = ANY ($1)"
+    await pool.execute(step, ["user 0", "user 1", "user 2"])
+    step = "UPDATE redemptions SET state = 'released', released_at = now(), released_reason = $2 WHERE user_id = $1"
+    await pool.execute(step, "user 2", "refund")
+    await pool.execute(step, "user 3", "failure")
+    await pool.execute("UPDATE campaign_slices SET claimed = 4")
+    async with pool.acquire() as connection:
+        stats = await campaigns.stats(connection, campaign.campaign_id)
+    assert stats is not None
+    assert (stats.claimed, stats.redeemed, stats.released, stats.remaining) == (4, 2, 2, 6)
+
+
+async def someone_waits_for_a_lock(pool: Pool) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(5):
+        while not await pool.fetchval(waiting):
+            pass
