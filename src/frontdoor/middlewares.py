@@ -41,13 +41,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @web.middleware
 async def answer_every_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Echo (or give) a request id, and turn every failure into the problem it is. Cancellation passes."""
+    """Echo (or give) a request id, and turn every failure into the problem it is. Cancellation and redirects pass."""
     request_id = _request_id(request.headers.get(REQUEST_ID_HEADER))
     try:
         response = await handler(request)
     except ProblemRaised as raised:
         response = refuse(raised.problem)
-    except web.HTTPException as raised:
+    except web.HTTPRedirection:
+        raise
+    except web.HTTPError as raised:
         response = refuse_http(raised)
     except _STORE_AWAY as error:
         _log.warning("a store is away", request_id=request_id, path=request.path, error=repr(error))

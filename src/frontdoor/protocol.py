@@ -47,7 +47,7 @@ class DoorProtocol(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer; one that aiohttp raised before the middleware (an Expect it does not know) in our words."""
-        if isinstance(resp, web.HTTPException):
+        if isinstance(resp, web.HTTPError):
             resp = refuse_http(resp)
         return await super().finish_response(request, resp, start_time)
 

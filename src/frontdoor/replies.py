@@ -23,10 +23,8 @@ def refuse(problem: Problem) -> web.Response:
     return web.Response(status=problem.status, body=body(problem), headers=headers(problem))
 
 
-def refuse_http(raised: web.HTTPException) -> web.StreamResponse:
-    """What aiohttp raised by itself, as a problem; a redirect is no refusal and stays what it is."""
-    if raised.status < 400:
-        return raised
+def refuse_http(raised: web.HTTPError) -> web.Response:
+    """What aiohttp refused by itself, as a problem."""
     response = refuse(_IN_OUR_WORDS.get(raised.status, REQUEST_MALFORMED if raised.status < 500 else INTERNAL))
     if "Allow" in raised.headers:
         response.headers["Allow"] = raised.headers["Allow"]

@@ -1,0 +1,231 @@
+"""From bytes on a socket to an answer: whatever is sent, no 5xx, a named reason, and the next request is served."""
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from aiohttp import web
+
+from frontdoor.bodies import MAX_BODY_BYTES, read_body
+from frontdoor.middlewares import answer_every_request
+from frontdoor.parse import redeem_body
+from frontdoor.problems import BUSY, Problem, ProblemRaised
+from frontdoor.protocol import DoorRunner
+from frontdoor.replies import refuse
+
+GOOD = b'{"code":"A","order_id":"1"}'
+
+
+async def redeem(request: web.Request) -> web.Response:
+    raw = await read_body(request)
+    body = raw if isinstance(raw, Problem) else redeem_body(raw)
+    return refuse(body) if isinstance(body, Problem) else web.json_response({"code": body.code})
+
+
+async def broken(request: web.Request) -> web.Response:
+    raise KeyError("secret")
+
+
+async def away(request: web.Request) -> web.Response:
+    raise ConnectionRefusedError("postgres at 10.0.0.1")
+
+
+async def raising(request: web.Request) -> web.Response:
+    raise ProblemRaised(BUSY)
+
+
+async def moved(request: web.Request) -> web.Response:
+    raise web.HTTPFound("/elsewhere")
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    app = web.Application(middlewares=[answer_every_request])
+    app.router.add_post("/redeem", redeem)
+    for name, handler in {"broken": broken, "away": away, "raising": raising, "moved": moved}.items():
+        app.router.add_get(f"/{name}", handler)
+    runner = DoorRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield runner.addresses[0][1]
+    await runner.cleanup()
+
+
+class Answer:
+    def __init__(self, head: bytes, body: bytes) -> None:
+        first, *fields = head.decode("latin-1").split("\r\n")
+        self.status = int(first.split()[1])
+        self.headers = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
+        self.body = body
+
+    @property
+    def code(self) -> str:
+        problem = json.loads(self.body)
+        assert self.headers["content-type"] == "application/problem+json"
+        assert problem["status"] == self.status
+        assert problem["type"] == f"/problems/{problem['code']}"
+        return str(problem["code"])
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(30):
+            yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):  # whoever is refused may be hung up on
+            await writer.wait_closed()
+
+
+async def exchange(port: int, sent: bytes) -> Answer:
+    async with connected(port) as (reader, writer):
+        writer.write(sent)
+        head = await reader.readuntil(b"\r\n\r\n")
+        answer = Answer(head.rstrip(), b"")
+        answer.body = await reader.readexactly(int(answer.headers.get("content-length", "0")))
+        return answer
+
+
+def post(*fields: bytes, body: bytes = GOOD, version: bytes = b"1.1", length: bool = True) -> bytes:
+    head = [b"POST /redeem HTTP/" + version, *fields]
+    if length:
+        head.append(b"Content-Length: %d" % len(body))
+    return b"\r\n".join(head) + b"\r\n\r\n" + body
+
+
+HOST = b"Host: door"
+JSON = b"Content-Type: application/json"
+CHUNKED = b"Transfer-Encoding: chunked"
+
+
+def get(path: str, *fields: bytes) -> bytes:
+    return b"\r\n".join([f"GET {path} HTTP/1.1".encode(), HOST, *fields]) + b"\r\n\r\n"
+
+
+REFUSED: dict[str, tuple[bytes, int, str]] = {
+    "garbage": (b"garbage\r\n\r\n", 400, "request_malformed"),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01", 400, "request_malformed"),
+    "bare LF": (post(HOST, JSON).replace(b"\r\n", b"\n"), 400, "request_malformed"),
+    "two Hosts": (post(HOST, HOST, JSON), 400, "request_malformed"),
+    "no Host": (post(JSON), 400, "request_malformed"),
+    "CL and TE": (post(HOST, JSON, CHUNKED), 400, "request_malformed"),
+    "two lengths": (post(HOST, JSON, b"Content-Length: 3"), 400, "request_malformed"),
+    "negative length": (post(HOST, JSON, b"Content-Length: -1", length=False), 400, "request_malformed"),
+    "endless length": (post(HOST, JSON, b"Content-Length: " + b"9" * 30, length=False), 400, "request_malformed"),
+    "folded header": (post(HOST, JSON, b"X: 1", b" folded"), 400, "request_malformed"),
+    "NUL in a header": (post(HOST, JSON, b"X: \x00"), 400, "request_malformed"),
+    "space in a name": (post(HOST, JSON, b"X Y: 1"), 400, "request_malformed"),
+    "200 headers": (post(HOST, JSON, *(b"X-%d: 1" % n for n in range(200))), 400, "request_malformed"),
+    "9 KiB header": (post(HOST, JSON, b"X: " + b"a" * 9_216), 431, "headers_too_large"),
+    "9 KiB path": (get("/" + "a" * 9_216), 431, "headers_too_large"),
+    "HTTP/9.9": (post(HOST, JSON, version=b"9.9"), 400, "request_malformed"),
+    "target no URL": (get("http://[::1/"), 400, "request_malformed"),
+    "method unknown": (get("/redeem").replace(b"GET", b"BREW"), 400, "request_malformed"),
+    "method not for this": (get("/redeem"), 405, "method_not_allowed"),
+    "path unknown": (get("/nothing"), 404, "not_found"),
+    "path with dots": (get("/%2e%2e/redeem"), 404, "not_found"),
+    "path with NUL": (get("/%00"), 404, "not_found"),
+    "path with ff": (get("/%ff"), 404, "not_found"),
+    "expectation": (post(HOST, JSON, b"Expect: magic"), 417, "expectation_failed"),
+    "chunk size no number": (post(HOST, JSON, CHUNKED, body=b"zz\r\n", length=False), 400, "request_malformed"),
+    "chunk shorter than said": (
+        post(HOST, JSON, CHUNKED, body=b"5\r\nabc\r\n0\r\n\r\n", length=False),
+        400,
+        "request_malformed",
+    ),
+    "body too large": (post(HOST, JSON, body=b" " * (MAX_BODY_BYTES + 1)), 413, "body_too_large"),
+    "body would be too large": (post(HOST, JSON, b"Content-Length: 99999999", length=False), 413, "body_too_large"),
+    "chunked body too large": (
+        post(HOST, JSON, CHUNKED, body=b"8000\r\n" + b" " * 0x8000 + b"\r\n", length=False),
+        413,
+        "body_too_large",
+    ),
+    "gzip": (post(HOST, JSON, b"Content-Encoding: gzip", body=gzip.compress(GOOD)), 415, "media_type_unsupported"),
+    "gzip bomb": (
+        post(HOST, JSON, b"Content-Encoding: gzip", body=gzip.compress(bytes(50_000_000))),
+        415,
+        "media_type_unsupported",
+    ),
+    "not gzip": (post(HOST, JSON, b"Content-Encoding: gzip"), 415, "media_type_unsupported"),
+    "no content type": (post(HOST), 415, "media_type_unsupported"),
+    "charset foo": (post(HOST, JSON + b"; charset=foo"), 415, "media_type_unsupported"),
+    "body invalid": (post(HOST, JSON, body=b"["), 400, "body_invalid"),
+}
+
+
+@pytest.mark.parametrize(("sent", "status", "code"), REFUSED.values(), ids=REFUSED)
+async def test_a_bad_request_is_named_and_the_next_one_served(port: int, sent: bytes, status: int, code: str) -> None:
+    answer = await exchange(port, sent)
+    assert (answer.status, answer.code) == (status, code)
+    assert (await exchange(port, post(HOST, JSON))).status == 200
+
+
+SERVED = {
+    "HTTP/1.0": post(HOST, JSON, version=b"1.0"),
+    "chunked": post(HOST, JSON, CHUNKED, body=b"%x\r\n%s\r\n0\r\n\r\n" % (len(GOOD), GOOD), length=False),
+    "100 headers": post(HOST, JSON, *(b"X-%d: 1" % n for n in range(100))),
+    "header in Latin-1": post(HOST, JSON, b"X: \xff"),
+    "identity": post(HOST, JSON, b"Content-Encoding: identity"),
+    "upgrade declined": post(HOST, JSON, b"Connection: upgrade", b"Upgrade: websocket"),
+}
+
+
+@pytest.mark.parametrize("sent", SERVED.values(), ids=SERVED)
+async def test_an_odd_but_proper_request_is_served(port: int, sent: bytes) -> None:
+    assert (await exchange(port, sent)).status == 200
+
+
+async def test_a_body_that_comes_in_pieces_is_whole(port: int) -> None:
+    head, _, body = post(HOST, JSON, b"Expect: 100-continue").partition(b"\r\n\r\n")
+    async with connected(port) as (reader, writer):
+        writer.write(head + b"\r\n\r\n" + body[:5])
+        assert b" 100 " in await reader.readuntil(b"\r\n\r\n")  # the handler is waiting for the rest
+        writer.write(body[5:])
+        assert b" 200 " in await reader.readline()
+
+
+async def test_a_thousand_pipelined_requests_get_a_thousand_answers(port: int) -> None:
+    async with connected(port) as (reader, writer):
+        writer.write(post(HOST, JSON) * 1_000)
+        for _ in range(1_000):
+            assert b" 200 " in (await reader.readuntil(b"}")).splitlines()[0]
+
+
+async def test_what_breaks_is_named_without_its_secrets(port: int) -> None:
+    answer = await exchange(port, get("/broken", b"X-Request-Id: mine-1"))
+    assert (answer.status, answer.code) == (500, "internal")
+    assert json.loads(answer.body)["request_id"] == "mine-1"
+    assert b"secret" not in answer.body
+
+
+async def test_a_store_that_is_away_is_503_and_worth_another_try(port: int) -> None:
+    answer = await exchange(port, get("/away"))
+    assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "unavailable", "1")
+    assert b"10.0.0.1" not in answer.body
+
+
+async def test_a_problem_raised_is_the_answer(port: int) -> None:
+    assert (await exchange(port, get("/raising"))).code == "busy"
+
+
+async def test_a_redirect_is_no_problem(port: int) -> None:
+    assert (await exchange(port, get("/moved"))).headers["location"] == "/elsewhere"
+
+
+async def test_a_method_that_is_not_served_is_told_which_are(port: int) -> None:
+    assert (await exchange(port, get("/redeem"))).headers["allow"] == "POST"
+
+
+async def test_a_sane_request_id_is_echoed_and_any_other_replaced(port: int) -> None:
+    assert (await exchange(port, get("/x", b"X-Request-Id: a.b-C_1"))).headers["x-request-id"] == "a.b-C_1"
+    given = {
+        (await exchange(port, get("/x", b"X-Request-Id: " + odd))).headers["x-request-id"]
+        for odd in (b"", b"a b", b"\xff", b'"><script>', b"a" * 129)
+    }
+    assert len(given) == 5
+    assert all(len(request_id) < 30 and request_id.isascii() for request_id in given)
