@@ -6,6 +6,7 @@ poison, which is found by bisection and put aside so that its neighbours are not
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 import asyncpg
@@ -13,10 +14,10 @@ import msgspec
 import structlog
 
 from claim_workers.incarnation import Life
-from shared import metrics
+from shared import clock, metrics
 from shared.book import Head, append, lock_partition
 from shared.claims import read_facts, write_decisions
-from shared.domain.decide import decide
+from shared.domain.decide import Decision, decide
 from shared.domain.ids import DoorId
 from shared.domain.ledger import Event, Kind
 from shared.domain.operations import SubmitClaim
@@ -78,6 +79,7 @@ class Committer:
 
     async def _transaction(self, entries: Sequence[Entry]) -> Committed:
         async with self._pool.acquire(timeout=5) as connection, connection.transaction():
+            started = clock.monotonic()
             head = await self._lock(connection)
             entries = _after(entries, head.cursor)
             claims = [_readable(entry) for entry in entries]
@@ -85,7 +87,7 @@ class Committer:
             decisions = decide(claims, facts)
             cursor = entries[-1].entry_id if entries else head.cursor
             settlements = await write_decisions(connection, head, facts, decisions, cursor)
-        metrics.committed([decision.outcome for decision in decisions])
+        _count(decisions, clock.monotonic() - started)
         return Committed(
             cursor, [(decision.claim.door, decision.claim.ticket, decision.outcome) for decision in decisions], settlements
         )
@@ -105,7 +107,7 @@ class Committer:
                 repr(error)[:1000],
             )
             await append(connection, head, [_burial(entry, error)], cursor=entry.entry_id)
-        metrics.dead_lettered()
+        metrics.DEAD_LETTERS.inc()
         told: list[tuple[DoorId, int, Outcome]] = []
         if claim is not None:
             told = [(claim.door, claim.ticket, Refused(Refusal.CLAIM_REJECTED))]
@@ -125,6 +127,14 @@ def _burial(entry: Entry, error: Exception) -> Event:
         return Event(Kind.DEAD_LETTERED, None, msgspec.json.encode(story).decode())
     story["user_id"] = entry.claim.user_id.replace("\0", "\N{SYMBOL FOR NULL}")
     return Event(Kind.DEAD_LETTERED, entry.claim.claim_id, msgspec.json.encode(story).decode())
+
+
+def _count(decisions: Sequence[Decision], seconds: float) -> None:
+    metrics.COMMITS.inc()
+    metrics.COMMIT_SECONDS.observe(seconds)
+    metrics.BATCH_SIZE.observe(len(decisions))
+    for outcome, number in Counter(type(decision.outcome).__name__.lower() for decision in decisions).items():
+        metrics.CLAIMS_COMMITTED.labels(outcome).inc(number)
 
 
 class _Unreadable(Exception):

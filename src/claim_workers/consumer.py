@@ -60,7 +60,7 @@ class Consumer:
                 life = await enter(stores.pool, stores.redis, stores.gate, lease.partition_no, lease.epoch)
                 await self._live(life)
             except Fenced as fenced:
-                metrics.fenced()
+                metrics.FENCED.inc()
                 log.warning("fenced", partition=lease.partition_no, epoch=lease.epoch, reason=str(fenced))
                 return
             except IncarnationOver as over:

@@ -54,7 +54,7 @@ class Keeper:
         await asyncio.gather(*(self._resign(partition) for partition in todo.resign))
         for partition in todo.acquire:
             await self._acquire(partition)
-        metrics.leases(len(self._serving))
+        metrics.LEASES_HELD.set(len(self._serving))
 
     async def _renew(self) -> None:
         """Renew what is served; let go of what is lost or whose consumer has ended."""

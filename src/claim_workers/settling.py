@@ -105,7 +105,7 @@ class Settler:
     async def _apply(self, mode: Mode, settlements: Sequence[Settlement], cursor: str) -> list[int | None]:
         partition, incarnation = self._life.partition_no, self._life.incarnation
         answer = await self._gate.settle(partition, incarnation, [(mode, each) for each in settlements], cursor)
-        metrics.settled()
+        metrics.SETTLE_CALLS.inc()
         if isinstance(answer, Moved):
             raise IncarnationOver(f"partition {partition} lives as {answer.incarnation} in Redis, not as {incarnation}")
         return answer.sequences

@@ -17,7 +17,7 @@ from shared.domain.campaign import Campaign
 from shared.domain.ids import CampaignId, Incarnation, PartitionNo
 from shared.domain.outcomes import Refusal, Refused
 from shared.errors import GateUnavailable
-from shared.gate import Admission, CampaignAsk, ClaimAsk, Gate, Moved, Verdict
+from shared.gate import Admission, CampaignAsk, CampaignReply, ClaimAsk, Gate, Moved, Verdict
 
 #: Claims per script call at most: enough to share the round trip, few enough that others get their turn at Redis.
 BATCH_MAX = 256
@@ -62,6 +62,18 @@ class GateDesk:
         if self._asking is None:
             self._asking = asyncio.create_task(self._drain())
 
+    async def survey(self, campaigns: list[Campaign]) -> list[Refusal | None]:
+        """Why each campaign gives nothing now; None when it may. Raises GateUnavailable."""
+        for _ in range(2):
+            asked_at = clock.monotonic()
+            asks = [self._campaign_ask(campaign, None) for campaign in campaigns]
+            answer = await self._gate.admit(self._partition, self._incarnation, asks, [])
+            if isinstance(answer, Admission):
+                self._take_certificates(asks, answer, asked_at)
+                return [_nothing_to_give(reply) for reply in answer.campaigns]
+            self._follow(answer.incarnation, [])
+        return [None] * len(campaigns)
+
     async def _drain(self) -> None:
         while self._queue:
             batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
@@ -85,16 +97,17 @@ class GateDesk:
             claims.append(ClaimAsk(index, claim.claim_id, claim.user_id, submission.checked, entry))
         asked_at = clock.monotonic()
         answer = await self._gate.admit(self._partition, self._incarnation, asks, claims)
-        metrics.gate_asked(len(batch))
+        metrics.GATE_CALLS.add()
+        metrics.GATE_CLAIMS.add(n=len(batch))
         match answer:
             case Moved(incarnation):
                 self._follow(incarnation, batch)
             case Admission():
                 self._apply(batch, claims, asks, answer, asked_at)
 
-    def _campaign_ask(self, campaign: Campaign, closed: str) -> CampaignAsk:
+    def _campaign_ask(self, campaign: Campaign, closed: Refusal | None) -> CampaignAsk:
         life, known = self._certificates.known(campaign.campaign_id)
-        return CampaignAsk(campaign.campaign_id, closed, life, known)
+        return CampaignAsk(campaign.campaign_id, closed or "", life, known)
 
     def _follow(self, incarnation: Incarnation | None, batch: list[Submission]) -> None:
         if incarnation is None:
@@ -113,10 +126,13 @@ class GateDesk:
     def _apply(
         self, batch: list[Submission], claims: list[ClaimAsk], asks: list[CampaignAsk], answer: Admission, asked_at: float
     ) -> None:
-        for ask, reply in zip(asks, answer.campaigns, strict=True):
-            self._certificates.take(ask.campaign_id, reply, asked_at)
+        self._take_certificates(asks, answer, asked_at)
         for submission, claim, verdict in zip(batch, claims, answer.verdicts, strict=True):
             self._go_on(submission, verdict, answer.campaigns[claim.campaign].closed)
+
+    def _take_certificates(self, asks: list[CampaignAsk], answer: Admission, asked_at: float) -> None:
+        for ask, reply in zip(asks, answer.campaigns, strict=True):
+            self._certificates.take(ask.campaign_id, reply, asked_at)
 
     def _go_on(self, submission: Submission, verdict: int, closed: str) -> None:
         match verdict:
@@ -142,3 +158,9 @@ class GateDesk:
                 submission.resolve(BUSY)
             case _:
                 raise ValueError(f"the gate gave verdict {verdict}")
+
+
+def _nothing_to_give(reply: CampaignReply) -> Refusal | None:
+    if reply.closed:
+        return Refusal(reply.closed)
+    return Refusal.EXHAUSTED if reply.certified else None

@@ -72,8 +72,8 @@ class Desk:
         """A number for one submission, never used before by this front door."""
         return next(self._tickets)
 
-    async def submit(self, claim: SubmitClaim, campaign: Campaign, closed: str, wait_s: float) -> Answer:
-        """See a claim through, for up to `wait_s` seconds. `closed`: why this door thinks the campaign gives nothing, or ""."""
+    async def submit(self, claim: SubmitClaim, campaign: Campaign, closed: Refusal | None, wait_s: float) -> Answer:
+        """See a claim through, for up to `wait_s` seconds. `closed`: why this door knows the campaign to be shut."""
         deadline = clock.monotonic() + wait_s
         while (other := self._by_claim.get(claim.claim_id)) is not None and not other.answer.done():
             answer = await _join(other, claim, deadline)
@@ -97,6 +97,10 @@ class Desk:
             submission = self._by_ticket.get(ticket)
             if submission is not None:
                 submission.resolve(outcome)
+
+    async def survey(self, partition: PartitionNo, campaigns: list[Campaign]) -> list[Refusal | None]:
+        """Why each campaign of a partition gives nothing now; None when it may. Raises GateUnavailable."""
+        return await self._gates[partition].survey(campaigns)
 
     @property
     def waiting(self) -> int:
@@ -167,7 +171,7 @@ class Desk:
         except NO_ANSWER as error:
             log.warning("outcomes_not_looked_up", claims=len(awaiting), error=repr(error))
             found = {}
-        metrics.looked_up(len(awaiting))
+        metrics.FALLBACK_LOOKUPS.add(n=len(awaiting))
         for submission in awaiting:
             standing = found.get(_asked(submission.claim))
             if standing is not None and standing.redemption is not None:

@@ -10,7 +10,7 @@ from frontdoor.problems import Problem
 from shared import clock
 from shared.domain.campaign import Campaign
 from shared.domain.operations import SubmitClaim
-from shared.domain.outcomes import Outcome
+from shared.domain.outcomes import Outcome, Refusal
 
 
 #: For how long at least the gate is asked again while it is cold.
@@ -43,7 +43,7 @@ class Submission:
 
     __slots__ = ("admit_by", "answer", "campaign", "checked", "claim", "closed", "deadline", "joined", "partition_no", "stage")
 
-    def __init__(self, claim: SubmitClaim, campaign: Campaign, closed: str, deadline: float) -> None:
+    def __init__(self, claim: SubmitClaim, campaign: Campaign, closed: Refusal | None, deadline: float) -> None:
         self.claim = claim
         self.campaign = campaign
         self.closed = closed

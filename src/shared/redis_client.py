@@ -18,8 +18,8 @@ NO_ANSWER = (ConnectionLost, ReplyLate, OSError)
 __all__ = ["NO_ANSWER", "Redis", "RedisError", "open_redis"]
 
 
-def open_redis(url: str, *, reply_within_s: float = 1.0, connections: int = 64) -> Redis:
-    """A client whose calls fail after `reply_within_s` seconds rather than wait."""
+def open_redis(url: str, *, reply_within_s: float | None = 1.0, connections: int = 64) -> Redis:
+    """A client whose calls fail after `reply_within_s` seconds rather than wait (None: for channels, which may be silent)."""
     client: Redis = Redis.from_url(
         url,
         socket_timeout=reply_within_s,

@@ -49,3 +49,33 @@ class Redemption(msgspec.Struct, frozen=True):
     redeemed_at: datetime | None = None
     released_at: datetime | None = None
     released_reason: str | None = None
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """What a campaign gives back."""
+
+    release_on_failure: bool
+    release_on_refund: bool
+
+
+class Stay(StrEnum):
+    """Why a step leaves a redemption as it stands. DONE: it was taken before, by whoever asked first."""
+
+    DONE = "done"
+    NOT_ALLOWED = "release_not_allowed"
+    NOT_CLAIMED = "not_claimed"
+    NOT_REDEEMED = "not_redeemed"
+
+
+def next_state(state: State, step: Step, policy: Policy) -> State | Stay:
+    """Where `step` takes a redemption in `state`: idempotence first, then the campaign's policy, then the table."""
+    if state is (State.REDEEMED if step is Step.CONFIRM else State.RELEASED):
+        return Stay.DONE
+    if (step is Step.RELEASE_FOR_FAILURE and not policy.release_on_failure) or (
+        step is Step.RELEASE_FOR_REFUND and not policy.release_on_refund
+    ):
+        return Stay.NOT_ALLOWED
+    following = TRANSITIONS.get((state, step))
+    if following is None:
+        return Stay.NOT_REDEEMED if step is Step.RELEASE_FOR_REFUND else Stay.NOT_CLAIMED
+    return following

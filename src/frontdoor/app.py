@@ -1,0 +1,58 @@
+"""The front door put together: its parts start in one order and stop in the other."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from secrets import token_hex
+
+from aiohttp import web
+
+from frontdoor import campaigns, claims, docs, health, openapi, redeem, redemptions, validate
+from frontdoor.campaign_cache import CampaignCache
+from frontdoor.context import DOOR, Door
+from frontdoor.listening import listen
+from frontdoor.middlewares import answer_every_request
+from frontdoor.tokens import TokenVerifier
+from shared import metrics
+from shared.domain.ids import DoorId
+from shared.postgres import close_pool, open_pool
+from shared.redis_client import open_redis
+from shared.settings import Settings
+
+
+@contextlib.asynccontextmanager
+async def opened_door(settings: Settings) -> AsyncIterator[Door]:
+    """A front door whose stores are connected and whose feeds are heard."""
+    pool = await open_pool(settings.postgres_dsn, settings.postgres_pool)
+    redis = open_redis(settings.redis_url)
+    hearing = open_redis(settings.redis_url, reply_within_s=None)
+    verifier = TokenVerifier(settings.jwt_secret, cache_max=settings.token_cache_max)
+    cache = CampaignCache(pool, redis, settings.campaign_cache_max)
+    door = Door(DoorId(f"door-{token_hex(4)}"), settings, pool, redis, cache, verifier)
+    heard = asyncio.Event()
+    tasks = [
+        asyncio.create_task(listen(hearing, door.door_id, door.desk, heard), name="outcome-feed"),
+        asyncio.create_task(cache.run(), name="campaign-cache"),
+        asyncio.create_task(metrics.keep_folding(), name="metrics"),
+    ]
+    try:
+        with contextlib.suppress(TimeoutError):
+            # Without the feed a door still serves: outcomes are then looked up.
+            await asyncio.wait_for(heard.wait(), 2.0)
+        yield door
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await redis.aclose()
+        await hearing.aclose()
+        await close_pool(pool)
+
+
+def application(door: Door) -> web.Application:
+    """The routes of a front door."""
+    app = web.Application(middlewares=[answer_every_request])
+    app[DOOR] = door
+    for room in (redeem, validate, claims, redemptions, campaigns, health, openapi, docs):
+        app.add_routes(room.routes)
+    return app

@@ -1,0 +1,46 @@
+"""Whether campaigns have anything to give, for callers who only want to know: asked of the gate at most twice a second each."""
+
+from frontdoor.desk import Desk
+from frontdoor.microbatch import MicroBatch
+from shared import clock
+from shared.domain.campaign import Campaign
+from shared.domain.ids import CampaignId, PartitionNo
+from shared.domain.outcomes import Refusal
+from shared.errors import GateUnavailable
+
+#: For how long what the gate said is good enough for an answer that promises nothing.
+GOOD_FOR_S = 0.5
+
+
+class Availability:
+    """What the gates said lately, for at most `most` campaigns."""
+
+    def __init__(self, desk: Desk, most: int) -> None:
+        self._desk = desk
+        self._most = most
+        self._said: dict[CampaignId, tuple[float, Refusal | None]] = {}
+        self._surveys = MicroBatch(self._survey)
+
+    async def refusal(self, campaign: Campaign) -> Refusal | None:
+        """Why `campaign` gives nothing; None when it may, or when the gate does not say."""
+        said = self._said.get(campaign.campaign_id)
+        if said is not None and clock.monotonic() < said[0]:
+            return said[1]
+        return await self._surveys.get(campaign)
+
+    async def _survey(self, campaigns: list[Campaign]) -> dict[Campaign, Refusal | None]:
+        until = clock.monotonic() + GOOD_FOR_S
+        if len(self._said) + len(campaigns) > self._most:
+            self._said.clear()
+        found: dict[Campaign, Refusal | None] = {}
+        for partition in {campaign.slices[0].partition_no for campaign in campaigns}:
+            there = [campaign for campaign in campaigns if campaign.slices[0].partition_no == partition]
+            found.update(zip(there, await self._ask(partition, there), strict=True))
+        self._said.update({campaign.campaign_id: (until, refusal) for campaign, refusal in found.items()})
+        return found
+
+    async def _ask(self, partition: PartitionNo, campaigns: list[Campaign]) -> list[Refusal | None]:
+        try:
+            return await self._desk.survey(partition, campaigns)
+        except GateUnavailable:
+            return [None] * len(campaigns)

@@ -1,0 +1,72 @@
+"""What a front door's handlers share, under one key of the application."""
+
+import structlog
+from aiohttp import web
+
+from frontdoor.availability import Availability
+from frontdoor.campaign_cache import CampaignCache
+from frontdoor.certificates import Certificates
+from frontdoor.desk import Desk
+from frontdoor.microbatch import MicroBatch
+from frontdoor.problems import Problem, ProblemRaised
+from frontdoor.tokens import Identity, TokenVerifier, require_scope
+from shared.domain.ids import ClaimId, DoorId, PartitionNo
+from shared.domain.settlement import Settlement
+from shared.errors import GateUnavailable
+from shared.gate import Gate, Mode
+from shared.postgres import Pool
+from shared.redemptions import Told, outcomes
+from shared.redis_client import Redis
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+
+class Door:
+    """One front door process."""
+
+    def __init__(
+        self, door_id: DoorId, settings: Settings, pool: Pool, redis: Redis, campaigns: CampaignCache, verifier: TokenVerifier
+    ) -> None:
+        self.door_id = door_id
+        self.settings = settings
+        self.pool = pool
+        self.redis = redis
+        self.campaigns = campaigns
+        self.verifier = verifier
+        self.gate = Gate(redis, settings.mailbox_max)
+        self.certificates = Certificates(settings.campaign_cache_max)
+        self.desk = Desk(self.gate, pool, self.certificates, settings.waiters_max)
+        self.availability = Availability(self.desk, settings.campaign_cache_max)
+        self.outcomes = MicroBatch(self._load_outcomes)
+        self.draining = False
+
+    def identify(self, request: web.BaseRequest) -> Identity:
+        """Who asks. Raises ProblemRaised (401)."""
+        identity = self.verifier.identify(request.headers.get("Authorization"))
+        if isinstance(identity, Problem):
+            raise ProblemRaised(identity)
+        return identity
+
+    def identify_with_scope(self, request: web.BaseRequest, scope: str) -> Identity:
+        """Who asks, if the token has `scope`. Raises ProblemRaised (401, 403)."""
+        identity = self.identify(request)
+        if (problem := require_scope(identity, scope)) is not None:
+            raise ProblemRaised(problem)
+        return identity
+
+    async def settle(self, partition: PartitionNo, settlements: list[Settlement], mode: Mode = "move") -> None:
+        """Set gates to what was committed. A gate that cannot be told is put right by the partition's owner within a second."""
+        try:
+            living = await self.gate.living(partition)
+            if living is not None:
+                await self.gate.settle(partition, living, [(mode, settlement) for settlement in settlements])
+        except GateUnavailable as error:
+            log.warning("gate_not_settled", partition=partition, error=str(error))
+
+    async def _load_outcomes(self, claims: list[ClaimId]) -> dict[ClaimId, Told]:
+        async with self.pool.acquire(timeout=1) as connection:
+            return await outcomes(connection, claims)
+
+
+DOOR: web.AppKey[Door] = web.AppKey("door", Door)

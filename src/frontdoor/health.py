@@ -1,0 +1,57 @@
+"""What operators' machines ask: alive, ready, how much."""
+
+import asyncio
+
+import asyncpg
+from aiohttp import web
+
+from frontdoor.context import DOOR, Door
+from frontdoor.render import encode
+from shared.metrics import exposition
+from shared.postgres import NO_ANSWER
+from shared.redis_client import NO_ANSWER as REDIS_SILENT
+
+routes = web.RouteTableDef()
+
+_WITHIN_S = 1.0
+
+
+@routes.get("/healthz")
+async def healthy(_: web.Request) -> web.Response:
+    """The process answers."""
+    return web.Response(body=b'{"status":"ok"}', content_type="application/json")
+
+
+@routes.get("/readyz")
+async def ready(request: web.Request) -> web.Response:
+    """The process can serve: both stores answer, and it is not stopping."""
+    door = request.app[DOOR]
+    postgres, redis = await asyncio.gather(_postgres_answers(door), _redis_answers(door))
+    checks = {"postgres": postgres, "redis": redis, "accepting": not door.draining}
+    status = 200 if all(checks.values()) else 503
+    return web.Response(status=status, body=encode({"ready": status == 200, "checks": checks}), content_type="application/json")
+
+
+@routes.get("/metrics")
+async def metrics(_: web.Request) -> web.Response:
+    """Prometheus's text format; what all processes of this machine have counted."""
+    body, content_type = exposition()
+    return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+async def _postgres_answers(door: Door) -> bool:
+    try:
+        async with asyncio.timeout(_WITHIN_S), door.pool.acquire() as connection:
+            await connection.fetchval("SELECT 1")
+    except (asyncpg.PostgresError, *NO_ANSWER):
+        return False
+    return True
+
+
+async def _redis_answers(door: Door) -> bool:
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            await door.redis.ping()
+    except (*REDIS_SILENT, TimeoutError):
+        return False
+    return True

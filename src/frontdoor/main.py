@@ -1,0 +1,39 @@
+"""A front door as a process: open, serve until told to stop, turn unready, finish what it holds, close."""
+
+import asyncio
+import signal
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from frontdoor.app import application, opened_door
+from frontdoor.protocol import DoorRunner
+from shared import logs
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+#: How long requests under way may take to finish once the door is to close.
+DRAIN_S = 10.0
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Any number of processes may serve one port."""
+    logs.configure("frontdoor", settings)
+    uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    stopping = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+    async with opened_door(settings) as door:
+        runner = DoorRunner(application(door), handle_signals=False, shutdown_timeout=DRAIN_S)
+        await runner.setup()
+        await web.TCPSite(runner, settings.host, settings.port, reuse_port=True, backlog=4096).start()
+        log.info("door_open", door=door.door_id, host=settings.host, port=settings.port)
+        await stopping.wait()
+        door.draining = True
+        await runner.cleanup()
+        log.info("door_closed", door=door.door_id)

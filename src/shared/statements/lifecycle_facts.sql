@@ -1,0 +1,8 @@
+-- purpose: a redemption, where its slot lives, and what its campaign gives back
+-- takes: $1 redemption_id
+-- returns: {redemption (JSON text), partition_no, release_on_failure, release_on_refund}, or no row
+SELECT redemption_document(r)::text, s.partition_no, c.release_on_failure, c.release_on_refund
+FROM redemptions r
+JOIN campaigns c USING (campaign_id)
+JOIN campaign_slices s USING (campaign_id, slice_no)
+WHERE r.redemption_id = $1
