@@ -1,0 +1,310 @@
+"""The gate's two scripts on a real Redis."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+
+from shared import keys
+from shared.domain.ids import CampaignId, ClaimId, Incarnation, PartitionNo, UserId, claim_id, user_mark
+from shared.domain.outcomes import Refusal
+from shared.domain.settlement import Settlement
+from shared.gate import Admission, CampaignAsk, CampaignReply, ClaimAsk, Gate, Moved, Settled, Verdict
+from shared.redis_client import Redis, open_redis
+
+CAMPAIGN = CampaignId(UUID(int=7))
+PARTITION = PartitionNo(3)
+LIFE = Incarnation("run-1")
+
+
+class Bench:
+    """A gate with one campaign, and the few calls that the tests make of it."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self.gate = Gate(redis, mailbox_max=5)
+
+    async def seed(self, free: int | None, limit: int = 1, seq: int = 1, **users: int) -> None:
+        await self.settle("wipe", free, limit=limit, seq=seq, **users)
+        await self.settle("seed", free, limit=limit, seq=seq)
+
+    async def settle(
+        self,
+        mode: str,
+        free: int | None,
+        *,
+        limit: int = 1,
+        seq: int = 1,
+        closed: Refusal | None = None,
+        cursor: str | None = None,
+        **users: int,
+    ) -> int | None:
+        settlement = Settlement(CAMPAIGN, seq, free, limit, closed, {UserId(user): n for user, n in users.items()})
+        settled = await self.gate.settle(PARTITION, LIFE, [(mode, settlement)], cursor)  # type: ignore[list-item]
+        assert isinstance(settled, Settled)
+        return settled.sequences[0]
+
+    async def ask(self, *users: str, key: str = "k", closed: str = "", checked: bool = False) -> list[Verdict]:
+        return (await self.asked(*users, key=key, closed=closed, checked=checked))[0]
+
+    async def asked(
+        self, *users: str, key: str = "k", closed: str = "", checked: bool = False, life: bytes = b"", known: int = 0
+    ) -> tuple[list[Verdict], CampaignReply]:
+        claims = [ClaimAsk(0, claim(user, key), UserId(user), checked, b"entry") for user in users]
+        answer = await self.gate.admit(PARTITION, LIFE, [CampaignAsk(CAMPAIGN, closed, life, known)], claims)
+        assert isinstance(answer, Admission)
+        return [Verdict(verdict) for verdict in answer.verdicts], answer.campaigns[0]
+
+    async def last_entry(self) -> str:
+        [(entry_id, _)] = await self.redis.xrevrange(keys.mailbox(PARTITION, LIFE), count=1)
+        return str(entry_id.decode())
+
+    @property
+    def gate_key(self) -> str:
+        return keys.gate(PARTITION, LIFE, CAMPAIGN)
+
+
+def claim(user: str, key: str = "k") -> ClaimId:
+    return claim_id(UserId(user), key)
+
+
+@pytest.fixture
+async def bench(redis_url: str) -> AsyncIterator[Bench]:
+    redis = open_redis(redis_url)
+    bench = Bench(redis)
+    await bench.gate.point(PARTITION, LIFE)
+    yield bench
+    await redis.aclose()
+
+
+async def test_slots_are_reserved_until_none_is_left(bench: Bench) -> None:
+    await bench.seed(free=2)
+    assert await bench.ask("a", "b", "c") == [Verdict.ADMITTED, Verdict.ADMITTED, Verdict.EXHAUSTED]
+
+
+async def test_the_same_claim_is_pending_and_takes_no_second_reservation(bench: Bench) -> None:
+    await bench.seed(free=2)
+    assert await bench.ask("a", "a") == [Verdict.ADMITTED, Verdict.PENDING]
+    assert await bench.ask("b") == [Verdict.ADMITTED]
+
+
+async def test_another_claim_of_a_user_waits_for_the_pending_one(bench: Bench) -> None:
+    await bench.seed(free=5)
+    assert await bench.ask("a") == [Verdict.ADMITTED]
+    assert await bench.ask("a", key="other") == [Verdict.WAIT]
+
+
+async def test_a_user_below_the_limit_may_have_several_pending(bench: Bench) -> None:
+    await bench.seed(free=5, limit=2)
+    assert await bench.ask("a", key="1") == [Verdict.ADMITTED]
+    assert await bench.ask("a", key="2") == [Verdict.ADMITTED]
+    assert await bench.ask("a", key="3") == [Verdict.WAIT]
+
+
+async def test_who_holds_something_is_looked_up_and_never_refused_by_the_gate(bench: Bench) -> None:
+    await bench.seed(free=0, limit=2, a=2, b=1, released=0)
+    assert await bench.ask("a", "b", "released", "c") == [
+        Verdict.LOOK_ALREADY,
+        Verdict.LOOK_EXHAUSTED,
+        Verdict.LOOK_EXHAUSTED,
+        Verdict.EXHAUSTED,
+    ]
+    assert await bench.ask("a", "c", closed="expired") == [Verdict.LOOK_CLOSED, Verdict.CLOSED]
+
+
+async def test_a_checked_claim_passes_over_what_the_gate_knows_of_the_user(bench: Bench) -> None:
+    await bench.seed(free=1, a=99)
+    assert await bench.ask("a") == [Verdict.LOOK_ALREADY]
+    assert await bench.ask("a", checked=True) == [Verdict.ADMITTED]
+
+
+async def test_a_campaign_that_was_never_seeded_is_cold_and_rings_the_bell(bench: Bench) -> None:
+    assert await bench.ask("a") == [Verdict.COLD]
+    [(_, ring)] = await bench.redis.xrange(keys.bell(PARTITION, LIFE))
+    assert ring == {b"c": CAMPAIGN.hex.encode()}
+
+
+async def test_a_full_mailbox_refuses_and_drops_nothing(bench: Bench) -> None:
+    await bench.seed(free=100)
+    verdicts = await bench.ask(*"abcdefg")
+    assert verdicts == [Verdict.ADMITTED] * 5 + [Verdict.BUSY] * 2
+    assert await bench.redis.xlen(keys.mailbox(PARTITION, LIFE)) == 5
+
+
+async def test_another_incarnation_is_named_and_nothing_is_done(bench: Bench) -> None:
+    await bench.gate.point(PARTITION, Incarnation("run-2"))
+    answer = await bench.gate.admit(
+        PARTITION, LIFE, [CampaignAsk(CAMPAIGN, "", b"", 0)], [ClaimAsk(0, claim("a"), UserId("a"), False, b"")]
+    )
+    assert answer == Moved(Incarnation("run-2"))
+    assert not await bench.redis.exists(keys.mailbox(PARTITION, LIFE), keys.bell(PARTITION, LIFE))
+
+
+@pytest.mark.parametrize("kind", ["mailbox", "reservations", "reserved", "bell", "active"])
+async def test_a_partition_key_of_the_wrong_type_is_a_lost_life(bench: Bench, kind: str) -> None:
+    await bench.seed(free=1)
+    await bench.redis.delete(getattr(keys, kind)(PARTITION, LIFE))
+    await bench.redis.set(getattr(keys, kind)(PARTITION, LIFE), "garbage")
+    answer = await bench.gate.admit(PARTITION, LIFE, [CampaignAsk(CAMPAIGN, "", b"", 0)], [])
+    assert answer == Moved(None)
+
+
+@pytest.mark.parametrize("kind", ["gate", "users", "marks"])
+async def test_a_campaign_key_of_the_wrong_type_makes_only_that_campaign_cold(bench: Bench, kind: str) -> None:
+    await bench.seed(free=1, a=1)
+    name = getattr(keys, kind)(PARTITION, LIFE, CAMPAIGN)
+    await bench.redis.delete(name)
+    await bench.redis.lpush(name, "garbage")
+    assert await bench.ask("b") == [Verdict.COLD]
+    assert await bench.settle("move", 1, seq=2) is None
+    await bench.seed(free=1, seq=2, a=1)
+    assert await bench.ask("b") == [Verdict.ADMITTED]
+
+
+@pytest.mark.parametrize("field", ["free", "limit", "members", "seq", "life"])
+async def test_a_spoilt_or_missing_field_makes_the_campaign_cold(bench: Bench, field: str) -> None:
+    await bench.seed(free=1, a=1)
+    await bench.redis.hset(bench.gate_key, field, "garbage")
+    if field == "life":
+        await bench.redis.hdel(bench.gate_key, field)
+    assert await bench.ask("b") == [Verdict.COLD]
+
+
+async def test_users_that_vanished_make_the_campaign_cold_rather_than_certified(bench: Bench) -> None:
+    await bench.seed(free=0, winner=1)
+    await bench.redis.delete(keys.users(PARTITION, LIFE, CAMPAIGN), keys.marks(PARTITION, LIFE, CAMPAIGN))
+    verdicts, reply = await bench.asked("winner")
+    assert (verdicts, reply.certified) == ([Verdict.COLD], False)
+    assert await bench.settle("move", 0, seq=2) is None
+
+
+async def test_settling_drops_the_reservations_up_to_the_cursor_and_no_others(bench: Bench) -> None:
+    await bench.seed(free=3)
+    await bench.ask("a", "b")
+    cursor = await bench.last_entry()
+    await bench.ask("c")
+    assert await bench.settle("move", 1, seq=3, cursor=cursor, a=1, b=1) == 3
+    assert await bench.gate.pending(PARTITION, [claim("a"), claim("c")]) == {claim("c"): UserId("c")}
+    assert await bench.redis.xlen(keys.mailbox(PARTITION, LIFE)) == 1
+    assert await bench.ask("d") == [Verdict.EXHAUSTED]
+
+
+async def test_settling_again_or_late_changes_nothing(bench: Bench) -> None:
+    await bench.seed(free=3)
+    await bench.ask("a")
+    cursor = await bench.last_entry()
+    assert await bench.settle("move", 2, seq=5, cursor=cursor, a=1) == 5
+    assert await bench.settle("move", 2, seq=5, cursor=cursor, a=1) == 5
+    assert await bench.settle("move", 3, seq=4, a=0) == 5
+    assert await bench.redis.hget(bench.gate_key, "free") == b"2"
+    assert await bench.redis.hget(keys.users(PARTITION, LIFE, CAMPAIGN), "a") == b"1:5"
+
+
+async def test_a_late_settlement_still_adds_the_users_it_knows(bench: Bench) -> None:
+    await bench.seed(free=3)
+    await bench.settle("move", 1, seq=9)
+    await bench.settle("move", 2, seq=8, winner=1)
+    assert await bench.ask("winner") == [Verdict.LOOK_ALREADY]
+
+
+async def test_a_lost_settlement_leaks_no_reservation(bench: Bench) -> None:
+    await bench.seed(free=2)
+    await bench.ask("a")
+    await bench.ask("b")
+    assert await bench.settle("move", 1, seq=3, cursor=await bench.last_entry()) == 3
+    assert await bench.ask("c") == [Verdict.ADMITTED]
+
+
+async def test_spoilt_counts_of_reservations_are_right_again_once_the_mailbox_is_empty(bench: Bench) -> None:
+    await bench.seed(free=1)
+    await bench.redis.hset(keys.reserved(PARTITION, LIFE), CAMPAIGN.hex, "1000")
+    assert await bench.ask("a") == [Verdict.EXHAUSTED]
+    await bench.settle("move", 1, seq=1, cursor="0-0")
+    assert await bench.ask("a") == [Verdict.ADMITTED]
+
+
+async def test_a_certificate_needs_that_nothing_is_free_and_nothing_pending(bench: Bench) -> None:
+    await bench.seed(free=1)
+    verdicts, reply = await bench.asked("a", "b")
+    assert (verdicts, reply.certified) == ([Verdict.ADMITTED, Verdict.EXHAUSTED], False)
+    await bench.settle("move", 0, seq=2, cursor=await bench.last_entry(), a=1)
+    verdicts, reply = await bench.asked("b")
+    assert (verdicts, reply.certified) == ([Verdict.EXHAUSTED], True)
+
+
+async def test_a_certificate_carries_everybody_who_holds_or_held_something(bench: Bench) -> None:
+    await bench.seed(free=0, limit=1, winner=1, released=0)
+    _, reply = await bench.asked("b")
+    marks = {user_mark(UserId(user)).to_bytes(4, "little") for user in ("winner", "released")}
+    assert {reply.marks[:4], reply.marks[4:]} == marks
+    await bench.settle("move", 0, seq=2, late=1)
+    _, more = await bench.asked("b", life=reply.life, known=len(reply.marks))
+    assert more.marks == user_mark(UserId("late")).to_bytes(4, "little")
+    assert more.marks_total == 12
+
+
+async def test_a_gate_seeded_anew_sends_its_marks_from_the_beginning(bench: Bench) -> None:
+    await bench.seed(free=0, a=1, b=1)
+    _, reply = await bench.asked("x")
+    await bench.seed(free=0, seq=2, b=1, c=1)
+    _, again = await bench.asked("x", life=reply.life, known=len(reply.marks))
+    assert again.life != reply.life
+    assert len(again.marks) == again.marks_total == 8
+
+
+async def test_a_freed_slot_is_given_out_only_when_the_last_certificate_has_run_out(bench: Bench) -> None:
+    await bench.seed(free=0, a=1)
+    _, reply = await bench.asked("b")
+    assert reply.certified
+    await bench.settle("move", 1, seq=2, a=0)
+    verdicts, reply = await bench.asked("b")
+    assert (verdicts, reply.certified) == ([Verdict.EXHAUSTED], False)
+    held_until = int(await bench.redis.hget(bench.gate_key, "held_until") or 0)
+    seconds, microseconds = await bench.redis.time()
+    assert 0 < held_until - (seconds * 1000 + microseconds // 1000) <= 500
+    while (await bench.ask("b")) == [Verdict.EXHAUSTED]:
+        pass
+    seconds, microseconds = await bench.redis.time()
+    assert seconds * 1000 + microseconds // 1000 >= held_until
+
+
+async def test_a_paused_campaign_is_certified_with_its_reason_and_holds_no_slot_back(bench: Bench) -> None:
+    await bench.seed(free=5)
+    await bench.settle("move", 5, seq=2, closed=Refusal.CAMPAIGN_PAUSED)
+    verdicts, reply = await bench.asked("b")
+    assert (verdicts, reply.certified, reply.closed) == ([Verdict.CLOSED], True, "campaign_paused")
+    await bench.settle("move", 5, seq=3)
+    assert await bench.ask("b") == [Verdict.ADMITTED]
+
+
+@pytest.mark.parametrize("free", ["0", "50", "-3", "nan", "inf", "1e400"])
+async def test_a_spoilt_number_of_free_slots_lasts_until_the_next_settlement(bench: Bench, free: str) -> None:
+    await bench.seed(free=1)
+    await bench.redis.hset(bench.gate_key, "free", free)
+    await bench.ask("a")
+    await bench.settle("move", 1, seq=1, cursor="9999999999999-0")
+    # The wrong value may have been certified; the slot is held back for as long as such a certificate lasts.
+    verdicts = await bench.ask("b", "c")
+    while verdicts == [Verdict.EXHAUSTED] * 2:
+        verdicts = await bench.ask("b", "c")
+    assert verdicts == [Verdict.ADMITTED, Verdict.EXHAUSTED]
+
+
+async def test_a_hold_beyond_any_certificate_is_not_believed(bench: Bench) -> None:
+    await bench.seed(free=1)
+    await bench.redis.hset(bench.gate_key, "held_until", "99999999999999")
+    assert await bench.ask("a") == [Verdict.ADMITTED]
+
+
+async def test_what_is_left_of_other_lives_is_forgotten(bench: Bench) -> None:
+    await bench.seed(free=1, a=1)
+    other = Incarnation("run-2")
+    await bench.gate.point(PARTITION, other)
+    await bench.gate.forget_others(PARTITION, other)
+    assert await bench.redis.keys("*") == [keys.incarnation_pointer(PARTITION).encode()]
+
+
+async def test_unlimited_campaigns_are_never_exhausted(bench: Bench) -> None:
+    await bench.seed(free=None)
+    verdicts, reply = await bench.asked("a", "b", "c")
+    assert (verdicts, reply.certified) == ([Verdict.ADMITTED] * 3, False)
