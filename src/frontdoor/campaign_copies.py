@@ -1,0 +1,83 @@
+"""Copies of campaigns in Redis, for a minute, shared by all front doors: what spares Postgres a look-up for every process.
+
+Redis is advice here as everywhere: a copy that cannot be read is no copy, one that is out of date is found out by the look at
+the versions (see `campaign_cache`), and while Redis does not answer nobody waits for it.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+import structlog
+
+from shared import clock, keys
+from shared.domain.campaign import Campaign
+from shared.domain.code import Code
+from shared.redis_client import NO_ANSWER, Redis, RedisError
+
+GOOD_FOR_S = 60
+
+#: How long an answer is waited for, and for how long nothing is asked after none came.
+_PATIENCE_S = 0.1
+_REST_S = 1.0
+
+log = structlog.get_logger()
+
+_decode = msgspec.json.Decoder(Campaign).decode
+
+
+class CampaignCopies:
+    """The copies in one Redis. No method fails when Redis does."""
+
+    def __init__(self, redis: Redis, now: Callable[[], float] = clock.monotonic) -> None:
+        self._redis = redis
+        self._now = now
+        self._rests_until = 0.0
+
+    async def read(self, codes: Sequence[Code]) -> dict[Code, Campaign]:
+        """Those of the campaigns that there are copies of."""
+        if self._now() < self._rests_until:
+            return {}
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                values = await self._redis.mget([keys.campaign_by_code(code) for code in codes])
+        except (RedisError, *NO_ANSWER) as error:
+            self._rest("read", error)
+            return {}
+        return {
+            code: campaign for code, value in zip(codes, values, strict=True) if value and (campaign := _readable(code, value))
+        }
+
+    async def write(self, campaigns: Mapping[Code, Campaign]) -> None:
+        """Leave copies for others."""
+        if not campaigns or self._now() < self._rests_until:
+            return
+        pipeline = self._redis.pipeline(transaction=False)
+        for code, campaign in campaigns.items():
+            pipeline.set(keys.campaign_by_code(code), msgspec.json.encode(campaign), ex=GOOD_FOR_S)
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await pipeline.execute()
+        except (RedisError, *NO_ANSWER) as error:
+            self._rest("write", error)
+
+    async def announce(self, campaign: Campaign) -> None:
+        """Take the copy away, then tell all front doors, so that whoever drops its own finds no copy of before."""
+        try:
+            await self._redis.delete(keys.campaign_by_code(campaign.code))
+            await self._redis.publish(keys.CAMPAIGN_CHANGED_CHANNEL, campaign.code)
+        except (RedisError, *NO_ANSWER) as error:
+            log.warning("campaign_change_not_announced", campaign=str(campaign.campaign_id), error=repr(error))
+
+    def _rest(self, doing: str, error: Exception) -> None:
+        self._rests_until = self._now() + _REST_S
+        log.warning("campaign_copies_away", doing=doing, error=repr(error))
+
+
+def _readable(code: Code, value: bytes) -> Campaign | None:
+    """The copy, unless it was written by another version of us or put there by mistake."""
+    try:
+        campaign = _decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return campaign if campaign.code == code else None
