@@ -1,0 +1,209 @@
+"""The calls of the API as a table, from which the API document is made. A test holds it to the routes that are served."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from frontdoor import problems, shapes
+from frontdoor.parse import RedeemBody, ReleaseBody, ValidateBody
+from frontdoor.problems import REFUSALS, Problem
+from shared.domain.outcomes import Refusal
+
+Access = Literal["open", "optional", "user", "service", "admin"]
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """A parameter beside the body. Those of the path are always required."""
+
+    name: str
+    where: Literal["path", "query", "header"]
+    says: str
+    schema: dict[str, Any]
+    required: bool = False
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One call: who may make it, what it takes, what it gives by status, and what it may refuse with by itself."""
+
+    name: str
+    method: Literal["get", "post", "patch"]
+    path: str
+    group: str
+    summary: str
+    says: str = ""
+    access: Access
+    takes: Any = None
+    parameters: tuple[Parameter, ...] = ()
+    gives: dict[int, tuple[str, Any]]
+    refuses: tuple[Problem, ...] = ()
+
+
+_TEXT = {"type": "string"}
+_UUID = {"type": "string", "format": "uuid"}
+_WHOLE = {"type": "integer", "minimum": 0}
+_REDEMPTION_ID = Parameter("redemption_id", "path", "The redemption's id.", _UUID)
+_KEY = Parameter(
+    "Idempotency-Key",
+    "header",
+    "A name for this intent: 1 to 255 printable ASCII characters. The same user, key and body are the same claim.",
+    {"type": "string", "minLength": 1, "maxLength": 255},
+    required=True,
+)
+_PREFER = Parameter(
+    "Prefer", "header", "wait=5 (seconds, at most 30, by default 2), or respond-async for 202 at once (RFC 7240).", _TEXT
+)
+_WAIT = Parameter("wait", "query", "Seconds to wait for the outcome; by default none, at most 30.", _WHOLE)
+_PARTITION = Parameter("partition", "query", "As Location gave it; saves a search.", _WHOLE)
+
+CLOSED = tuple(
+    REFUSALS[refusal]
+    for refusal in (Refusal.CAMPAIGN_PAUSED, Refusal.NOT_STARTED, Refusal.ENDED, Refusal.EXPIRED, Refusal.EXHAUSTED)
+)
+CLAIM_REFUSALS = (
+    *CLOSED,
+    *(REFUSALS[r] for r in (Refusal.ALREADY_REDEEMED, Refusal.KEY_REUSED, Refusal.CLAIM_REJECTED)),
+)
+
+COUPON_CALLS = (
+    Call(
+        name="validate",
+        method="post",
+        path="/api/v1/coupons/validate",
+        group="Coupons",
+        summary="What a code would give",
+        says="Takes nothing and promises nothing.",
+        access="optional",
+        takes=ValidateBody,
+        gives={200: ("The code can be redeemed now.", shapes.Valid)},
+        refuses=(REFUSALS[Refusal.UNKNOWN_CODE], *CLOSED, problems.RATE_LIMITED),
+    ),
+    Call(
+        name="redeem",
+        method="post",
+        path="/api/v1/coupons/redeem",
+        group="Coupons",
+        summary="Claim a slot",
+        says=(
+            "A success is answered only once it is committed, and then for ever: the same claim sent again is answered 200 "
+            "with its present state, whatever became of the campaign. Refusals are not remembered. After 503, or no answer, "
+            "send the same request with the same key again. A service may name another user in user_id."
+        ),
+        access="user",
+        takes=RedeemBody,
+        parameters=(_KEY, _PREFER),
+        gives={
+            201: ("The slot is yours.", shapes.Redemption),
+            200: ("It was yours before: the same claim again, as it stands.", shapes.Redemption),
+            202: ("Not decided within the wait. Poll Location.", shapes.Pending),
+        },
+        refuses=(
+            problems.KEY_MISSING,
+            problems.KEY_INVALID,
+            problems.USER_MISMATCH,
+            REFUSALS[Refusal.UNKNOWN_CODE],
+            *CLAIM_REFUSALS,
+            problems.RATE_LIMITED,
+            problems.UNAVAILABLE,
+            problems.BUSY,
+        ),
+    ),
+    Call(
+        name="read_claim",
+        method="get",
+        path="/api/v1/claims/{claim_id}",
+        group="Coupons",
+        summary="What became of a claim",
+        says="For its own user and for services; to anybody else it is unknown. A refusal is told as redeem would have.",
+        access="user",
+        parameters=(Parameter("claim_id", "path", "The claim's id.", _UUID), _WAIT, _PARTITION),
+        gives={200: ("It took its slot.", shapes.Redemption), 202: ("Not decided yet.", shapes.Pending)},
+        refuses=(problems.FIELD_INVALID, problems.CLAIM_UNKNOWN, *CLAIM_REFUSALS, problems.UNAVAILABLE),
+    ),
+)
+
+CHECKOUT_CALLS = (
+    Call(
+        name="confirm",
+        method="post",
+        path="/api/v1/redemptions/{redemption_id}/confirm",
+        group="Checkout",
+        summary="Checkout is done",
+        says="Claimed becomes redeemed; answered after COMMIT. Sent again, it is answered alike.",
+        access="service",
+        parameters=(_REDEMPTION_ID,),
+        gives={200: ("The redemption as it stands.", shapes.Redemption)},
+        refuses=(problems.REDEMPTION_UNKNOWN, problems.NOT_CLAIMED, problems.UNAVAILABLE),
+    ),
+    Call(
+        name="release",
+        method="post",
+        path="/api/v1/redemptions/{redemption_id}/release",
+        group="Checkout",
+        summary="Checkout failed, or was refunded",
+        says="The slot is given back if the campaign does so for this reason; answered after COMMIT, and alike again.",
+        access="service",
+        takes=ReleaseBody,
+        parameters=(_REDEMPTION_ID,),
+        gives={200: ("The redemption as it stands.", shapes.Redemption)},
+        refuses=(
+            problems.REDEMPTION_UNKNOWN,
+            problems.RELEASE_NOT_ALLOWED,
+            problems.NOT_CLAIMED,
+            problems.NOT_REDEEMED,
+            problems.UNAVAILABLE,
+        ),
+    ),
+    Call(
+        name="read_order",
+        method="get",
+        path="/api/v1/orders/{order_id}/redemptions",
+        group="Checkout",
+        summary="What an order holds",
+        says="A user sees what is his; a service sees all.",
+        access="user",
+        parameters=(Parameter("order_id", "path", "The order's id, as it was given to redeem.", _TEXT),),
+        gives={200: ("What the order holds or held.", shapes.OrderRedemptions)},
+        refuses=(problems.FIELD_INVALID, problems.UNAVAILABLE),
+    ),
+)
+
+OPERATION_CALLS = (
+    Call(
+        name="healthz",
+        method="get",
+        path="/healthz",
+        group="Operation",
+        summary="The process answers",
+        access="open",
+        gives={200: ("It does.", shapes.Health)},
+    ),
+    Call(
+        name="readyz",
+        method="get",
+        path="/readyz",
+        group="Operation",
+        summary="The process can serve",
+        access="open",
+        gives={200: ("It can.", shapes.Readiness), 503: ("It cannot, or is stopping.", shapes.Readiness)},
+    ),
+    Call(
+        name="metrics",
+        method="get",
+        path="/metrics",
+        group="Operation",
+        summary="What was counted",
+        access="open",
+        gives={200: ("Prometheus's text format.", None)},
+    ),
+    Call(
+        name="openapi",
+        method="get",
+        path="/openapi.json",
+        group="Operation",
+        summary="This document",
+        access="open",
+        gives={200: ("OpenAPI 3.1.", dict[str, Any])},
+    ),
+)
+
+CALLS: tuple[Call, ...] = (*COUPON_CALLS, *CHECKOUT_CALLS, *OPERATION_CALLS)

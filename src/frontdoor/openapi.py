@@ -1,0 +1,132 @@
+"""The API document (OpenAPI 3.1), made of the table of calls, the types that bodies are read into, and the problems."""
+
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from frontdoor import problems
+from frontdoor.calls import CALLS, Call, Parameter
+from frontdoor.problems import MEDIA_TYPE, Problem
+from frontdoor.shapes import ProblemDetails
+
+routes = web.RouteTableDef()
+
+_REF = "#/components/schemas/{name}"
+_DESCRIPTION = (
+    "Lastslot gives each of a campaign's slots to exactly one claim, however many arrive at once. "
+    "Errors are application/problem+json; decide by their `code`. Money is integer minor units."
+)
+_OF_A_BODY = (
+    problems.BODY_INVALID,
+    problems.FIELD_INVALID,
+    problems.REQUEST_TIMEOUT,
+    problems.BODY_TOO_LARGE,
+    problems.MEDIA_TYPE_UNSUPPORTED,
+)
+_OF_A_TOKEN = (problems.TOKEN_MISSING, problems.TOKEN_INVALID)
+
+
+@routes.get("/openapi.json")
+async def serve_document(_: web.Request) -> web.Response:
+    """The document itself."""
+    return web.Response(body=_encoded(), content_type="application/json")
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The document as plain values."""
+    types = _types()
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    schema_of = dict(zip(map(repr, types), schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for call in CALLS:
+        paths.setdefault(call.path, {})[call.method] = _operation(call, schema_of)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Lastslot", "version": version("lastslot"), "description": _DESCRIPTION},
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+@cache
+def _encoded() -> bytes:
+    return msgspec.json.encode(document())
+
+
+def refusals(call: Call) -> tuple[Problem, ...]:
+    """Everything a call may be refused with: by itself, for its token, and for its body."""
+    of_token: tuple[Problem, ...] = ()
+    if call.access != "open":
+        of_token = _OF_A_TOKEN if call.access != "optional" else (problems.TOKEN_INVALID,)
+    of_scope = (problems.SCOPE_REQUIRED,) if call.access in ("service", "admin") else ()
+    of_body = _OF_A_BODY if call.takes is not None else ()
+    unique = {problem.code: problem for problem in (*of_body, *of_token, *of_scope, *call.refuses)}
+    return tuple(sorted(unique.values(), key=lambda problem: problem.status))
+
+
+def _types() -> list[Any]:
+    types: list[Any] = [ProblemDetails]
+    for call in CALLS:
+        types += [call.takes] if call.takes is not None else []
+        types += [shape for _, shape in call.gives.values() if shape is not None]
+    return types
+
+
+def _operation(call: Call, schema_of: dict[str, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": call.name,
+        "tags": [call.group],
+        "summary": call.summary,
+        "responses": _responses(call, schema_of),
+    }
+    if call.says:
+        operation["description"] = call.says
+    if call.parameters:
+        operation["parameters"] = [_parameter(parameter) for parameter in call.parameters]
+    if call.takes is not None:
+        operation["requestBody"] = {"required": True, "content": _json(schema_of[repr(call.takes)])}
+    if call.access != "open":
+        # HTTP bearer tokens have no scopes in OpenAPI's eyes; 3.1 lets us name roles there all the same.
+        roles = [call.access] if call.access in ("service", "admin") else []
+        operation["security"] = [{"token": roles}, *([{}] if call.access == "optional" else [])]
+    return operation
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": parameter.where,
+        "required": parameter.required or parameter.where == "path",
+        "description": parameter.says,
+        "schema": parameter.schema,
+    }
+
+
+def _responses(call: Call, schema_of: dict[str, Any]) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, (says, shape) in call.gives.items():
+        content = {"text/plain": {"schema": {"type": "string"}}} if shape is None else _json(schema_of[repr(shape)])
+        responses[str(status)] = {"description": says, "content": content}
+    for status in sorted({problem.status for problem in refusals(call)}):
+        responses[str(status)] = _refusal([problem for problem in refusals(call) if problem.status == status])
+    return responses
+
+
+def _refusal(alike: list[Problem]) -> dict[str, Any]:
+    details = {"$ref": _REF.format(name=ProblemDetails.__name__)}
+    codes = {"properties": {"code": {"enum": [problem.code for problem in alike]}}}
+    return {
+        "description": " ".join(f"`{problem.code}`: {problem.detail}" for problem in alike),
+        "content": {MEDIA_TYPE: {"schema": {"allOf": [details, codes]}}},
+    }
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}

@@ -1,0 +1,78 @@
+"""What the bodies of answers look like, for the API document. A test holds them to what is really rendered."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+
+from shared.domain.discount import Applied
+from shared.domain.redemption import State
+
+
+class Redemption(msgspec.Struct, forbid_unknown_fields=True):
+    """One user's taking of one slot. `claim_id` and `redemption_id` are the same id by two names."""
+
+    claim_id: UUID
+    redemption_id: UUID
+    campaign_id: UUID
+    code: str
+    user_id: str
+    order_id: str
+    state: State
+    discount_applied: Applied
+    claimed_at: datetime
+    redeemed_at: datetime | msgspec.UnsetType = msgspec.UNSET
+    released_at: datetime | msgspec.UnsetType = msgspec.UNSET
+    released_reason: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Pending(msgspec.Struct, forbid_unknown_fields=True):
+    """A claim that is not decided yet; `location` is where to ask."""
+
+    claim_id: UUID
+    state: Literal["pending"]
+    location: str
+
+
+class Valid(msgspec.Struct, forbid_unknown_fields=True):
+    """What a code would give now. It promises nothing: only a redeem takes a slot."""
+
+    valid: Literal[True]
+    code: str
+    campaign_id: UUID
+    name: str
+    discount: Applied
+    per_user_limit: int
+    expires_at: datetime | None
+    expires_in_s: int | None
+
+
+class OrderRedemptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Everything that an order holds or held."""
+
+    order_id: str
+    redemptions: list[Redemption]
+
+
+class Health(msgspec.Struct, forbid_unknown_fields=True):
+    status: Literal["ok"]
+
+
+class Readiness(msgspec.Struct, forbid_unknown_fields=True):
+    ready: bool
+    checks: dict[str, bool]
+
+
+class ProblemDetails(msgspec.Struct):
+    """Why a request was refused (RFC 9457). Decide by `code`; some problems carry further members."""
+
+    type: str
+    title: str
+    status: Annotated[int, msgspec.Meta(ge=400, le=599)]
+    detail: str
+    code: str
+    field: Annotated[str, msgspec.Meta(description="Which field, of field_invalid.")] | msgspec.UnsetType = msgspec.UNSET
+    reason: Annotated[str, msgspec.Meta(description="Why the token, of token_invalid.")] | msgspec.UnsetType = msgspec.UNSET
+    scope: Annotated[str, msgspec.Meta(description="Which scope, of scope_required.")] | msgspec.UnsetType = msgspec.UNSET
+    request_id: Annotated[str, msgspec.Meta(description="What to report, of internal.")] | msgspec.UnsetType = msgspec.UNSET
