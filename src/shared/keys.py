@@ -8,6 +8,7 @@ from shared.domain.code import Code
 from shared.domain.ids import CampaignId, DoorId, Incarnation, PartitionNo
 
 CAMPAIGN_CHANGED_CHANNEL = "lastslot:campaign-changed"
+JOBS_QUEUE = "lastslot:jobs"
 
 
 def incarnation_pointer(partition: PartitionNo) -> str:

@@ -58,6 +58,10 @@ DEAD_LETTERS = Counter("lastslot_dead_letters", "Entries set aside because no tr
 LEASES_HELD = Gauge("lastslot_leases_held", "Partitions owned.", multiprocess_mode="livesum")
 FENCED = Counter("lastslot_fenced", "Commits refused because the partition had a newer owner.")
 
+# The jobs.
+AUDIT_FAULTS = Gauge("lastslot_audit_faults", "Invariants that the last audit found broken.", multiprocess_mode="mostrecent")
+AUDITED_AT = Gauge("lastslot_audited_at_seconds", "When the last audit ended, in Unix time.", multiprocess_mode="mostrecent")
+
 
 def fold() -> None:
     """Let Prometheus hear of everything that was tallied."""

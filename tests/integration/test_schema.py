@@ -10,12 +10,12 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 import pytest
-from tests.servers import fresh_database
 
 from lastslot.embedded import EmbeddedServer
 from shared.domain.ledger import GENESIS
 from shared.domain.redemption import TRANSITIONS, Redemption, State, Step
 from shared.postgres import Connection, close_pool, open_pool
+from tests.servers import fresh_database
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 CAMPAIGN = UUID(int=1)

@@ -1,0 +1,123 @@
+"""Scheduled work: things that may run twice or be skipped without harm, because they only read or repeat what is done.
+
+arq keeps the schedule in Redis, so that of several of these processes one does each job. It promises no more than that:
+a job is run again when its process dies, and is left out while Redis is away.
+"""
+
+import asyncio
+import signal
+from datetime import UTC
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+import uvloop
+from arq.connections import ArqRedis
+from arq.cron import cron
+from arq.worker import Worker
+
+from shared import clock, keys, logs, metrics
+from shared.audit import audit
+from shared.redis_client import NO_ANSWER, RedisError
+from shared.settings import Settings
+from shared.statements import statement
+
+#: An audit reads the whole ledger; it is given up after this long, and tried again the next night.
+_AUDIT_WITHIN_S = 4 * 3600
+_SHARD_GONE_S = 24 * 3600
+_LOOK_AGAIN_S = 5.0
+
+log = structlog.get_logger()
+
+
+def run(settings: Settings) -> None:
+    """Do the scheduled work until SIGTERM or SIGINT; a job that is under way then is done again by whoever comes next."""
+    logs.configure("jobs", settings)
+    uvloop.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    stopping = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+    log.info("jobs_started")
+    while not stopping.is_set():
+        try:
+            async with _open_queue(settings.redis_url) as queue:
+                await _work(schedule(settings, queue), stopping)
+        except (*NO_ANSWER, RedisError) as error:
+            log.warning("redis_away", error=repr(error))
+            await _sleep(stopping, _LOOK_AGAIN_S)
+    log.info("jobs_stopped")
+
+
+async def _work(worker: Worker, stopping: asyncio.Event) -> None:
+    """Run what is due until told to stop. Raises what Redis raised when it went away."""
+    working = asyncio.create_task(worker.async_run())
+    stopped = asyncio.create_task(stopping.wait())
+    await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    try:
+        await worker.close()
+    finally:
+        [ended] = await asyncio.gather(working, return_exceptions=True)
+    if isinstance(ended, Exception):
+        raise ended
+
+
+async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+def _open_queue(redis_url: str) -> ArqRedis:
+    queue: ArqRedis = ArqRedis.from_url(redis_url, socket_timeout=5.0, socket_connect_timeout=1.0)
+    # Payloads are JSON: what lies in Redis is never unpickled.
+    queue.job_serializer = _encode
+    queue.job_deserializer = msgspec.json.decode
+    return queue
+
+
+def schedule(settings: Settings, queue: ArqRedis) -> Worker:
+    """An arq worker that has these jobs and no others."""
+    return Worker(
+        cron_jobs=[
+            cron(nightly_audit, hour=3, minute=17, timeout=_AUDIT_WITHIN_S, max_tries=1),
+            cron(forget_shards, minute=7, timeout=60),
+        ],
+        redis_pool=queue,
+        queue_name=keys.JOBS_QUEUE,
+        ctx={"postgres_dsn": settings.postgres_dsn},
+        handle_signals=False,
+        keep_result=0,
+        poll_delay=1.0,
+        timezone=UTC,
+        job_serializer=_encode,
+        job_deserializer=msgspec.json.decode,
+    )
+
+
+async def nightly_audit(ctx: dict[str, Any]) -> None:
+    """Prove the invariants; what does not hold is logged and counted for the alert."""
+    report = await audit(ctx["postgres_dsn"])
+    for fault in report.faults:
+        log.error("audit_fault", kind=fault.kind, where=fault.where, detail=fault.detail)
+    metrics.AUDIT_FAULTS.set(len(report.faults))
+    metrics.AUDITED_AT.set(clock.unix_now())
+    log.info("audited", ledger_rows=report.ledger_rows, faults=len(report.faults), seconds=round(report.seconds, 3))
+
+
+async def forget_shards(ctx: dict[str, Any]) -> None:
+    """Drop the rows of shards that died without a farewell, a day after they were last seen."""
+    connection = await asyncpg.connect(ctx["postgres_dsn"], timeout=10, command_timeout=30)
+    try:
+        await connection.execute(statement("forget_shards"), _SHARD_GONE_S)
+    finally:
+        await connection.close(timeout=5)
+
+
+def _encode(value: Any) -> bytes:
+    return msgspec.json.encode(value, enc_hook=repr)
