@@ -82,6 +82,9 @@ class GateDesk:
             except GateUnavailable as error:
                 log.warning("gate_unavailable", partition=self._partition, claims=len(batch), error=str(error))
                 self._ask_again(batch)
+            except Exception as error:
+                for submission in batch:
+                    submission.fail(error)
         self._asking = None
 
     async def _ask(self, batch: list[Submission]) -> None:

@@ -161,7 +161,7 @@ class Desk:
                 case Stage.AWAITING:
                     awaiting.append(submission)
         if awaiting:
-            self._run(self._look_up(awaiting))
+            self._run(self._look_up(awaiting), awaiting)
 
     async def _look_up(self, awaiting: list[Submission]) -> None:
         """Look for outcomes that the feed has not brought. What is neither pending nor committed was lost: ask again."""
@@ -197,7 +197,7 @@ class Desk:
         return pending
 
     def _look(self, submission: Submission, refusal: Refusal) -> None:
-        self._run(self._look_whether_replay(submission, refusal))
+        self._run(self._look_whether_replay(submission, refusal), [submission])
 
     async def _look_whether_replay(self, submission: Submission, refusal: Refusal) -> None:
         """The user holds something: it is this claim (show it again), or another (refuse), or the gate was wrong (ask again)."""
@@ -219,10 +219,18 @@ class Desk:
         async with self._pool.acquire(timeout=1) as connection:
             return await standings(connection, asked)
 
-    def _run(self, errand: Coroutine[None, None, None]) -> None:
+    def _run(self, errand: Coroutine[None, None, None], submissions: list[Submission]) -> None:
+        """Run beside everything else; if it breaks, so do the requests it was for."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._errands.discard(task)
+            if not task.cancelled() and isinstance(error := task.exception(), Exception):
+                for submission in submissions:
+                    submission.fail(error)
+
         task = asyncio.create_task(errand)
         self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
+        task.add_done_callback(ended)
 
 
 async def _join(other: Submission, claim: SubmitClaim, deadline: float) -> Answer | None:

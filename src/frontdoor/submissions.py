@@ -59,3 +59,8 @@ class Submission:
         """Answer, unless somebody has."""
         if not self.answer.done():
             self.answer.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        """Let the caller's request fail with what went wrong on our side."""
+        if not self.answer.done():
+            self.answer.set_exception(error)

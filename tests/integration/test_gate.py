@@ -1,6 +1,7 @@
 """The gate's two scripts on a real Redis."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -9,7 +10,7 @@ from shared import keys
 from shared.domain.ids import CampaignId, ClaimId, Incarnation, PartitionNo, UserId, claim_id, user_mark
 from shared.domain.outcomes import Refusal
 from shared.domain.settlement import Settlement
-from shared.gate import Admission, CampaignAsk, CampaignReply, ClaimAsk, Gate, Moved, Settled, Verdict
+from shared.gate import Admission, CampaignAsk, CampaignReply, ClaimAsk, Gate, Mode, Moved, Settled, Verdict
 from shared.redis_client import Redis, open_redis
 
 CAMPAIGN = CampaignId(UUID(int=7))
@@ -21,26 +22,26 @@ class Bench:
     """A gate with one campaign, and the few calls that the tests make of it."""
 
     def __init__(self, redis: Redis) -> None:
-        self.redis = redis
+        self.redis: Any = redis  # its stubs cannot tell its calls' two flavours apart
         self.gate = Gate(redis, mailbox_max=5)
 
     async def seed(self, free: int | None, limit: int = 1, seq: int = 1, **users: int) -> None:
-        await self.settle("wipe", free, limit=limit, seq=seq, **users)
-        await self.settle("seed", free, limit=limit, seq=seq)
+        await self._set("wipe", Settlement(CAMPAIGN, seq, free, limit, None, _named(users)))
+        await self._set("seed", Settlement(CAMPAIGN, seq, free, limit, None, {}))
 
     async def settle(
         self,
-        mode: str,
         free: int | None,
         *,
-        limit: int = 1,
-        seq: int = 1,
+        seq: int,
         closed: Refusal | None = None,
         cursor: str | None = None,
-        **users: int,
+        users: dict[str, int] | None = None,
     ) -> int | None:
-        settlement = Settlement(CAMPAIGN, seq, free, limit, closed, {UserId(user): n for user, n in users.items()})
-        settled = await self.gate.settle(PARTITION, LIFE, [(mode, settlement)], cursor)  # type: ignore[list-item]
+        return await self._set("move", Settlement(CAMPAIGN, seq, free, 1, closed, _named(users or {})), cursor)
+
+    async def _set(self, mode: Mode, settlement: Settlement, cursor: str | None = None) -> int | None:
+        settled = await self.gate.settle(PARTITION, LIFE, [(mode, settlement)], cursor)
         assert isinstance(settled, Settled)
         return settled.sequences[0]
 
@@ -62,6 +63,10 @@ class Bench:
     @property
     def gate_key(self) -> str:
         return keys.gate(PARTITION, LIFE, CAMPAIGN)
+
+
+def _named(users: dict[str, int]) -> dict[UserId, int]:
+    return {UserId(user): active for user, active in users.items()}
 
 
 def claim(user: str, key: str = "k") -> ClaimId:
@@ -156,7 +161,7 @@ async def test_a_campaign_key_of_the_wrong_type_makes_only_that_campaign_cold(be
     await bench.redis.delete(name)
     await bench.redis.lpush(name, "garbage")
     assert await bench.ask("b") == [Verdict.COLD]
-    assert await bench.settle("move", 1, seq=2) is None
+    assert await bench.settle(1, seq=2) is None
     await bench.seed(free=1, seq=2, a=1)
     assert await bench.ask("b") == [Verdict.ADMITTED]
 
@@ -175,7 +180,7 @@ async def test_users_that_vanished_make_the_campaign_cold_rather_than_certified(
     await bench.redis.delete(keys.users(PARTITION, LIFE, CAMPAIGN), keys.marks(PARTITION, LIFE, CAMPAIGN))
     verdicts, reply = await bench.asked("winner")
     assert (verdicts, reply.certified) == ([Verdict.COLD], False)
-    assert await bench.settle("move", 0, seq=2) is None
+    assert await bench.settle(0, seq=2) is None
 
 
 async def test_settling_drops_the_reservations_up_to_the_cursor_and_no_others(bench: Bench) -> None:
@@ -183,7 +188,7 @@ async def test_settling_drops_the_reservations_up_to_the_cursor_and_no_others(be
     await bench.ask("a", "b")
     cursor = await bench.last_entry()
     await bench.ask("c")
-    assert await bench.settle("move", 1, seq=3, cursor=cursor, a=1, b=1) == 3
+    assert await bench.settle(1, seq=3, cursor=cursor, users={"a": 1, "b": 1}) == 3
     assert await bench.gate.pending(PARTITION, [claim("a"), claim("c")]) == {claim("c"): UserId("c")}
     assert await bench.redis.xlen(keys.mailbox(PARTITION, LIFE)) == 1
     assert await bench.ask("d") == [Verdict.EXHAUSTED]
@@ -193,17 +198,17 @@ async def test_settling_again_or_late_changes_nothing(bench: Bench) -> None:
     await bench.seed(free=3)
     await bench.ask("a")
     cursor = await bench.last_entry()
-    assert await bench.settle("move", 2, seq=5, cursor=cursor, a=1) == 5
-    assert await bench.settle("move", 2, seq=5, cursor=cursor, a=1) == 5
-    assert await bench.settle("move", 3, seq=4, a=0) == 5
+    assert await bench.settle(2, seq=5, cursor=cursor, users={"a": 1}) == 5
+    assert await bench.settle(2, seq=5, cursor=cursor, users={"a": 1}) == 5
+    assert await bench.settle(3, seq=4, users={"a": 0}) == 5
     assert await bench.redis.hget(bench.gate_key, "free") == b"2"
     assert await bench.redis.hget(keys.users(PARTITION, LIFE, CAMPAIGN), "a") == b"1:5"
 
 
 async def test_a_late_settlement_still_adds_the_users_it_knows(bench: Bench) -> None:
     await bench.seed(free=3)
-    await bench.settle("move", 1, seq=9)
-    await bench.settle("move", 2, seq=8, winner=1)
+    await bench.settle(1, seq=9)
+    await bench.settle(2, seq=8, users={"winner": 1})
     assert await bench.ask("winner") == [Verdict.LOOK_ALREADY]
 
 
@@ -211,7 +216,7 @@ async def test_a_lost_settlement_leaks_no_reservation(bench: Bench) -> None:
     await bench.seed(free=2)
     await bench.ask("a")
     await bench.ask("b")
-    assert await bench.settle("move", 1, seq=3, cursor=await bench.last_entry()) == 3
+    assert await bench.settle(1, seq=3, cursor=await bench.last_entry()) == 3
     assert await bench.ask("c") == [Verdict.ADMITTED]
 
 
@@ -219,7 +224,7 @@ async def test_spoilt_counts_of_reservations_are_right_again_once_the_mailbox_is
     await bench.seed(free=1)
     await bench.redis.hset(keys.reserved(PARTITION, LIFE), CAMPAIGN.hex, "1000")
     assert await bench.ask("a") == [Verdict.EXHAUSTED]
-    await bench.settle("move", 1, seq=1, cursor="0-0")
+    await bench.settle(1, seq=1, cursor="0-0")
     assert await bench.ask("a") == [Verdict.ADMITTED]
 
 
@@ -227,7 +232,7 @@ async def test_a_certificate_needs_that_nothing_is_free_and_nothing_pending(benc
     await bench.seed(free=1)
     verdicts, reply = await bench.asked("a", "b")
     assert (verdicts, reply.certified) == ([Verdict.ADMITTED, Verdict.EXHAUSTED], False)
-    await bench.settle("move", 0, seq=2, cursor=await bench.last_entry(), a=1)
+    await bench.settle(0, seq=2, cursor=await bench.last_entry(), users={"a": 1})
     verdicts, reply = await bench.asked("b")
     assert (verdicts, reply.certified) == ([Verdict.EXHAUSTED], True)
 
@@ -237,7 +242,7 @@ async def test_a_certificate_carries_everybody_who_holds_or_held_something(bench
     _, reply = await bench.asked("b")
     marks = {user_mark(UserId(user)).to_bytes(4, "little") for user in ("winner", "released")}
     assert {reply.marks[:4], reply.marks[4:]} == marks
-    await bench.settle("move", 0, seq=2, late=1)
+    await bench.settle(0, seq=2, users={"late": 1})
     _, more = await bench.asked("b", life=reply.life, known=len(reply.marks))
     assert more.marks == user_mark(UserId("late")).to_bytes(4, "little")
     assert more.marks_total == 12
@@ -256,7 +261,7 @@ async def test_a_freed_slot_is_given_out_only_when_the_last_certificate_has_run_
     await bench.seed(free=0, a=1)
     _, reply = await bench.asked("b")
     assert reply.certified
-    await bench.settle("move", 1, seq=2, a=0)
+    await bench.settle(1, seq=2, users={"a": 0})
     verdicts, reply = await bench.asked("b")
     assert (verdicts, reply.certified) == ([Verdict.EXHAUSTED], False)
     held_until = int(await bench.redis.hget(bench.gate_key, "held_until") or 0)
@@ -270,10 +275,10 @@ async def test_a_freed_slot_is_given_out_only_when_the_last_certificate_has_run_
 
 async def test_a_paused_campaign_is_certified_with_its_reason_and_holds_no_slot_back(bench: Bench) -> None:
     await bench.seed(free=5)
-    await bench.settle("move", 5, seq=2, closed=Refusal.CAMPAIGN_PAUSED)
+    await bench.settle(5, seq=2, closed=Refusal.CAMPAIGN_PAUSED)
     verdicts, reply = await bench.asked("b")
     assert (verdicts, reply.certified, reply.closed) == ([Verdict.CLOSED], True, "campaign_paused")
-    await bench.settle("move", 5, seq=3)
+    await bench.settle(5, seq=3)
     assert await bench.ask("b") == [Verdict.ADMITTED]
 
 
@@ -282,7 +287,7 @@ async def test_a_spoilt_number_of_free_slots_lasts_until_the_next_settlement(ben
     await bench.seed(free=1)
     await bench.redis.hset(bench.gate_key, "free", free)
     await bench.ask("a")
-    await bench.settle("move", 1, seq=1, cursor="9999999999999-0")
+    await bench.settle(1, seq=1, cursor="9999999999999-0")
     # The wrong value may have been certified; the slot is held back for as long as such a certificate lasts.
     verdicts = await bench.ask("b", "c")
     while verdicts == [Verdict.EXHAUSTED] * 2:
