@@ -1,0 +1,232 @@
+"""Campaigns over HTTP, for administrators: create, list, read, change, pause, resume, end, count.
+
+An answer means committed. What follows the commit (the gate, the copies of the campaign everywhere) is told at once but not
+waited for beyond Redis's patience: owners and front doors find out for themselves within a second.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, assert_never
+from uuid import uuid4
+
+from aiohttp import web
+
+from frontdoor import parse
+from frontdoor.bodies import read_body
+from frontdoor.context import DOOR, Door
+from frontdoor.problems import (
+    CAMPAIGN_ENDED,
+    CAMPAIGN_UNKNOWN,
+    CODE_TAKEN,
+    FIELD_INVALID,
+    LIMIT_BELOW_CLAIMED,
+    Problem,
+    ProblemRaised,
+)
+from frontdoor.render import encode
+from frontdoor.replies import refuse
+from frontdoor.tokens import ADMIN
+from shared import campaigns, metrics
+from shared.campaigns import CampaignEnded, CampaignUnknown, ChangeRefused, CodeTaken, Committed, Faulty, LimitBelowClaimed
+from shared.catalogue import campaigns_by_code
+from shared.domain.campaign import Campaign, CampaignStatus
+from shared.domain.code import normal_form
+from shared.domain.draft import CampaignChange, CampaignDraft, Fault, planned
+from shared.domain.ids import CampaignId, UserId
+from shared.postgres import Connection
+
+routes = web.RouteTableDef()
+
+PAGE_SIZE = 50
+MAX_PAGE_SIZE = 200
+
+
+@routes.post("/api/v1/campaigns")
+async def create(request: web.Request) -> web.Response:
+    """A new campaign, active at once (its window may lie ahead)."""
+    door, by = _administrator(request)
+    draft = parse.decode(await _body(request), CampaignDraft)
+    if isinstance(draft, Problem):
+        return _refused(draft)
+    plan = planned(draft, CampaignId(uuid4()))
+    if not isinstance(plan, Campaign):
+        return _refused(_faulty(plan))
+    made = await campaigns.create(door.pool, plan, by)
+    if isinstance(made, CodeTaken):
+        return _refused(CODE_TAKEN)
+    # Nobody holds anything of it yet, so its gate can be made whole here and now.
+    await door.settle(made.partition_no, [made.settlement], "seed")
+    location = f"/api/v1/campaigns/{made.campaign.campaign_id}"
+    return _answer("created", shown(made.campaign, made.claimed), status=201, headers={"Location": location})
+
+
+@routes.get("/api/v1/campaigns")
+async def index(request: web.Request) -> web.Response:
+    """A page of campaigns, the newest first; `?after=` goes on behind one, `?code=` finds the one of a code."""
+    door, _ = _administrator(request)
+    size = _page_size(request.query.get("limit"))
+    after = _after(request.query.get("after"))
+    typed = request.query.get("code")
+    async with door.pool.acquire(timeout=1) as connection:
+        if typed is not None:
+            listed, more = await _of_code(connection, typed), None
+        else:
+            listed = await campaigns.page(connection, after, size)
+            more = listed[-1][0].campaign_id if len(listed) == size else None
+    return _answer("listed", {"campaigns": [shown(*each) for each in listed], "next_after": more})
+
+
+@routes.get("/api/v1/campaigns/{campaign_id}")
+async def show(request: web.Request) -> web.Response:
+    """A campaign as committed, with the number of slots that are held."""
+    door, _ = _administrator(request)
+    async with door.pool.acquire(timeout=1) as connection:
+        known = await campaigns.read(connection, _named(request))
+    return _refused(CAMPAIGN_UNKNOWN) if known is None else _answer("shown", shown(*known))
+
+
+@routes.get("/api/v1/campaigns/{campaign_id}/stats")
+async def stats(request: web.Request) -> web.Response:
+    """A campaign's numbers in one snapshot of Postgres."""
+    door, _ = _administrator(request)
+    async with door.pool.acquire(timeout=1) as connection:
+        counted = await campaigns.stats(connection, _named(request))
+    return _refused(CAMPAIGN_UNKNOWN) if counted is None else _answer("counted", counted)
+
+
+@routes.patch("/api/v1/campaigns/{campaign_id}")
+async def change(request: web.Request) -> web.Response:
+    """The campaign with what the body names put in place of what was there; the rest stays."""
+    door, by = _administrator(request)
+    named = _named(request)
+    asked = parse.decode(await _body(request), CampaignChange)
+    if isinstance(asked, Problem):
+        return _refused(asked)
+    return await _changed(door, await campaigns.change(door.pool, named, asked, by))
+
+
+@routes.post("/api/v1/campaigns/{campaign_id}/pause")
+async def pause(request: web.Request) -> web.Response:
+    """Gives nothing until it is resumed; what is held stays held."""
+    return await _put(request, CampaignStatus.PAUSED)
+
+
+@routes.post("/api/v1/campaigns/{campaign_id}/resume")
+async def resume(request: web.Request) -> web.Response:
+    """Goes on giving after a pause."""
+    return await _put(request, CampaignStatus.ACTIVE)
+
+
+@routes.post("/api/v1/campaigns/{campaign_id}/end")
+async def end(request: web.Request) -> web.Response:
+    """Gives nothing any more; there is no way back."""
+    return await _put(request, CampaignStatus.ENDED)
+
+
+def shown(campaign: Campaign, claimed: int) -> dict[str, Any]:
+    """A campaign as administrators see it; `claimed` slots are held. Times are in UTC."""
+    return {
+        "campaign_id": campaign.campaign_id,
+        "name": campaign.name,
+        "type": campaign.type,
+        "code": campaign.code,
+        "status": campaign.status,
+        "discount": campaign.discount,
+        "total_limit": campaign.total_limit,
+        "claimed": claimed,
+        "remaining": None if campaign.total_limit is None else campaign.total_limit - claimed,
+        "per_user_limit": campaign.per_user_limit,
+        "timezone": campaign.timezone,
+        "starts_at": campaign.starts_at,
+        "ends_at": campaign.ends_at,
+        "release_on_failure": campaign.release_on_failure,
+        "release_on_refund": campaign.release_on_refund,
+        "version": campaign.version,
+    }
+
+
+async def _of_code(connection: Connection, typed: str) -> list[tuple[Campaign, int]]:
+    code = normal_form(typed)
+    found = {} if code is None else await campaigns_by_code(connection, [code])
+    known = [await campaigns.read(connection, campaign.campaign_id) for campaign in found.values()]
+    return [each for each in known if each is not None]
+
+
+async def _put(request: web.Request, status: CampaignStatus) -> web.Response:
+    door, by = _administrator(request)
+    return await _changed(door, await campaigns.set_status(door.pool, _named(request), status, by))
+
+
+async def _changed(door: Door, made: Committed | ChangeRefused) -> web.Response:
+    if not isinstance(made, Committed):
+        return _refused(_problem(made))
+    await asyncio.gather(door.settle(made.partition_no, [made.settlement]), door.campaigns.changed(made.campaign))
+    return _answer("changed", shown(made.campaign, made.claimed))
+
+
+def _administrator(request: web.Request) -> tuple[Door, UserId]:
+    """The door, and who asks. Raises ProblemRaised unless it is an administrator."""
+    door = request.app[DOOR]
+    return door, door.identify_with_scope(request, ADMIN).user_id
+
+
+async def _body(request: web.Request) -> bytes:
+    raw = await read_body(request)
+    if isinstance(raw, Problem):
+        raise ProblemRaised(raw)
+    return raw
+
+
+def _named(request: web.Request) -> CampaignId:
+    named = parse.path_id(request.match_info["campaign_id"])
+    if named is None:
+        raise ProblemRaised(CAMPAIGN_UNKNOWN)
+    return CampaignId(named)
+
+
+def _after(text: str | None) -> CampaignId | None:
+    if text is None:
+        return None
+    named = parse.path_id(text)
+    if named is None:
+        raise ProblemRaised(parse.field_problem("after", "must be a campaign id"))
+    return CampaignId(named)
+
+
+def _page_size(text: str | None) -> int:
+    if text is None:
+        return PAGE_SIZE
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_PAGE_SIZE):
+        raise ProblemRaised(parse.field_problem("limit", f"must be between 1 and {MAX_PAGE_SIZE}"))
+    return int(text)
+
+
+def _problem(refused: ChangeRefused) -> Problem:
+    match refused:
+        case CampaignUnknown():
+            return CAMPAIGN_UNKNOWN
+        case CampaignEnded():
+            return CAMPAIGN_ENDED
+        case LimitBelowClaimed(claimed):
+            return LIMIT_BELOW_CLAIMED.saying(f"{claimed} slots are held; no limit can be below that.").carrying(
+                claimed=claimed
+            )
+        case Faulty(faults):
+            return _faulty(faults)
+        case _:
+            assert_never(refused)
+
+
+def _faulty(faults: Sequence[Fault]) -> Problem:
+    told = " ".join(f"{fault.field} {fault.what}." for fault in faults)
+    return FIELD_INVALID.saying(told).carrying(field=faults[0].field, faults=faults)
+
+
+def _refused(problem: Problem) -> web.Response:
+    metrics.ANSWERS.add("campaigns", problem.code)
+    return refuse(problem)
+
+
+def _answer(what: str, body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    metrics.ANSWERS.add("campaigns", what)
+    return web.Response(status=status, body=encode(body), content_type="application/json", headers=headers)
