@@ -1,0 +1,90 @@
+"""One measurement: requests, how they are fired, and what must have come of them for its time to count."""
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import msgspec
+
+from frontdoor.tokens import issue
+from lastslot.burst import Answer, fire, percentile, render
+from lastslot.crowd import redeem
+from loadtest.contestants import Contestant
+
+CONNECTIONS = 256
+HOST = "127.0.0.1"
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """What is sent to one contestant, and what has to come back. `held`: active redemptions of `code` afterwards."""
+
+    requests: Sequence[bytes]
+    expected: Mapping[int, int]
+    code: str
+    held: int
+
+
+#: Makes ready what a trial needs, for a contestant, with names that no other trial has and tokens of this secret.
+Prepare = Callable[[Contestant, str, str], Awaitable[Trial]]
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """A benchmark: a trial for each contestant in turn, several rounds."""
+
+    name: str
+    title: str
+    contestants: tuple[str, ...]
+    prepare: Prepare
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """One trial's figures. `client_us`: this client's own CPU for a request. `meters`: what the contestant counted."""
+
+    seconds: float
+    per_second: float
+    p50: float
+    p99: float
+    client_us: float
+    meters: Mapping[str, float]
+
+
+class Wrong(Exception):
+    """The answers, or the database, are not what they must be: the time means nothing."""
+
+
+async def measure(contestant: Contestant, trial: Trial) -> Measured:
+    """Fire the trial. Raises Wrong."""
+    before = await contestant.meters()
+    cpu = time.process_time()
+    answers = await fire(HOST, contestant.port, trial.requests, CONNECTIONS)
+    cpu = time.process_time() - cpu
+    meters = {name: count - before.get(name, 0.0) for name, count in (await contestant.meters()).items()}
+    await _check(contestant, trial, answers)
+    seconds = max(a.started + a.seconds for a in answers) - min(a.started for a in answers)
+    p50, p99 = percentile(answers, 50), percentile(answers, 99)
+    return Measured(seconds, len(answers) / seconds, p50, p99, cpu / len(answers) * 1e6, meters)
+
+
+async def _check(contestant: Contestant, trial: Trial, answers: Sequence[Answer]) -> None:
+    heard = dict(Counter(answer.status for answer in answers))
+    expected = dict(trial.expected) if contestant.decides else {200: len(answers)}
+    if heard != expected:
+        raise Wrong(f"{contestant.name} answered {heard}, not {expected}")
+    if not contestant.decides or not trial.held:
+        return
+    books = await contestant.books(trial.code)
+    if {books.redemptions, books.users, books.claimed} != {trial.held}:
+        raise Wrong(f"{contestant.name} has {books} in its database, not {trial.held:,} of each")
+
+
+def redeems(secret: str, code: str, people: int, named: str) -> list[bytes]:
+    """`people` different users' requests for one code, each with a token and a key of its own."""
+    users = [f"usr_{named}_{number}" for number in range(people)]
+    return [redeem(HOST, code, user, issue(secret, user)) for user in users]
+
+
+def validates(secret: str, code: str, people: int, named: str) -> list[bytes]:
+    """`people` different users who look at one code."""
+    body = msgspec.json.encode({"code": code})
+    tokens = [issue(secret, f"usr_{named}_{number}") for number in range(people)]
+    return [render("POST", "/api/v1/coupons/validate", HOST, {"Authorization": f"Bearer {token}"}, body) for token in tokens]
