@@ -39,9 +39,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TEXT = {"type": "string"}
-_UUID = {"type": "string", "format": "uuid"}
+UUID_TEXT = {"type": "string", "format": "uuid"}
 _WHOLE = {"type": "integer", "minimum": 0}
-_REDEMPTION_ID = Parameter("redemption_id", "path", "The redemption's id.", _UUID)
+_REDEMPTION_ID = Parameter("redemption_id", "path", "The redemption's id.", UUID_TEXT)
 _KEY = Parameter(
     "Idempotency-Key",
     "header",
@@ -115,7 +115,7 @@ COUPON_CALLS = (
         summary="What became of a claim",
         says="For its own user and for services; to anybody else it is unknown. A refusal is told as redeem would have.",
         access="user",
-        parameters=(Parameter("claim_id", "path", "The claim's id.", _UUID), _WAIT, _PARTITION),
+        parameters=(Parameter("claim_id", "path", "The claim's id.", UUID_TEXT), _WAIT, _PARTITION),
         gives={200: ("It took its slot.", shapes.Redemption), 202: ("Not decided yet.", shapes.Pending)},
         refuses=(problems.FIELD_INVALID, problems.CLAIM_UNKNOWN, *CLAIM_REFUSALS, problems.UNAVAILABLE),
     ),
@@ -205,5 +205,3 @@ OPERATION_CALLS = (
         gives={200: ("OpenAPI 3.1.", dict[str, Any])},
     ),
 )
-
-CALLS: tuple[Call, ...] = (*COUPON_CALLS, *CHECKOUT_CALLS, *OPERATION_CALLS)

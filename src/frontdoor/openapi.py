@@ -8,11 +8,14 @@ import msgspec
 from aiohttp import web
 
 from frontdoor import problems
-from frontdoor.calls import CALLS, Call, Parameter
+from frontdoor.calls import CHECKOUT_CALLS, COUPON_CALLS, OPERATION_CALLS, Call, Parameter
+from frontdoor.campaign_calls import CAMPAIGN_CALLS
 from frontdoor.problems import MEDIA_TYPE, Problem
 from frontdoor.shapes import ProblemDetails
 
 routes = web.RouteTableDef()
+
+CALLS: tuple[Call, ...] = (*COUPON_CALLS, *CHECKOUT_CALLS, *CAMPAIGN_CALLS, *OPERATION_CALLS)
 
 _REF = "#/components/schemas/{name}"
 _DESCRIPTION = (

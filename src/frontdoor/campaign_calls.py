@@ -1,0 +1,102 @@
+"""The calls for administrators of campaigns, as a table (see `calls`)."""
+
+from frontdoor import problems, shapes
+from frontdoor.calls import UUID_TEXT, Call, Parameter
+from frontdoor.problems import Problem
+from shared.campaigns import Stats
+from shared.domain.draft import CampaignChange, CampaignDraft
+
+_PATH = "/api/v1/campaigns/{campaign_id}"
+_CAMPAIGN_ID = Parameter("campaign_id", "path", "The campaign's id.", UUID_TEXT)
+_AS_IT_STANDS = {200: ("The campaign as committed.", shapes.Campaign)}
+_OF_A_CHANGE: tuple[Problem, ...] = (problems.CAMPAIGN_UNKNOWN, problems.CAMPAIGN_ENDED, problems.UNAVAILABLE)
+
+_LISTING = (
+    Parameter("after", "query", "Go on behind this campaign (next_after of the page before).", UUID_TEXT),
+    Parameter("limit", "query", "Campaigns on a page, by default 50.", {"type": "integer", "minimum": 1, "maximum": 200}),
+    Parameter("code", "query", "Only the campaign of this code.", {"type": "string"}),
+)
+
+
+def _switch(name: str, summary: str, says: str) -> Call:
+    return Call(
+        name=f"{name}_campaign",
+        method="post",
+        path=f"{_PATH}/{name}",
+        group="Campaigns",
+        summary=summary,
+        says=says,
+        access="admin",
+        parameters=(_CAMPAIGN_ID,),
+        gives=_AS_IT_STANDS,
+        refuses=_OF_A_CHANGE,
+    )
+
+
+CAMPAIGN_CALLS = (
+    Call(
+        name="create_campaign",
+        method="post",
+        path="/api/v1/campaigns",
+        group="Campaigns",
+        summary="Create a campaign",
+        says=(
+            "Active at once, though its window may lie ahead. starts_at and ends_at are wall times of its timezone unless they "
+            "carry an offset. total_limit must be given, if only as null (unlimited)."
+        ),
+        access="admin",
+        takes=CampaignDraft,
+        gives={201: ("Committed. Location is its address.", shapes.Campaign)},
+        refuses=(problems.CODE_TAKEN, problems.UNAVAILABLE),
+    ),
+    Call(
+        name="list_campaigns",
+        method="get",
+        path="/api/v1/campaigns",
+        group="Campaigns",
+        summary="Campaigns, the newest first",
+        access="admin",
+        parameters=_LISTING,
+        gives={200: ("A page of them.", shapes.CampaignPage)},
+        refuses=(problems.FIELD_INVALID, problems.UNAVAILABLE),
+    ),
+    Call(
+        name="read_campaign",
+        method="get",
+        path=_PATH,
+        group="Campaigns",
+        summary="A campaign",
+        access="admin",
+        parameters=(_CAMPAIGN_ID,),
+        gives=_AS_IT_STANDS,
+        refuses=(problems.CAMPAIGN_UNKNOWN, problems.UNAVAILABLE),
+    ),
+    Call(
+        name="change_campaign",
+        method="patch",
+        path=_PATH,
+        group="Campaigns",
+        summary="Change a campaign",
+        says="What is left out stays. Nobody loses what they hold: new terms are for the claims to come.",
+        access="admin",
+        takes=CampaignChange,
+        parameters=(_CAMPAIGN_ID,),
+        gives=_AS_IT_STANDS,
+        refuses=(*_OF_A_CHANGE, problems.LIMIT_BELOW_CLAIMED),
+    ),
+    _switch("pause", "Give nothing until it is resumed", "What is held stays held."),
+    _switch("resume", "Go on giving after a pause", ""),
+    _switch("end", "Give nothing any more", "There is no way back. What is held stays held."),
+    Call(
+        name="campaign_stats",
+        method="get",
+        path=f"{_PATH}/stats",
+        group="Campaigns",
+        summary="A campaign's numbers",
+        says="Counted in one snapshot of the database.",
+        access="admin",
+        parameters=(_CAMPAIGN_ID,),
+        gives={200: ("All of them exact.", Stats)},
+        refuses=(problems.CAMPAIGN_UNKNOWN, problems.UNAVAILABLE),
+    ),
+)
