@@ -6,13 +6,15 @@ waited for beyond Redis's patience: owners and front doors find out for themselv
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, assert_never
+from typing import assert_never
 from uuid import uuid4
 
+import msgspec
 from aiohttp import web
 
 from frontdoor import parse
 from frontdoor.bodies import read_body
+from frontdoor.campaign_shapes import CampaignPage, shown
 from frontdoor.context import DOOR, Door
 from frontdoor.problems import (
     CAMPAIGN_ENDED,
@@ -23,7 +25,6 @@ from frontdoor.problems import (
     Problem,
     ProblemRaised,
 )
-from frontdoor.render import encode
 from frontdoor.replies import refuse
 from frontdoor.tokens import ADMIN
 from shared import campaigns, metrics
@@ -73,7 +74,7 @@ async def index(request: web.Request) -> web.Response:
         else:
             listed = await campaigns.page(connection, after, size)
             more = listed[-1][0].campaign_id if len(listed) == size else None
-    return _answer("listed", {"campaigns": [shown(*each) for each in listed], "next_after": more})
+    return _answer("listed", CampaignPage([shown(*each) for each in listed], more))
 
 
 @routes.get("/api/v1/campaigns/{campaign_id}")
@@ -121,28 +122,6 @@ async def resume(request: web.Request) -> web.Response:
 async def end(request: web.Request) -> web.Response:
     """Gives nothing any more; there is no way back."""
     return await _put(request, CampaignStatus.ENDED)
-
-
-def shown(campaign: Campaign, claimed: int) -> dict[str, Any]:
-    """A campaign as administrators see it; `claimed` slots are held. Times are in UTC."""
-    return {
-        "campaign_id": campaign.campaign_id,
-        "name": campaign.name,
-        "type": campaign.type,
-        "code": campaign.code,
-        "status": campaign.status,
-        "discount": campaign.discount,
-        "total_limit": campaign.total_limit,
-        "claimed": claimed,
-        "remaining": None if campaign.total_limit is None else campaign.total_limit - claimed,
-        "per_user_limit": campaign.per_user_limit,
-        "timezone": campaign.timezone,
-        "starts_at": campaign.starts_at,
-        "ends_at": campaign.ends_at,
-        "release_on_failure": campaign.release_on_failure,
-        "release_on_refund": campaign.release_on_refund,
-        "version": campaign.version,
-    }
 
 
 async def _of_code(connection: Connection, typed: str) -> list[tuple[Campaign, int]]:
@@ -227,6 +206,7 @@ def _refused(problem: Problem) -> web.Response:
     return refuse(problem)
 
 
-def _answer(what: str, body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def _answer(what: str, body: msgspec.Struct, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     metrics.ANSWERS.add("campaigns", what)
-    return web.Response(status=status, body=encode(body), content_type="application/json", headers=headers)
+    encoded = msgspec.json.encode(body)
+    return web.Response(status=status, body=encoded, content_type="application/json", headers=headers)

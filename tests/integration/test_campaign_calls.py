@@ -1,0 +1,283 @@
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from frontdoor import campaigns, tokens
+from frontdoor.campaign_cache import CampaignCache
+from frontdoor.campaign_shapes import CampaignPage, CampaignShown
+from frontdoor.context import DOOR, Door
+from frontdoor.middlewares import answer_every_request
+from frontdoor.tokens import TokenVerifier
+from shared import keys
+from shared.domain.code import Code
+from shared.domain.ids import DoorId, Incarnation, PartitionNo, home_partition
+from shared.gate import Gate
+from shared.postgres import Pool
+from shared.redis_client import Redis, open_redis
+from shared.settings import Settings
+
+SECRET = "only-for-tests-only-for-tests-only-for-tests"
+CODE = Code("BLACKFRI100")
+LIFE = Incarnation("I1")
+BODY: dict[str, Any] = {
+    "name": "Black Friday",
+    "type": "shared",
+    "code": "blackfri100",
+    "discount": {"type": "amount", "value": 1000, "currency": "USD"},
+    "total_limit": 1000,
+    "timezone": "America/New_York",
+    "starts_at": "2026-11-27T00:00",
+    "ends_at": "2026-11-28 00:00:00",
+}
+
+Client = TestClient[web.Request, web.Application]
+
+
+def headers(*scopes: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens.issue(SECRET, 'someone', scopes)}"}
+
+
+def door_of(dsn: str, pool: Pool, redis: Redis) -> Door:
+    settings = Settings(postgres_dsn=dsn, redis_url="redis://unused", jwt_secret=SECRET)
+    cache = CampaignCache(pool, redis, 100)
+    return Door(DoorId("door-1"), settings, pool, redis, cache, TokenVerifier(SECRET))
+
+
+@pytest.fixture
+def door(dsn: str, pool: Pool, redis: Redis) -> Door:
+    return door_of(dsn, pool, redis)
+
+
+@pytest.fixture
+async def client(door: Door) -> AsyncIterator[Client]:
+    async with served(door) as client:
+        yield client
+
+
+def served(door: Door) -> Client:
+    app = web.Application(middlewares=[answer_every_request])
+    app[DOOR] = door
+    app.add_routes(campaigns.routes)
+    return TestClient(TestServer(app), headers=headers("admin"))
+
+
+async def ask(client: Client, method: str, path: str = "", body: object = None) -> tuple[int, Any]:
+    answer = await client.request(method, f"/api/v1/campaigns{path}", json=body)
+    return answer.status, msgspec.json.decode(await answer.read())
+
+
+async def made(client: Client, **different: object) -> CampaignShown:
+    status, body = await ask(client, "POST", body={**BODY, **different})
+    assert status == 201, body
+    return msgspec.convert(body, CampaignShown)
+
+
+async def test_a_created_campaign_is_shown_with_its_window_in_utc_and_found_where_location_says(client: Client) -> None:
+    answer = await client.post("/api/v1/campaigns", json=BODY)
+    body = await answer.json()
+    assert answer.status == 201
+    assert body["code"] == "BLACKFRI100"
+    assert (body["starts_at"], body["ends_at"]) == ("2026-11-27T05:00:00Z", "2026-11-28T05:00:00Z")
+    assert (body["status"], body["claimed"], body["remaining"], body["per_user_limit"]) == ("active", 0, 1000, 1)
+    assert answer.headers["Location"] == f"/api/v1/campaigns/{body['campaign_id']}"
+    assert await (await client.get(answer.headers["Location"])).json() == body
+
+
+async def test_the_gate_of_a_new_campaign_is_warm_before_the_answer(client: Client, redis: Redis) -> None:
+    for partition in range(16):
+        await Gate(redis, 100).point(PartitionNo(partition), LIFE)
+    campaign = await made(client)
+    gate = await redis.hgetall(keys.gate(home_partition(campaign.campaign_id), LIFE, campaign.campaign_id))  # type: ignore[misc]
+    assert (gate[b"free"], gate[b"limit"], gate[b"closed"]) == (b"1000", b"1", b"")
+    await ask(client, "POST", f"/{campaign.campaign_id}/pause")
+    gate = await redis.hgetall(keys.gate(home_partition(campaign.campaign_id), LIFE, campaign.campaign_id))  # type: ignore[misc]
+    assert gate[b"closed"] == b"campaign_paused"
+
+
+@pytest.mark.parametrize(
+    ("different", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "nul\0"}, "name"),
+        ({"code": "two words"}, "code"),
+        ({"type": "unique"}, "type"),
+        ({"discount": {"type": "percent", "value": 101}}, "discount.value"),
+        ({"discount": {"type": "percent", "value": 10, "extra": 1}}, "discount.extra"),
+        ({"total_limit": -1}, "total_limit"),
+        ({"total_limit": 2**63}, "total_limit"),
+        ({"total_limit": True}, "total_limit"),
+        ({"total_limit": 1.5}, "total_limit"),
+        ({"per_user_limit": 0}, "per_user_limit"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"ends_at": "2026-11-01T01:30"}, "ends_at"),
+        ({"audience_filter": None}, "audience_filter"),
+        ({"stacking_rules": {}}, "stacking_rules"),
+        ({"hold_ttl_s": 60}, "hold_ttl_s"),
+    ],
+)
+async def test_a_wrong_field_is_refused_by_name(client: Client, different: dict[str, Any], field: str) -> None:
+    status, problem = await ask(client, "POST", body={**BODY, **different})
+    assert (status, problem["code"], problem["field"]) == (400, "field_invalid", field)
+
+
+async def test_a_limit_left_out_is_asked_for(client: Client) -> None:
+    status, problem = await ask(client, "POST", body={name: value for name, value in BODY.items() if name != "total_limit"})
+    assert (status, problem["field"]) == (400, "total_limit")
+
+
+async def test_all_faults_are_told_at_once(client: Client) -> None:
+    status, problem = await ask(client, "POST", body={**BODY, "name": "", "per_user_limit": 0, "starts_at": "2026-03-08T02:30"})
+    assert status == 400
+    assert {fault["field"] for fault in problem["faults"]} == {"name", "per_user_limit", "starts_at"}
+    assert "2026-03-08T02:30:00-05:00 or 2026-03-08T02:30:00-04:00" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"5", b"null", b"[]", b"{", b"\xff", b"[" * 10_000, b'{"name":NaN}', b'{"name":"\\ud800"}']
+)
+async def test_a_body_that_is_no_object_is_refused(client: Client, raw: bytes) -> None:
+    for method, path in (("POST", ""), ("PATCH", f"/{uuid4()}")):
+        answer = await client.request(
+            method, f"/api/v1/campaigns{path}", data=raw, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status == 400
+        assert answer.content_type == "application/problem+json"
+
+
+async def test_a_taken_code_is_refused(client: Client) -> None:
+    await made(client)
+    status, problem = await ask(client, "POST", body={**BODY, "code": "BlackFri100"})
+    assert (status, problem["code"]) == (409, "code_taken")
+
+
+CALLS = [
+    ("POST", ""),
+    ("GET", ""),
+    ("GET", f"/{uuid4()}"),
+    ("PATCH", f"/{uuid4()}"),
+    ("POST", f"/{uuid4()}/pause"),
+    ("POST", f"/{uuid4()}/resume"),
+    ("POST", f"/{uuid4()}/end"),
+    ("GET", f"/{uuid4()}/stats"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+async def test_only_administrators_may(client: Client, method: str, path: str) -> None:
+    url = f"/api/v1/campaigns{path}"
+    for scopes in ((), ("service",)):
+        answer = await client.request(method, url, json={}, headers=headers(*scopes))
+        assert (answer.status, (await answer.json(content_type=None))["code"]) == (403, "scope_required")
+    answer = await client.request(method, url, json={}, headers={"Authorization": "Bearer nonsense"})
+    assert answer.status == 401
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS[2:])
+async def test_an_unknown_campaign_is_not_found(client: Client, method: str, path: str) -> None:
+    for named in (path, path.replace(path[1:37], "not-an-id"), path.replace(path[1:37], "%00")):
+        status, problem = await ask(client, method, named, {})
+        assert (status, problem["code"]) == (404, "campaign_unknown")
+
+
+async def test_a_change_is_answered_with_the_campaign_it_makes(client: Client) -> None:
+    campaign = await made(client)
+    status, body = await ask(client, "PATCH", f"/{campaign.campaign_id}", {"total_limit": None, "ends_at": "2026-11-29T00:00"})
+    assert status == 200
+    assert (body["total_limit"], body["remaining"], body["ends_at"]) == (None, None, "2026-11-29T05:00:00Z")
+    assert body["version"] > campaign.version
+
+
+@pytest.mark.parametrize("field", ["code", "type", "timezone", "status", "campaign_id", "hold_ttl_s"])
+async def test_what_never_changes_cannot_be_asked_for(client: Client, field: str) -> None:
+    status, problem = await ask(client, "PATCH", f"/{(await made(client)).campaign_id}", {field: "x"})
+    assert (status, problem["field"]) == (400, field)
+
+
+async def test_a_limit_below_what_is_held_is_refused_with_the_number(client: Client, pool: Pool) -> None:
+    campaign = await made(client)
+    await pool.execute("UPDATE campaign_slices SET claimed = 7")
+    status, problem = await ask(client, "PATCH", f"/{campaign.campaign_id}", {"total_limit": 6})
+    assert (status, problem["code"], problem["claimed"]) == (409, "limit_below_claimed", 7)
+
+
+async def test_a_campaign_is_paused_resumed_and_ended_for_good(client: Client) -> None:
+    path = f"/{(await made(client)).campaign_id}"
+    for step, becomes in (("pause", "paused"), ("pause", "paused"), ("resume", "active"), ("end", "ended"), ("end", "ended")):
+        status, body = await ask(client, "POST", f"{path}/{step}")
+        assert (status, body["status"]) == (200, becomes)
+    for method, way in (("POST", f"{path}/resume"), ("POST", f"{path}/pause"), ("PATCH", path)):
+        status, problem = await ask(client, method, way, {})
+        assert (status, problem["code"]) == (409, "campaign_ended")
+
+
+async def test_a_change_takes_the_copies_away_and_is_broadcast(client: Client, door: Door, redis: Redis) -> None:
+    campaign = await made(client)
+    await door.campaigns.find(CODE)
+    assert await redis.exists(keys.campaign_by_code(CODE))
+    async with redis.pubsub(ignore_subscribe_messages=True) as broadcasts:
+        await broadcasts.subscribe(keys.CAMPAIGN_CHANGED_CHANNEL)
+        await broadcasts.get_message(timeout=5)
+        await ask(client, "POST", f"/{campaign.campaign_id}/pause")
+        message = await broadcasts.get_message(timeout=5)
+    assert message is not None
+    assert message["data"] == CODE.encode()
+    assert door.campaigns.peek(CODE) is None
+    assert not await redis.exists(keys.campaign_by_code(CODE))
+
+
+async def test_without_redis_changes_are_committed_and_answered(dsn: str, pool: Pool) -> None:
+    async with open_redis("redis://127.0.0.1:1") as nowhere, served(door_of(dsn, pool, nowhere)) as client:
+        campaign = await made(client)
+        assert (await ask(client, "POST", f"/{campaign.campaign_id}/pause"))[0] == 200
+    assert await pool.fetchval("SELECT status FROM campaigns") == "paused"
+
+
+async def test_pages_go_on_from_the_newest_to_the_oldest(client: Client) -> None:
+    ids = [(await made(client, code=f"CODE{number}")).campaign_id for number in range(5)]
+    seen: list[CampaignShown] = []
+    after = ""
+    while True:
+        status, body = await ask(client, "GET", f"?limit=2{after}")
+        part = msgspec.convert(body, CampaignPage)
+        assert status == 200
+        seen += part.campaigns
+        if part.next_after is None:
+            break
+        after = f"&after={part.next_after}"
+    assert [campaign.campaign_id for campaign in seen] == ids[::-1]
+
+
+async def test_a_campaign_is_found_by_its_code_as_it_was_typed(client: Client) -> None:
+    campaign = await made(client)
+    await made(client, code="OTHER")
+    for typed, found in (("blackfri100%20", [campaign]), ("NONE", []), ("%00", [])):
+        _, body = await ask(client, "GET", f"?code={typed}")
+        assert msgspec.convert(body, CampaignPage) == CampaignPage(found, None)
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=201", "limit=-1", "limit=x", "limit=%C2%B2", "after=x", "after=", "limit=" + "9" * 5000]
+)
+async def test_a_wrong_query_is_refused_by_name(client: Client, query: str) -> None:
+    status, problem = await ask(client, "GET", f"?{query}")
+    assert (status, problem["field"]) == (400, query.partition("=")[0])
+
+
+async def test_numbers_are_counted(client: Client) -> None:
+    campaign = await made(client)
+    status, body = await ask(client, "GET", f"/{campaign.campaign_id}/stats")
+    assert status == 200
+    assert body == {
+        "campaign_id": str(campaign.campaign_id),
+        "status": "active",
+        "total_limit": 1000,
+        "claimed": 0,
+        "redeemed": 0,
+        "released": 0,
+        "remaining": 1000,
+    }
