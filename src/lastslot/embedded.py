@@ -13,12 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-import psycopg
-import redis
 
 from lastslot.binaries import postgres_binary, redis_binary
 from lastslot.cluster import UNPRIVILEGED, ensure_cluster
 from lastslot.program import Program
+from lastslot.stores import postgres_fault, redis_fault
 from shared import clock
 from shared.errors import LastslotError
 
@@ -59,12 +58,12 @@ class ServerFailed(LastslotError):
 class EmbeddedServer:
     """One server on its directory: `url` leads to it, `program` is what a supervisor runs; or start and stop it here."""
 
-    def __init__(self, *, url: str, directory: Path, pid_file: Path, program: Program, answers: Callable[[], bool]) -> None:
+    def __init__(self, *, url: str, directory: Path, pid_file: Path, program: Program, fault: Callable[[], str | None]) -> None:
         self.url = url
         self.directory = directory
         self.program = program
         self._pid_file = pid_file
-        self._answers = answers
+        self._fault = fault
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -101,9 +100,10 @@ class EmbeddedServer:
     def wait_until_ready(self, alive: Callable[[], bool], timeout: float = 60.0) -> None:
         """Block until it answers; `alive` says whether its process still runs."""
         deadline = clock.monotonic() + timeout
-        while not self._answers():
+        while (fault := self._fault()) is not None:
             if not alive() or clock.monotonic() > deadline:
-                raise ServerFailed(f"{self.program.name} did not come up; {self.program.log} ends with:\n{self._last_words()}")
+                words = self.program.last_words()
+                raise ServerFailed(f"{self.program.name} did not come up ({fault}); {self.program.log} ends with:\n{words}")
             time.sleep(0.02)
 
     def orphan(self) -> psutil.Process | None:
@@ -130,10 +130,6 @@ class EmbeddedServer:
             ) from None
         return orphan.pid
 
-    def _last_words(self) -> str:
-        lines = self.program.log.read_text(errors="replace").splitlines() if self.program.log.exists() else []
-        return "\n".join(lines[-8:])
-
 
 def postgres_server(directory: Path, password: str, log: Path, port: int | None = None) -> EmbeddedServer:
     """Postgres on `directory`, which is made into a cluster with this password when it is not one yet."""
@@ -148,6 +144,7 @@ def postgres_server(directory: Path, password: str, log: Path, port: int | None 
         log=log,
         account=UNPRIVILEGED if os.geteuid() == 0 else None,
         stop_signal=signal.SIGINT,  # "fast": it hangs up on clients and closes in order, where SIGTERM would wait for them
+        insist_signal=signal.SIGQUIT,  # "immediate": as after a crash, but no process is left behind
         orphan_signal=signal.SIGINT,
     )
     return EmbeddedServer(
@@ -155,7 +152,7 @@ def postgres_server(directory: Path, password: str, log: Path, port: int | None 
         directory=directory,
         pid_file=directory / "postmaster.pid",
         program=program,
-        answers=lambda: _database_answers(url),
+        fault=lambda: postgres_fault(url),
     )
 
 
@@ -170,7 +167,7 @@ def redis_server(directory: Path, password: str, log: Path, port: int | None = N
     url = f"redis://:{password}@127.0.0.1:{port}/0"
     program = Program(name="redis", argv=(str(redis_binary()), str(config)), log=log, orphan_signal=signal.SIGTERM)
     return EmbeddedServer(
-        url=url, directory=directory, pid_file=directory / "redis.pid", program=program, answers=lambda: _redis_answers(url)
+        url=url, directory=directory, pid_file=directory / "redis.pid", program=program, fault=lambda: redis_fault(url)
     )
 
 
@@ -180,19 +177,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _database_answers(url: str) -> bool:
-    try:
-        psycopg.connect(url, connect_timeout=2).close()
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
-def _redis_answers(url: str) -> bool:
-    with redis.Redis.from_url(url, socket_timeout=2) as client:
-        try:
-            return bool(client.ping())
-        except (redis.ConnectionError, redis.TimeoutError):
-            return False

@@ -21,7 +21,10 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """One child process as it is to be started; `environment` is added to ours, and `log` receives what it prints."""
+    """One child process as it is to be started; `environment` is added to ours, and `log` receives what it prints.
+
+    It hears `stop_signal` to stop in order, `insist_signal` when that took too long, `orphan_signal` when we died.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -29,6 +32,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     account: str | None = None
     stop_signal: signal.Signals = signal.SIGTERM
+    insist_signal: signal.Signals = signal.SIGKILL
     orphan_signal: signal.Signals = signal.SIGKILL
 
     def options(self) -> dict[str, Any]:
@@ -40,6 +44,11 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
             "preexec_fn": _tether(self.orphan_signal),
             **_identity(self.account),
         }
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join(lines[-8:])
 
 
 def _identity(account: str | None) -> dict[str, Any]:
