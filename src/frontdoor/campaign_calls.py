@@ -1,14 +1,15 @@
 """The calls for administrators of campaigns, as a table (see `calls`)."""
 
-from frontdoor import problems, shapes
+from frontdoor import problems
 from frontdoor.calls import UUID_TEXT, Call, Parameter
+from frontdoor.campaign_shapes import CampaignPage, CampaignShown
 from frontdoor.problems import Problem
 from shared.campaigns import Stats
 from shared.domain.draft import CampaignChange, CampaignDraft
 
 _PATH = "/api/v1/campaigns/{campaign_id}"
 _CAMPAIGN_ID = Parameter("campaign_id", "path", "The campaign's id.", UUID_TEXT)
-_AS_IT_STANDS = {200: ("The campaign as committed.", shapes.Campaign)}
+_AS_IT_STANDS = {200: ("The campaign as committed.", CampaignShown)}
 _OF_A_CHANGE: tuple[Problem, ...] = (problems.CAMPAIGN_UNKNOWN, problems.CAMPAIGN_ENDED, problems.UNAVAILABLE)
 
 _LISTING = (
@@ -46,7 +47,7 @@ CAMPAIGN_CALLS = (
         ),
         access="admin",
         takes=CampaignDraft,
-        gives={201: ("Committed. Location is its address.", shapes.Campaign)},
+        gives={201: ("Committed. Location is its address.", CampaignShown)},
         refuses=(problems.CODE_TAKEN, problems.UNAVAILABLE),
     ),
     Call(
@@ -57,7 +58,7 @@ CAMPAIGN_CALLS = (
         summary="Campaigns, the newest first",
         access="admin",
         parameters=_LISTING,
-        gives={200: ("A page of them.", shapes.CampaignPage)},
+        gives={200: ("A page of them.", CampaignPage)},
         refuses=(problems.FIELD_INVALID, problems.UNAVAILABLE),
     ),
     Call(

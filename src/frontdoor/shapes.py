@@ -6,8 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.domain.campaign import CampaignStatus, CampaignType
-from shared.domain.discount import Applied, Discount
+from shared.domain.discount import Applied
 from shared.domain.redemption import State
 
 
@@ -54,34 +53,6 @@ class OrderRedemptions(msgspec.Struct, forbid_unknown_fields=True):
 
     order_id: str
     redemptions: list[Redemption]
-
-
-class Campaign(msgspec.Struct, forbid_unknown_fields=True):
-    """A campaign as committed. `claimed` slots are held; `remaining` is null when there is no limit. Times are in UTC."""
-
-    campaign_id: UUID
-    name: str
-    type: CampaignType
-    code: str
-    status: CampaignStatus
-    discount: Discount
-    total_limit: int | None
-    claimed: int
-    remaining: int | None
-    per_user_limit: int
-    timezone: str
-    starts_at: datetime | None
-    ends_at: datetime | None
-    release_on_failure: bool
-    release_on_refund: bool
-    version: int
-
-
-class CampaignPage(msgspec.Struct, forbid_unknown_fields=True):
-    """`next_after` goes on behind this page; null when it was the last."""
-
-    campaigns: list[Campaign]
-    next_after: UUID | None
 
 
 class Health(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,0 +1,157 @@
+"""The API document says what is served, and what is served is what it says."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from frontdoor import campaigns, claims, docs, health, openapi, redeem, redemptions, render, shapes, validate
+from frontdoor.calls import Call
+from frontdoor.openapi import CALLS, document, refusals
+from frontdoor.problems import PROBLEMS, Problem, problem_type
+from shared.domain import discount
+from shared.domain.campaign import Campaign, CampaignStatus, Slice
+from shared.domain.code import Code
+from shared.domain.discount import Discount
+from shared.domain.ids import CampaignId, ClaimId, PartitionNo, UserId
+from shared.domain.redemption import Redemption, State
+
+PAGES_FOR_PEOPLE = {("get", "/docs"), ("get", "/problems/{code}")}
+NOW = datetime(2026, 11, 27, 9, 0, 0, 5, tzinfo=UTC)
+CAMPAIGN = Campaign(
+    CampaignId(UUID(int=1)),
+    "Black Friday",
+    "shared",
+    Code("BLACKFRI100"),
+    Discount("percent", 10, "EUR"),
+    1_000,
+    1,
+    "Europe/Berlin",
+    None,
+    datetime(2026, 11, 28, tzinfo=UTC),
+    CampaignStatus.ACTIVE,
+    False,
+    True,
+    1,
+    (Slice(0, PartitionNo(0)),),
+)
+CLAIMED = Redemption(
+    redemption_id=ClaimId(UUID(int=2)),
+    campaign_id=CAMPAIGN.campaign_id,
+    slice_no=0,
+    code_id=1,
+    code=CAMPAIGN.code,
+    user_id=UserId("usr_1"),
+    use_no=1,
+    user_limit=1,
+    order_id="ord_1",
+    discount_applied=discount.apply(CAMPAIGN.discount, 1_000),
+    idempotency_key="key",
+    body_hash=b"",
+    state=State.CLAIMED,
+    claimed_at=NOW,
+)
+RELEASED = msgspec.structs.replace(CLAIMED, state=State.RELEASED, redeemed_at=NOW, released_at=NOW, released_reason="refund")
+
+
+def served() -> set[tuple[str, str]]:
+    rooms = (redeem, validate, claims, redemptions, campaigns, health, openapi, docs)
+    routes = [route for room in rooms for route in room.routes]
+    return {(route.method.lower(), route.path) for route in routes if isinstance(route, web.RouteDef)}
+
+
+def test_every_call_that_is_served_is_documented_and_no_other() -> None:
+    documented = {(method, path) for path, calls in document()["paths"].items() for method in calls}
+    assert documented == served() - PAGES_FOR_PEOPLE
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
+def test_the_parameters_of_a_path_are_documented(call: Call) -> None:
+    in_path = {parameter.name for parameter in call.parameters if parameter.where == "path"}
+    assert in_path == set(re.findall(r"{(\w+)}", call.path))
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
+def test_a_call_gives_and_refuses_with_different_statuses(call: Call) -> None:
+    assert set(call.gives).isdisjoint(problem.status for problem in refusals(call))
+
+
+def test_only_known_problems_are_documented() -> None:
+    assert {problem.code for call in CALLS for problem in refusals(call)} <= set(PROBLEMS)
+
+
+def references(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        here = {value["$ref"]} if "$ref" in value else set()
+        return here.union(*map(references, value.values()))
+    return set().union(*map(references, value)) if isinstance(value, list) else set()
+
+
+def test_no_reference_leads_nowhere() -> None:
+    named = {f"#/components/schemas/{name}" for name in document()["components"]["schemas"]}
+    assert references(document()) <= named
+    assert json.loads(msgspec.json.encode(document()))["openapi"] == "3.1.0"
+
+
+def test_operation_ids_are_unique() -> None:
+    assert len({call.name for call in CALLS}) == len(CALLS)
+
+
+@pytest.mark.parametrize(
+    ("shape", "rendered"),
+    [
+        (shapes.Redemption, render.redemption(CLAIMED)),
+        (shapes.Redemption, render.redemption(RELEASED)),
+        (shapes.Pending, render.pending(CLAIMED.redemption_id, "/api/v1/claims/x?partition=0")),
+        (shapes.Valid, render.valid(CAMPAIGN, 500, NOW)),
+        (shapes.Valid, render.valid(msgspec.structs.replace(CAMPAIGN, ends_at=None), None, NOW)),
+    ],
+)
+def test_what_is_rendered_has_the_documented_shape(shape: type, rendered: dict[str, Any]) -> None:
+    read: object = msgspec.json.decode(render.encode(rendered), type=shape)
+    assert json.loads(msgspec.json.encode(read)) == json.loads(render.encode(rendered))
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[TestClient[web.Request, web.Application]]:
+    app = web.Application()
+    app.add_routes([*openapi.routes, *docs.routes])
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def test_the_document_is_served(client: TestClient[web.Request, web.Application]) -> None:
+    answer = await client.get("/openapi.json")
+    assert answer.content_type == "application/json"
+    assert await answer.json() == json.loads(msgspec.json.encode(document()))
+
+
+async def test_the_page_shows_every_call_and_needs_nothing_from_elsewhere(
+    client: TestClient[web.Request, web.Application],
+) -> None:
+    answer = await client.get("/docs")
+    page = await answer.text()
+    assert answer.content_type == "text/html"
+    assert all(f'id="{call.name}"' in page for call in CALLS)
+    assert not re.findall(r"<script|<link|<img|@import|https?://", page)
+    assert set(re.findall(r'href="#(\w+)"', page)) <= set(re.findall(r'id="(\w+)"', page))
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+async def test_the_type_of_a_problem_leads_to_its_page(
+    client: TestClient[web.Request, web.Application], problem: Problem
+) -> None:
+    answer = await client.get(problem_type(problem))
+    assert answer.status == 200
+    assert problem.code in await answer.text()
+
+
+async def test_a_problem_nobody_has_has_no_page(client: TestClient[web.Request, web.Application]) -> None:
+    assert (await client.get("/problems/%3Cscript%3E")).status == 404
