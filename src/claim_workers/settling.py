@@ -4,7 +4,6 @@ What was committed is set at once, what is awaited is seeded, and what is in use
 or spoilt value lives no longer than that.
 """
 
-import asyncio
 from collections.abc import Collection, Sequence
 
 import msgspec
@@ -50,20 +49,23 @@ class Settler:
         await self._apply("move", settlements, cursor)
 
     async def tick(self, cursor: str) -> None:
-        """Set the gates of all campaigns in use to what Postgres says now; make anew those that cannot be believed."""
+        """Set the gates of all campaigns in use to what Postgres says now; make those cold that cannot be believed."""
         active = await self._gate.drain_active(self._life.partition_no, self._life.incarnation)
         self._in_use = {campaign: left - 1 for campaign, left in self._in_use.items() if left > 1}
         self._in_use.update(dict.fromkeys(active, _TICKS_REMEMBERED))
         settlements = [facts.settlement for facts in await self._facts(self._in_use)]
         reached = await self._apply("move", settlements, cursor)
-        for campaign in await self._unbelievable(settlements, reached):
-            await self._seed_one(campaign, cursor)
+        unbelievable = await self._unbelievable(settlements, reached)
+        await self._apply("wipe", [each for each in settlements if each.campaign_id in unbelievable], cursor)
 
     async def seed(self, campaigns: Collection[CampaignId], cursor: str) -> None:
-        """Make gates that are cold warm, out of Postgres alone."""
-        for facts in await self._cold(await self._facts(campaigns), cursor):
-            # While a slot was freed so lately that some front door may still refuse it, the gate stays cold.
-            await asyncio.sleep(facts.hold_ms / 1000)
+        """Make gates that are cold warm, out of Postgres alone.
+
+        While a slot was freed so lately that some front door may still refuse it, the gate stays cold: who waits for it rings
+        again.
+        """
+        due = [facts for facts in await self._facts(campaigns) if facts.hold_ms == 0]
+        for facts in await self._cold(due, cursor):
             await self._seed_one(facts.settlement.campaign_id, cursor)
             self._in_use[facts.settlement.campaign_id] = _TICKS_REMEMBERED
             log.info("gate_seeded", partition=self._life.partition_no, campaign=str(facts.settlement.campaign_id))
@@ -84,9 +86,8 @@ class Settler:
                 await self._apply("more", [msgspec.structs.replace(facts.settlement, users=holders)], cursor)
         await self._apply("seed", [facts.settlement], cursor)
 
-    async def _unbelievable(self, settlements: Sequence[Settlement], reached: Sequence[int | None]) -> list[CampaignId]:
-        """Gates that are cold, or claim to know of ledger rows that have not been written."""
-        cold = [settlement.campaign_id for settlement, at in zip(settlements, reached, strict=True) if at is None]
+    async def _unbelievable(self, settlements: Sequence[Settlement], reached: Sequence[int | None]) -> set[CampaignId]:
+        """Gates that claim to know of ledger rows that have not been written."""
         ahead = {
             settlement.campaign_id: at
             for settlement, at in zip(settlements, reached, strict=True)
@@ -94,7 +95,7 @@ class Settler:
         }
         # A direct writer may have committed and settled since we looked: look again before disbelieving it.
         later = [facts.settlement for facts in await self._facts(ahead)]
-        return cold + [settlement.campaign_id for settlement in later if settlement.seq < ahead[settlement.campaign_id]]
+        return {settlement.campaign_id for settlement in later if settlement.seq < ahead[settlement.campaign_id]}
 
     async def _facts(self, campaigns: Collection[CampaignId]) -> list[GateFacts]:
         if not campaigns:

@@ -135,7 +135,7 @@ class GateDesk:
 
     def _take_certificates(self, asks: list[CampaignAsk], answer: Admission, asked_at: float) -> None:
         for ask, reply in zip(asks, answer.campaigns, strict=True):
-            self._certificates.take(ask.campaign_id, reply, asked_at)
+            self._certificates.take(ask, reply, asked_at)
 
     def _go_on(self, submission: Submission, verdict: int, closed: str) -> None:
         match verdict:

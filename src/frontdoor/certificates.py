@@ -9,7 +9,7 @@ from array import array
 
 from shared.domain.ids import CampaignId, UserId, user_mark
 from shared.domain.outcomes import Refusal
-from shared.gate import CERTIFICATE_MS, CampaignReply
+from shared.gate import CERTIFICATE_MS, CampaignAsk, CampaignReply
 
 #: A campaign with more holders than this is not answered from memory: its marks would take more than about 40 MB.
 MARKS_MAX = 500_000
@@ -49,17 +49,19 @@ class Certificates:
         held = self._held.get(campaign)
         return (b"", 0) if held is None else (held.life, held.known)
 
-    def take(self, campaign: CampaignId, reply: CampaignReply, asked_at: float) -> None:
+    def take(self, ask: CampaignAsk, reply: CampaignReply, asked_at: float) -> None:
         """Keep what the gate replied to a call that began at `asked_at`, in monotonic seconds."""
         if not reply.certified or reply.marks_total > MARKS_MAX * _MARK_BYTES:
             return
-        held = self._held.get(campaign)
+        held = self._held.get(ask.campaign_id)
         if held is None or held.life != reply.life:
-            held = self._remember(campaign, reply.life)
-        marks = array("I")
-        marks.frombytes(reply.marks)
-        held.marks.update(marks)
-        held.known += len(reply.marks)
+            held = self._remember(ask.campaign_id, reply.life)
+        # Two calls may have been under way at once: marks that follow others than those that are here came before.
+        if held.known == (ask.known if ask.life == reply.life else 0):
+            marks = array("I")
+            marks.frombytes(reply.marks)
+            held.marks.update(marks)
+            held.known += len(reply.marks)
         if held.known == reply.marks_total:
             held.reason = Refusal(reply.closed) if reply.closed else Refusal.EXHAUSTED
             held.until = asked_at + CERTIFICATE_MS / 1000
