@@ -200,7 +200,7 @@ class Desk:
         self._run(self._look_whether_replay(submission, refusal), [submission])
 
     async def _look_whether_replay(self, submission: Submission, refusal: Refusal) -> None:
-        """The user holds something: it is this claim (show it again), or another (refuse), or the gate was wrong (ask again)."""
+        """The user holds something: this claim (show it), another (refuse), or nothing after all (ask again)."""
         try:
             standing = await self._standings.get(_asked(submission.claim))
         except NO_ANSWER:

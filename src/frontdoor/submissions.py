@@ -12,7 +12,6 @@ from shared.domain.campaign import Campaign
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Outcome, Refusal
 
-
 #: For how long at least the gate is asked again while it is cold.
 ADMIT_WITHIN_S = 1.0
 
