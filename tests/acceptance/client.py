@@ -1,0 +1,294 @@
+"""A client for tests: says what users, checkouts and administrators say, and writes down every answer that a claim got.
+
+What was written down is judged after each test (`History.judge`): whoever was told yes has a row, and hears no refusal
+afterwards. The wire formats are spelled out here and not taken from the product, for a test should notice if they change.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import aiohttp
+import asyncpg
+import jwt
+import msgspec
+
+from lastslot.running import Stack
+from shared.audit import audit, render
+from shared.clock import monotonic, unix_now
+
+_numbers = count(1)
+#: Codes and claims are for ever, and a stack may have seen earlier sessions.
+_START = format(int(unix_now()), "X")
+
+#: Answers that say no for good, as far as this request is concerned. After a success there must be none.
+_REFUSALS = (403, 404, 409, 410, 422)
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer, and when it was asked for and came (monotonic)."""
+
+    status: int
+    body: dict[str, Any]
+    headers: Mapping[str, str]
+    began: float
+    ended: float
+
+    @property
+    def code(self) -> str | None:
+        """The machine code of a problem."""
+        code: str | None = self.body.get("code") if self.status >= 400 else None
+        return code
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """What a user asks for; the same ask is the same claim."""
+
+    user: str
+    code: str
+    key: str = "key"
+    order: str = "order"
+    subtotal: int | None = None
+
+    def body(self) -> bytes:
+        body: dict[str, Any] = {"code": self.code, "order_id": self.order}
+        if self.subtotal is not None:
+            body["subtotal"] = self.subtotal
+        return msgspec.json.encode(body)
+
+
+class History:
+    """Every answer that a claim got."""
+
+    def __init__(self) -> None:
+        self._answers: defaultdict[Ask, list[Reply]] = defaultdict(list)
+
+    def note(self, ask: Ask, reply: Reply) -> Reply:
+        self._answers[ask].append(reply)
+        return reply
+
+    def successes(self) -> dict[Ask, set[UUID]]:
+        """The redemptions that each ask was told it has; more than one would be a fault."""
+        told: defaultdict[Ask, set[UUID]] = defaultdict(set)
+        for ask, replies in self._answers.items():
+            for reply in replies:
+                if reply.status in (200, 201):
+                    told[ask].add(UUID(reply.body["redemption_id"]))
+        return dict(told)
+
+    async def judge(self, postgres_dsn: str) -> None:
+        """No lost ack, nobody doubled, no refusal after a success."""
+        successes = self.successes()
+        assert [ask for ask, ids in successes.items() if len(ids) > 1] == []
+        ids = [next(iter(ids)) for ids in successes.values()]
+        assert len(set(ids)) == len(ids), "one redemption was shown to two claims"
+        rows = await _redemptions(postgres_dsn, ids)
+        lost = [ask for ask, [redemption] in successes.items() if rows.get(redemption) != ask.user]
+        assert lost == [], "an acknowledged claim is not in the database"
+        for ask in successes:
+            self._judge_order(ask)
+
+    def _judge_order(self, ask: Ask) -> None:
+        replies = self._answers[ask]
+        acknowledged = min(reply.ended for reply in replies if reply.status in (200, 201))
+        later = [reply for reply in replies if reply.began > acknowledged and reply.status in _REFUSALS]
+        assert later == [], f"{ask} was refused after its success"
+        assert sum(reply.status == 201 for reply in replies) <= 1, f"{ask} was created twice"
+
+
+async def _redemptions(postgres_dsn: str, ids: Sequence[UUID]) -> dict[UUID, str]:
+    connection = await asyncpg.connect(postgres_dsn)
+    try:
+        rows = await connection.fetch("SELECT redemption_id, user_id FROM redemptions WHERE redemption_id = ANY ($1)", ids)
+    finally:
+        await connection.close()
+    return {row["redemption_id"]: row["user_id"] for row in rows}
+
+
+class Client:
+    """Speaks to a stack; `base_url` may be replaced call by call, to speak to one front door of several."""
+
+    def __init__(self, stack: Stack, session: aiohttp.ClientSession) -> None:
+        self.stack = stack
+        self.history = History()
+        self._session = session
+        self._number = next(_numbers)
+
+    def ask(self, campaign: Mapping[str, Any], user: str, **words: Any) -> Ask:
+        """What `user` asks of the campaign. Users are this test's own: a claim is named by user and key, in any campaign."""
+        return Ask(f"{user}.{self._number}.{_START}", campaign["code"], **words)
+
+    async def campaign(self, **terms: Any) -> dict[str, Any]:
+        """Create a campaign of ten slots, or as `terms` say."""
+        reply = await self.create(**terms)
+        assert reply.status == 201, reply
+        return reply.body
+
+    async def create(self, **terms: Any) -> Reply:
+        number = next(_numbers)
+        body = {
+            "name": f"acceptance {number}",
+            "type": "shared",
+            "code": f"ACCEPT-{number}-{_START}",
+            "discount": {"type": "amount", "value": 500, "currency": "EUR"},
+            "total_limit": 10,
+            "per_user_limit": 1,
+            "timezone": "Europe/Amsterdam",
+            **terms,
+        }
+        return await self.administer("POST", "/api/v1/campaigns", body)
+
+    async def change(self, campaign: Mapping[str, Any], **terms: Any) -> None:
+        reply = await self.administer("PATCH", f"/api/v1/campaigns/{campaign['campaign_id']}", terms)
+        assert reply.status == 200, reply
+
+    async def put(self, campaign: Mapping[str, Any], verb: str) -> None:
+        """pause, resume or end."""
+        reply = await self.administer("POST", f"/api/v1/campaigns/{campaign['campaign_id']}/{verb}", {})
+        assert reply.status == 200, reply
+
+    async def administer(self, method: str, path: str, body: Any) -> Reply:
+        headers = {"Authorization": f"Bearer {self.stack.admin_token}", "Content-Type": "application/json"}
+        return await self.send(method, f"{self.stack.admin_url}{path}", headers, msgspec.json.encode(body))
+
+    async def redeem(
+        self, ask: Ask, *, prefer: str | None = None, base_url: str | None = None, within_s: float = 40.0
+    ) -> Reply:
+        """One redeem call, whatever comes of it."""
+        headers = self._redeem_headers(ask, prefer)
+        url = f"{base_url or self.stack.base_url}/api/v1/coupons/redeem"
+        return self.history.note(ask, await self.send("POST", url, headers, ask.body(), within_s))
+
+    async def insist(self, ask: Ask, *, base_url: str | None = None, within_s: float = 30.0) -> Reply:
+        """Redeem as a well-behaved client: again after 503 or a broken connection, and until it is decided after 202."""
+        deadline = monotonic() + within_s
+        while True:
+            try:
+                reply = await self.redeem(ask, base_url=base_url, prefer="wait=5")
+            except (aiohttp.ClientError, TimeoutError):
+                reply = None
+            if reply is not None and reply.status not in (202, 503):
+                return reply
+            assert monotonic() < deadline, f"{ask} was not decided: {reply}"
+            await asyncio.sleep(0.05)
+
+    def redeem_bytes(self, ask: Ask) -> bytes:
+        """The redeem call as it goes over the wire."""
+        host = urlsplit(self.stack.base_url).netloc
+        return wire("POST", "/api/v1/coupons/redeem", {"Host": host, **self._redeem_headers(ask, None)}, ask.body())
+
+    async def validate(self, code: str, user: str | None = None) -> Reply:
+        headers = {"Content-Type": "application/json"} | ({"Authorization": self.bearer(user)} if user else {})
+        url = f"{self.stack.base_url}/api/v1/coupons/validate"
+        return await self.send("POST", url, headers, msgspec.json.encode({"code": code}))
+
+    async def read(self, path: str, user: str, *scopes: str) -> Reply:
+        return await self.send("GET", f"{self.stack.base_url}{path}", {"Authorization": self.bearer(user, *scopes)})
+
+    async def confirm(self, redemption_id: str) -> Reply:
+        return await self._serve(f"/api/v1/redemptions/{redemption_id}/confirm", None)
+
+    async def release(self, redemption_id: str, reason: str) -> Reply:
+        return await self._serve(f"/api/v1/redemptions/{redemption_id}/release", {"reason": reason})
+
+    async def _serve(self, path: str, body: Any) -> Reply:
+        headers = {"Authorization": self.bearer("checkout", "service"), "Content-Type": "application/json"}
+        data = None if body is None else msgspec.json.encode(body)
+        return await self.send("POST", f"{self.stack.base_url}{path}", headers, data)
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None, within_s: float = 40.0
+    ) -> Reply:
+        began = monotonic()
+        timeout = aiohttp.ClientTimeout(total=within_s)
+        async with self._session.request(method, url, headers=headers, data=body, timeout=timeout) as response:
+            raw = await response.read()
+            return Reply(response.status, msgspec.json.decode(raw), dict(response.headers), began, monotonic())
+
+    def bearer(self, user: str, *scopes: str) -> str:
+        claims = {"sub": user, "exp": int(unix_now()) + 3600} | ({"scope": " ".join(scopes)} if scopes else {})
+        return f"Bearer {jwt.encode(claims, self.stack.jwt_secret, algorithm='HS256')}"
+
+    def _redeem_headers(self, ask: Ask, prefer: str | None) -> dict[str, str]:
+        headers = {
+            "Authorization": self.bearer(ask.user),
+            "Idempotency-Key": ask.key,
+            "Content-Type": "application/json",
+        }
+        return headers | ({"Prefer": prefer} if prefer else {})
+
+    async def race(self, asks: Sequence[Ask], base_urls: Sequence[str] | None = None) -> list[Reply]:
+        """All asks at once, each on a socket of its own: all but the last byte is sent, then the last bytes go out together."""
+        urls = [urlsplit(url) for url in base_urls or [self.stack.base_url]]
+        addresses = [(url.hostname or "", url.port or 0) for url in urls]
+        spread = [addresses[number % len(addresses)] for number in range(len(asks))]
+        replies = await release_together(spread, [self.redeem_bytes(ask) for ask in asks])
+        return [self.history.note(ask, reply) for ask, reply in zip(asks, replies, strict=True)]
+
+    async def burst(
+        self, asks: Sequence[Ask], *, at_once: int = 200, on_reply: Callable[[Reply], Awaitable[None]] | None = None
+    ) -> list[Reply]:
+        """All asks as well-behaved clients make them, `at_once` of them at a time; the replies in the order of the asks."""
+        turn = asyncio.Semaphore(at_once)
+
+        async def one(ask: Ask) -> Reply:
+            async with turn:
+                reply = await self.insist(ask)
+            if on_reply is not None:
+                await on_reply(reply)
+            return reply
+
+        return await asyncio.gather(*map(one, asks))
+
+
+@asynccontextmanager
+async def judged(stack: Stack) -> AsyncIterator[Client]:
+    """A client of as many connections as it likes; at the end its history is judged, and the database audited."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        client = Client(stack, session)
+        yield client
+    await client.history.judge(stack.postgres_dsn)
+    report = await audit(stack.postgres_dsn)
+    assert report.clean, render(report)
+
+
+def wire(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    """A request as bytes."""
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+async def release_together(addresses: Sequence[tuple[str, int]], requests: Sequence[bytes]) -> list[Reply]:
+    """Send each request on its own socket but for its last byte; when all are there, send all last bytes in one go."""
+    streams = await asyncio.gather(*(asyncio.open_connection(*address) for address in addresses))
+    try:
+        for (_, writer), request in zip(streams, requests, strict=True):
+            writer.write(request[:-1])
+        await asyncio.gather(*(writer.drain() for _, writer in streams))
+        began = monotonic()
+        for (_, writer), request in zip(streams, requests, strict=True):
+            writer.write(request[-1:])
+        return await asyncio.wait_for(asyncio.gather(*(_read(reader, began) for reader, _ in streams)), 40)
+    finally:
+        for _, writer in streams:
+            writer.close()
+
+
+async def _read(reader: asyncio.StreamReader, began: float) -> Reply:
+    status_line, *fields = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    headers = {name.title(): value.strip() for name, _, value in (field.partition(":") for field in fields if field)}
+    raw = await reader.readexactly(int(headers["Content-Length"]))
+    return Reply(int(status_line.split()[1]), msgspec.json.decode(raw), headers, began, monotonic())
+
+
+async def until(condition: Callable[[], Awaitable[bool]], within_s: float = 10.0) -> None:
+    """Ask again until it is so."""
+    deadline = monotonic() + within_s
+    while not await condition():
+        assert monotonic() < deadline, "it did not come to be"
+        await asyncio.sleep(0.02)

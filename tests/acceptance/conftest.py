@@ -1,0 +1,37 @@
+"""A stack for the whole session, a client for each test, and the verdict after each test."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from lastslot.running import Stack
+from tests.acceptance.client import Client, judged
+from tests.acceptance.stacks import RunningStack, started_stack
+
+
+@pytest.fixture(scope="session")
+def shared_stack() -> Iterator[RunningStack]:
+    """One stack for all tests that break nothing."""
+    with started_stack() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack(shared_stack: RunningStack) -> Stack:
+    """What stack.json says of the session's stack."""
+    return shared_stack.stack
+
+
+@pytest.fixture
+def own_stack() -> Iterator[Callable[..., RunningStack]]:
+    """Starts a stack for this test alone, to be hurt; `options` go to `lastslot up`."""
+    with ExitStack() as started:
+        yield lambda *options: started.enter_context(started_stack(*options))
+
+
+@pytest.fixture
+async def client(stack: Stack) -> AsyncIterator[Client]:
+    """A client of the session's stack, judged when the test is over."""
+    async with judged(stack) as client:
+        yield client
