@@ -28,7 +28,7 @@ async def bench(console: Console, given: Namespace) -> None:
     scenarios = [SCENARIOS[name] for name in given.scenario or SCENARIOS]
     names = {name for scenario in scenarios for name in scenario.contestants}
     async with own_stack("--frontdoors", str(given.frontdoors), "--workers", str(given.workers)) as stack:
-        console.print(await machine_line(stack, given.frontdoors, given.workers), highlight=False)
+        console.print(await machine_line(stack, given.frontdoors, given.workers), highlight=False, soft_wrap=True)
         async with contestants(stack, names, given.frontdoors) as entered:
             for scenario in scenarios:
                 chosen = [entered[name] for name in scenario.contestants]
@@ -44,9 +44,9 @@ async def _rounds(console: Console, scenario: Scenario, chosen: Sequence[Contest
     run = token_hex(3)
     with console.status(scenario.title) as status:
         for number in range(rounds + 1):
-            for contestant in chosen:
+            for place, contestant in enumerate(chosen):
                 status.update(f"{scenario.title}: {contestant.name}, round {number} of {rounds}")
-                trial = await scenario.prepare(contestant, f"{run}{number}", secret)
+                trial = await scenario.prepare(contestant, f"{run}-{number}-{place}", secret)
                 measured = await measure(contestant, trial)
                 if number:
                     results[contestant.name].append(measured)

@@ -57,22 +57,32 @@ class Bare:
 
 
 class Peer(Bare):
-    """A peer with a database of its own, and for the textbook ones a gate in Redis."""
+    """A peer with a database of its own."""
 
     decides = True
 
-    def __init__(self, name: str, port: int, dsn: str, redis_url: str) -> None:
+    def __init__(self, name: str, port: int, dsn: str) -> None:
         super().__init__(name, port)
         self._dsn = dsn
-        self._redis_url = redis_url
 
     async def open_campaign(self, code: str, slots: int) -> None:
         await open_campaign(self._dsn, code, slots)
-        async with Redis.from_url(self._redis_url) as redis:
-            await redis.set(gate_keys(code)[1], slots)
 
     async def books(self, code: str) -> Books:
         return await read_books(self._dsn, code)
+
+
+class GatedPeer(Peer):
+    """A peer that also has a gate in Redis."""
+
+    def __init__(self, name: str, port: int, dsn: str, redis_url: str) -> None:
+        super().__init__(name, port, dsn)
+        self._redis_url = redis_url
+
+    async def open_campaign(self, code: str, slots: int) -> None:
+        await super().open_campaign(code, slots)
+        async with Redis.from_url(self._redis_url) as redis:
+            await redis.set(gate_keys(code)[1], slots)
 
 
 class Lastslot:
@@ -116,16 +126,21 @@ async def contestants(stack: Stack, names: set[str], processes: int) -> AsyncIte
 
 async def _enter(running: AsyncExitStack, stack: Stack, name: str, processes: int) -> Contestant:
     port = free_port()
-    arguments = ["--port", str(port)]
-    if name == "bare":
-        contestant: Contestant = Bare(name, port)
-    else:
-        dsn = await create_database(stack.postgres_dsn, f"peer_{name}")
-        contestant = Peer(name, port, dsn, stack.redis_url)
-        arguments += ["--dsn", dsn, "--redis-url", stack.redis_url, "--secret", stack.jwt_secret]
+    contestant, arguments = await _introduced(stack, name, port)
     for _ in range(processes):
-        await running.enter_async_context(_process(name, arguments))
+        await running.enter_async_context(_process(name, ["--port", str(port), *arguments]))
     return contestant
+
+
+async def _introduced(stack: Stack, name: str, port: int) -> tuple[Contestant, list[str]]:
+    """A peer, and what its processes have to be told besides their port."""
+    if name == "bare":
+        return Bare(name, port), []
+    dsn = await create_database(stack.postgres_dsn, f"peer_{name}")
+    told = ["--dsn", dsn, "--secret", stack.jwt_secret]
+    if name == "for_update":
+        return Peer(name, port, dsn), told
+    return GatedPeer(name, port, dsn, stack.redis_url), [*told, "--redis-url", stack.redis_url]
 
 
 @asynccontextmanager

@@ -49,11 +49,11 @@ async def _demo(console: Console, data_dir: Path, people: int, slots: int, conne
         proof = await audit_campaign(stack.postgres_dsn, opened.campaign_id)
         verdicts = _verdicts(heard, kept, proof, await audit(stack.postgres_dsn), min(people, slots))
         console.print(_verdicts_table(verdicts))
-    if all(verdict.holds for verdict in verdicts):
+        if not all(verdict.holds for verdict in verdicts):
+            console.print("[bold red]Something is off: see the lines above.[/]\n")
+            return 1
         console.print("[bold green]Exactly as many winners as slots, and every one of them is in the database.[/]\n")
         return 0
-    console.print("[bold red]Something is off: see the lines above.[/]\n")
-    return 1
 
 
 @asynccontextmanager
