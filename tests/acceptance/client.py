@@ -19,7 +19,7 @@ import jwt
 import msgspec
 
 from lastslot.running import Stack
-from shared.audit import audit, render
+from shared.audit import CampaignProof, audit, audit_campaign, render
 from shared.clock import monotonic, unix_now
 
 _numbers = count(1)
@@ -85,9 +85,11 @@ class History:
         """No lost ack, nobody doubled, no refusal after a success."""
         successes = self.successes()
         assert [ask for ask, ids in successes.items() if len(ids) > 1] == []
-        ids = [next(iter(ids)) for ids in successes.values()]
-        assert len(set(ids)) == len(ids), "one redemption was shown to two claims"
-        rows = await _redemptions(postgres_dsn, ids)
+        claims: defaultdict[UUID, set[tuple[str, str]]] = defaultdict(set)
+        for ask, [redemption] in successes.items():
+            claims[redemption].add((ask.user, ask.key))
+        assert [names for names in claims.values() if len(names) > 1] == [], "one redemption was shown to two claims"
+        rows = await _redemptions(postgres_dsn, list(claims))
         lost = [ask for ask, [redemption] in successes.items() if rows.get(redemption) != ask.user]
         assert lost == [], "an acknowledged claim is not in the database"
         for ask in successes:
@@ -151,6 +153,20 @@ class Client:
         """pause, resume or end."""
         reply = await self.administer("POST", f"/api/v1/campaigns/{campaign['campaign_id']}/{verb}", {})
         assert reply.status == 200, reply
+
+    async def proof(self, campaign: Mapping[str, Any]) -> CampaignProof:
+        """The campaign's numbers, from the database."""
+        proof = await audit_campaign(self.stack.postgres_dsn, UUID(campaign["campaign_id"]))
+        assert proof is not None
+        return proof
+
+    async def until_open(self, campaign: Mapping[str, Any]) -> None:
+        """Wait until a slot that was freed can be had: it is held back while a front door may still say sold out."""
+
+        async def has_something_to_give() -> bool:
+            return (await self.validate(campaign["code"])).status == 200
+
+        await until(has_something_to_give)
 
     async def administer(self, method: str, path: str, body: Any) -> Reply:
         headers = {"Authorization": f"Bearer {self.stack.admin_token}", "Content-Type": "application/json"}

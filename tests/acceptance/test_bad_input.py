@@ -352,7 +352,8 @@ async def test_paths_and_queries(door: Door) -> None:
     admin, redemptions = ("root", "admin"), "/api/v1/redemptions"
     campaign_unknown, redemption_unknown = (404, "campaign_unknown"), (404, "redemption_unknown")
     gets: dict[str, Wanted] = {
-        **{f"{claims}/{odd}": CLAIM_UNKNOWN for odd in ("%2e%2e", "%00", "%ff", "1", NOBODY, NOBODY.upper(), "%7B%7D", "%0a")},
+        **{f"{claims}/{odd}": CLAIM_UNKNOWN for odd in ("%2e%2e", "%00", "%ff", "1", NOBODY, NOBODY.upper(), "%0a")},
+        f"{claims}/%7B%7D": NOT_FOUND,
         f"{claims}/{NOBODY}?wait=-1": FIELD,
         f"{claims}/{NOBODY}?wait=1e9": FIELD,
         f"{claims}/{NOBODY}?wait=%00": FIELD,
@@ -367,6 +368,7 @@ async def test_paths_and_queries(door: Door) -> None:
         f"{orders}/%ff/redemptions": (200, None),
         f"{orders}/%2e%2e/redemptions": (200, None),
         f"{orders}/a%2Fb/redemptions": (200, None),
+        f"{orders}/%7B%7D/redemptions": (200, None),
         f"{orders}//redemptions": NOT_FOUND,
         "/%2e%2e/%2e%2e/etc/passwd": NOT_FOUND,
         "/%00": NOT_FOUND,
