@@ -9,7 +9,7 @@ from shared.domain.discount import Discount
 from shared.domain.ids import CampaignId
 
 
-class CampaignShown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CampaignShown(msgspec.Struct, frozen=True):
     """A campaign as committed. `claimed` slots are held; a limit of null is none, and so is what remains of it.
 
     Times are in UTC; `timezone` is where its author reads the clock.
@@ -33,7 +33,7 @@ class CampaignShown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int
 
 
-class CampaignPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CampaignPage(msgspec.Struct, frozen=True):
     """Campaigns, the newest first. With `next_after` given as `after`, the list goes on; null ends it."""
 
     campaigns: list[CampaignShown]

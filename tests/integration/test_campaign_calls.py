@@ -4,48 +4,19 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
 
-from frontdoor import campaigns, tokens
-from frontdoor.campaign_cache import CampaignCache
 from frontdoor.campaign_shapes import CampaignPage, CampaignShown
-from frontdoor.context import DOOR, Door
-from frontdoor.middlewares import answer_every_request
-from frontdoor.tokens import TokenVerifier
+from frontdoor.context import Door
 from shared import keys
 from shared.domain.code import Code
-from shared.domain.ids import DoorId, Incarnation, PartitionNo, home_partition
+from shared.domain.ids import Incarnation, PartitionNo, home_partition
 from shared.gate import Gate
 from shared.postgres import Pool
 from shared.redis_client import Redis, open_redis
-from shared.settings import Settings
+from tests.integration.campaign_door import BODY, Client, door_of, headers, served
 
-SECRET = "only-for-tests-only-for-tests-only-for-tests"
 CODE = Code("BLACKFRI100")
 LIFE = Incarnation("I1")
-BODY: dict[str, Any] = {
-    "name": "Black Friday",
-    "type": "shared",
-    "code": "blackfri100",
-    "discount": {"type": "amount", "value": 1000, "currency": "USD"},
-    "total_limit": 1000,
-    "timezone": "America/New_York",
-    "starts_at": "2026-11-27T00:00",
-    "ends_at": "2026-11-28 00:00:00",
-}
-
-Client = TestClient[web.Request, web.Application]
-
-
-def headers(*scopes: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {tokens.issue(SECRET, 'someone', scopes)}"}
-
-
-def door_of(dsn: str, pool: Pool, redis: Redis) -> Door:
-    settings = Settings(postgres_dsn=dsn, redis_url="redis://unused", jwt_secret=SECRET)
-    cache = CampaignCache(pool, redis, 100)
-    return Door(DoorId("door-1"), settings, pool, redis, cache, TokenVerifier(SECRET))
 
 
 @pytest.fixture
@@ -57,13 +28,6 @@ def door(dsn: str, pool: Pool, redis: Redis) -> Door:
 async def client(door: Door) -> AsyncIterator[Client]:
     async with served(door) as client:
         yield client
-
-
-def served(door: Door) -> Client:
-    app = web.Application(middlewares=[answer_every_request])
-    app[DOOR] = door
-    app.add_routes(campaigns.routes)
-    return TestClient(TestServer(app), headers=headers("admin"))
 
 
 async def ask(client: Client, method: str, path: str = "", body: object = None) -> tuple[int, Any]:

@@ -1,0 +1,181 @@
+"""`lastslot campaign …`: what the admin API does, from a terminal. A campaign is named by its id or by its code."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+
+from frontdoor.campaign_shapes import CampaignPage, CampaignShown
+from lastslot.campaign_office import Office, find_office
+from lastslot.campaign_tables import Shown, table_of
+from shared.campaigns import Stats
+
+#: How wide a table is when it goes into a file or a pipe.
+_PAPER_WIDTH = 200
+
+_TIME = "A wall time of the zone (2026-11-27T09:00), or with an offset (…+09:00)."
+
+Command = Callable[..., None]
+Show = Callable[[Shown], None]
+
+
+@click.group()
+def campaign() -> None:
+    """Create, look at and change campaigns."""
+
+
+def _asking(command: Command) -> Command:
+    """Give a command the office to ask, and the way its answer is to be shown, out of options of their own."""
+
+    @click.option(
+        "--data-dir", type=click.Path(path_type=Path), default="data", show_default=True, help="The stack's directory."
+    )
+    @click.option("--url", help="The admin API; by default that of the directory's stack.")
+    @click.option("--token", help="An administrator's token; by default that of the directory's stack.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+    @wraps(command)
+    def asking(*, data_dir: Path, url: str | None, token: str | None, as_json: bool, **options: Any) -> None:
+        command(find_office(data_dir, url, token), _as_json if as_json else _as_table, **options)
+
+    return asking
+
+
+def _terms(command: Command) -> Command:
+    """The options that say what a campaign gives, to how many, when."""
+    options = (
+        click.option("--name", help="What people call it; at first, its code."),
+        click.option("--amount", type=int, help="Gives an amount, in minor units of --currency."),
+        click.option("--percent", type=int, help="Gives a percentage."),
+        click.option("--free-shipping", is_flag=True, help="Gives free shipping."),
+        click.option("--currency", help="Three letters (ISO 4217)."),
+        click.option("--limit", type=int, help="How many slots there are."),
+        click.option("--unlimited", is_flag=True, help="There is no end of slots."),
+        click.option("--per-user", type=int, help="How many of them one user may hold; at first, 1."),
+        click.option("--starts-at", help=_TIME),
+        click.option("--ends-at", help=_TIME),
+        click.option("--release-on-failure/--keep-on-failure", default=None, help="Whether a failed checkout frees the slot."),
+        click.option("--release-on-refund/--keep-on-refund", default=None, help="Whether a refund frees the slot."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@campaign.command()
+@_asking
+@click.argument("code")
+@click.option("--timezone", default="UTC", show_default=True, help="IANA name of the zone whose walls show the times.")
+@_terms
+def create(office: Office, show: Show, code: str, timezone: str, **options: Any) -> None:
+    """Create a campaign for CODE, active at once."""
+    terms = _body(**options)
+    if "discount" not in terms:
+        raise click.UsageError("say what it gives: --amount, --percent or --free-shipping")
+    if "total_limit" not in terms:
+        raise click.UsageError("say how many slots there are: --limit or --unlimited")
+    show(office.ask(CampaignShown, "POST", json={"name": code, "type": "shared", "code": code, "timezone": timezone, **terms}))
+
+
+@campaign.command("list")
+@_asking
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="How many.")
+@click.option("--after", help="Go on behind the campaign of this id.")
+def index(office: Office, show: Show, limit: int, after: str | None) -> None:
+    """List campaigns, the newest first."""
+    show(office.ask(CampaignPage, "GET", params={"limit": str(limit)} | ({"after": after} if after else {})))
+
+
+@campaign.command("show")
+@_asking
+@click.argument("named", metavar="CAMPAIGN")
+def show_one(office: Office, show: Show, named: str) -> None:
+    """Show one campaign."""
+    show(office.ask(CampaignShown, "GET", office.path_of(named)))
+
+
+@campaign.command()
+@_asking
+@click.argument("named", metavar="CAMPAIGN")
+@click.option("--no-start", is_flag=True, help="It has no beginning.")
+@click.option("--no-end", is_flag=True, help="It has no end.")
+@_terms
+def change(office: Office, show: Show, named: str, no_start: bool, no_end: bool, **options: Any) -> None:
+    """Change what is named; the rest stays."""
+    opened: dict[str, None] = dict.fromkeys([end for end, gone in (("starts_at", no_start), ("ends_at", no_end)) if gone])
+    terms = _body(**options)
+    if opened.keys() & terms.keys():
+        raise click.UsageError("an end of the window is either set or taken away")
+    if not opened and not terms:
+        raise click.UsageError("say what is to be different")
+    show(office.ask(CampaignShown, "PATCH", office.path_of(named), json=opened | terms))
+
+
+@campaign.command()
+@_asking
+@click.argument("named", metavar="CAMPAIGN")
+def pause(office: Office, show: Show, named: str) -> None:
+    """Give nothing until it is resumed."""
+    show(office.ask(CampaignShown, "POST", f"{office.path_of(named)}/pause"))
+
+
+@campaign.command()
+@_asking
+@click.argument("named", metavar="CAMPAIGN")
+def resume(office: Office, show: Show, named: str) -> None:
+    """Go on giving after a pause."""
+    show(office.ask(CampaignShown, "POST", f"{office.path_of(named)}/resume"))
+
+
+@campaign.command()
+@_asking
+@click.argument("named", metavar="CAMPAIGN")
+def end(office: Office, show: Show, named: str) -> None:
+    """Give nothing any more. There is no way back."""
+    show(office.ask(CampaignShown, "POST", f"{office.path_of(named)}/end"))
+
+
+@campaign.command()
+@_asking
+@click.argument("named", metavar="CAMPAIGN")
+def stats(office: Office, show: Show, named: str) -> None:
+    """Count what is held, redeemed and released."""
+    show(office.ask(Stats, "GET", f"{office.path_of(named)}/stats"))
+
+
+def _body(
+    *,
+    amount: int | None,
+    percent: int | None,
+    free_shipping: bool,
+    currency: str | None,
+    limit: int | None,
+    unlimited: bool,
+    per_user: int | None,
+    **same: Any,
+) -> dict[str, Any]:
+    """The body that the options make; those not given are left out."""
+    body = {name: value for name, value in (*same.items(), ("per_user_limit", per_user)) if value is not None}
+    given = [("amount", amount), ("percent", percent), ("free_shipping", 0 if free_shipping else None)]
+    discounts = [{"type": kind, "value": value, "currency": currency} for kind, value in given if value is not None]
+    if len(discounts) > 1 or (limit is not None and unlimited):
+        raise click.UsageError("give one discount and one limit")
+    if currency is not None and not discounts:
+        raise click.UsageError("--currency goes with --amount or --percent")
+    if discounts:
+        body["discount"] = discounts[0]
+    if limit is not None or unlimited:
+        body["total_limit"] = limit
+    return body
+
+
+def _as_json(answer: Shown) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2))
+
+
+def _as_table(answer: Shown) -> None:
+    console = Console()
+    console.print(table_of(answer), width=None if console.is_terminal else _PAPER_WIDTH)

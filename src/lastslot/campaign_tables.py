@@ -1,0 +1,112 @@
+"""Campaigns on a terminal. Cells hold what people typed, so they are texts of their own, never markup."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from rich.table import Table
+from rich.text import Text
+
+from frontdoor.campaign_shapes import CampaignPage, CampaignShown
+from shared.campaigns import Stats
+from shared.domain.discount import Discount
+from shared.domain.wall_time import UnknownZone, read_zone
+
+Shown = CampaignShown | CampaignPage | Stats
+
+
+def table_of(answer: Shown) -> Table:
+    """The answer as people like to read it."""
+    match answer:
+        case CampaignShown():
+            return one(answer)
+        case CampaignPage():
+            return many(answer)
+        case Stats():
+            return numbers(answer)
+
+
+def one(campaign: CampaignShown) -> Table:
+    """Everything about one campaign, a line each."""
+    return _pairs(
+        ("code", campaign.code),
+        ("name", campaign.name),
+        ("campaign_id", str(campaign.campaign_id)),
+        ("status", campaign.status),
+        ("discount", _discount(campaign.discount)),
+        ("slots held", _slots(campaign.claimed, campaign.total_limit)),
+        ("per user", f"{campaign.per_user_limit:,}"),
+        ("starts", _moment(campaign.starts_at, campaign.timezone)),
+        ("ends", _moment(campaign.ends_at, campaign.timezone)),
+        ("given back on", _released(campaign)),
+    )
+
+
+def many(page: CampaignPage) -> Table:
+    """A page, a line each."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for column in ("code", "status", "slots held", "discount", "starts", "ends", "campaign_id"):
+        table.add_column(column, overflow="fold")
+    for campaign in page.campaigns:
+        table.add_row(
+            *_texts(
+                campaign.code,
+                campaign.status,
+                _slots(campaign.claimed, campaign.total_limit),
+                _discount(campaign.discount),
+                _moment(campaign.starts_at, campaign.timezone),
+                _moment(campaign.ends_at, campaign.timezone),
+                str(campaign.campaign_id),
+            )
+        )
+    return table
+
+
+def numbers(stats: Stats) -> Table:
+    """A campaign's numbers."""
+    return _pairs(
+        ("status", stats.status),
+        ("slots held", _slots(stats.claimed, stats.total_limit)),
+        ("remaining", "unlimited" if stats.remaining is None else f"{stats.remaining:,}"),
+        ("redeemed", f"{stats.redeemed:,}"),
+        ("released", f"{stats.released:,}"),
+    )
+
+
+def _pairs(*pairs: tuple[str, str]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for pair in pairs:
+        table.add_row(*_texts(*pair))
+    return table
+
+
+def _texts(*cells: str) -> Iterable[Text]:
+    return (Text(cell) for cell in cells)
+
+
+def _slots(claimed: int, total_limit: int | None) -> str:
+    return f"{claimed:,} of {'unlimited' if total_limit is None else f'{total_limit:,}'}"
+
+
+def _discount(discount: Discount) -> str:
+    match discount.type:
+        case "amount":
+            return f"{discount.value} {discount.currency} (minor units)"
+        case "percent":
+            return f"{discount.value} %"
+        case "free_shipping":
+            return "free shipping"
+
+
+def _moment(moment: datetime | None, zone: str) -> str:
+    """As the wall of the campaign's zone shows it."""
+    if moment is None:
+        return "open"
+    known = read_zone(zone)
+    return moment.isoformat() if isinstance(known, UnknownZone) else f"{moment.astimezone(known):%Y-%m-%d %H:%M:%S} {zone}"
+
+
+def _released(campaign: CampaignShown) -> str:
+    reasons = [("failure", campaign.release_on_failure), ("refund", campaign.release_on_refund)]
+    return ", ".join(reason for reason, released in reasons if released) or "nothing"
