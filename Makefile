@@ -1,0 +1,42 @@
+# What a bare clone needs is Python ≥ 3.11; everything else is installed into .venv, from one lock with hashes.
+
+PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
+	$(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: up demo test lint bench lock
+
+# make up FLAGS="--port 9000 --workers 4"
+up: $(INSTALLED)
+	@exec $(BIN)/lastslot up $(FLAGS)
+
+# make demo FLAGS="--people 20000"
+demo: $(INSTALLED)
+	@exec $(BIN)/lastslot demo $(FLAGS)
+
+test: lint
+	$(BIN)/pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)
+	@exec $(BIN)/python -m loadtest.bench $(FLAGS)
+
+# The lock names versions and hashes, and no place to get them from. Of the extras, `load` (locust) stays out: it is heavy, and
+# only who runs loadtest/locustfile.py needs it (.venv/bin/pip install '.[load]').
+lock: $(INSTALLED)
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --extra embedded --extra dev \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml
+
+# Again only when what is to be installed has changed. The project itself is built by what the lock brought.
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Lastslot needs Python 3.11 or newer: install one, or name it with PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
