@@ -50,7 +50,7 @@ async def read_claim(request: web.Request) -> web.Response:
         await asyncio.sleep(min(_LOOK_AGAIN_S, max(0.0, deadline - clock.monotonic())))
 
 
-@routes.get("/api/v1/orders/{order_id}/redemptions")
+@routes.get("/api/v1/orders/{order_id:[^/]+}/redemptions")  # by itself, a name in a path takes no braces
 async def read_order(request: web.Request) -> web.Response:
     """Everything an order holds or held: all of it for a service, the caller's own for a user."""
     door = request.app[DOOR]

@@ -424,8 +424,11 @@ def campaign_body(**members: str) -> bytes:
     return f"{{{','.join(f'{json.dumps(name)}:{text}' for name, text in (GOOD_CAMPAIGN | members).items())}}}".encode()
 
 
+#: Bodies with a field that campaigns do not have, before the place at which they stop being JSON.
+OTHER_FIELDS_FIRST = ("NaN",)
+
 BAD_CAMPAIGNS: dict[str, tuple[bytes, Wanted]] = {
-    **{name: (body, BODY) for name, body in NO_OBJECT.items() if name not in ("NaN", "lone surrogate")},
+    **{name: (body, BODY) for name, body in NO_OBJECT.items() if name not in OTHER_FIELDS_FIRST},
     "no field": (b"{}", FIELD),
     "no limit": (campaign_body().replace(b',"total_limit":1', b""), FIELD),
     "unknown field": (campaign_body(x="1"), FIELD),
@@ -474,7 +477,7 @@ async def test_bodies_of_campaigns(door: Door) -> None:
 async def test_changes_of_campaigns(door: Door) -> None:
     path = f"/api/v1/campaigns/{door.campaign_id}"
     bodies: dict[bytes, Wanted] = {
-        **dict.fromkeys(NO_OBJECT.values(), BODY),
+        **{body.replace(b'"code"', b'"name"'): BODY for name, body in NO_OBJECT.items() if name not in OTHER_FIELDS_FIRST},
         b'{"code":"OTHER"}': FIELD,
         b'{"status":"ended"}': FIELD,
         b'{"total_limit":-1}': FIELD,
@@ -488,7 +491,6 @@ async def test_changes_of_campaigns(door: Door) -> None:
         b'{"ends_at":"never"}': FIELD,
         b'{"total_limit":0}': (409, "limit_below_claimed"),
     }
-    del bodies[NO_OBJECT["NaN"]], bodies[NO_OBJECT["lone surrogate"]]
     won = await door.client.redeem(Ask("first", door.code))
     assert won.status == 201
     requests = {repr(body): door.post(path, body, "root", "admin", method="PATCH") for body in bodies}
@@ -552,11 +554,12 @@ async def test_a_body_that_breaks_off_takes_nothing_along(door: Door) -> None:
     assert stats.body["claimed"] == 1
 
 
-async def test_a_thousand_pipelined_requests_are_one_claim_told_a_thousand_times(door: Door) -> None:
+async def test_a_thousand_pipelined_requests_are_answered_in_their_order(door: Door) -> None:
+    bad, good = door.redeem(b"["), door.redeem()
     async with door.connected() as (reader, writer):
-        writer.write(door.redeem() * 1_000)
-        statuses = [(await read_answer(reader))[0] for _ in range(1_000)]
-    assert (statuses[0], set(statuses[1:])) == (201, {200})
+        writer.write((bad * 99 + good) * 10)
+        answers = [await read_answer(reader) for _ in range(1_000)]
+    assert answers == ([BODY] * 99 + [WON]) + ([BODY] * 99 + [(200, None)]) * 9
 
 
 async def test_bad_and_good_in_the_same_moment(door: Door) -> None:
