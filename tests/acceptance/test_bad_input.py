@@ -47,7 +47,7 @@ class Door:
         answered: dict[str, Wanted] = {}
         for name, request in requests.items():
             answered[name] = await self.answer(request)
-            good = await self.client.redeem(Ask(f"good-{next(_users)}", self.code))
+            good = await self.client.redeem(Ask(f"good-{next(_users)}", self.code, "key"))
             assert good.status == 201, f"{name} hurt the next claim: {good}"
         return answered
 
@@ -215,9 +215,9 @@ async def test_codes_as_people_and_others_type_them(door: Door) -> None:
 
 async def test_users_may_be_called_almost_anything(door: Door) -> None:
     users = ["{}", "a:b", "a\nb", "{p0}", "🎉", "%00", "..", "-", "'", "u" * 256, "\u202e", " "]
-    replies = await asyncio.gather(*(door.client.redeem(Ask(user, door.code)) for user in users))
+    replies = await asyncio.gather(*(door.client.redeem(Ask(user, door.code, "key")) for user in users))
     assert [reply.status for reply in replies] == [201] * len(users)
-    again = await asyncio.gather(*(door.client.redeem(Ask(user, door.code)) for user in users))
+    again = await asyncio.gather(*(door.client.redeem(Ask(user, door.code, "key")) for user in users))
     assert [reply.body["user_id"] for reply in again] == users
 
 
@@ -491,7 +491,7 @@ async def test_changes_of_campaigns(door: Door) -> None:
         b'{"ends_at":"never"}': FIELD,
         b'{"total_limit":0}': (409, "limit_below_claimed"),
     }
-    won = await door.client.redeem(Ask("first", door.code))
+    won = await door.client.redeem(Ask("first", door.code, "key"))
     assert won.status == 201
     requests = {repr(body): door.post(path, body, "root", "admin", method="PATCH") for body in bodies}
     assert await door.answers(requests) == {repr(body): wanted for body, wanted in bodies.items()}
@@ -548,7 +548,7 @@ async def test_a_body_that_breaks_off_takes_nothing_along(door: Door) -> None:
     async with door.connected() as (_, writer):
         writer.write(door.redeem()[:-1])
         await writer.drain()
-    good = await door.client.redeem(Ask("after", door.code))
+    good = await door.client.redeem(Ask("after", door.code, "key"))
     assert good.status == 201
     stats = await door.client.administer("GET", f"/api/v1/campaigns/{door.campaign_id}/stats", None)
     assert stats.body["claimed"] == 1
@@ -564,7 +564,7 @@ async def test_a_thousand_pipelined_requests_are_answered_in_their_order(door: D
 
 async def test_bad_and_good_in_the_same_moment(door: Door) -> None:
     bad = [*NO_OBJECT.values(), *ODD_FIELDS.values()]
-    good = [Ask(f"neighbour-{number}", door.code) for number in range(len(bad))]
+    good = [Ask(f"neighbour-{number}", door.code, "key") for number in range(len(bad))]
     refused, replies = await asyncio.gather(
         asyncio.gather(*(door.answer(door.redeem(body)) for body in bad)),
         asyncio.gather(*(door.client.redeem(ask) for ask in good)),
