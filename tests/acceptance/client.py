@@ -122,8 +122,8 @@ class Client:
         self._number = next(_numbers)
 
     def ask(self, campaign: Mapping[str, Any], user: str, **words: Any) -> Ask:
-        """What `user` asks of the campaign. Users are this test's own: a claim is named by user and key, in any campaign."""
-        return Ask(f"{user}.{self._number}.{_START}", campaign["code"], **words)
+        """What `user` asks of the campaign. A claim is named by user and key alone, so users are this test's own."""
+        return Ask(f"{user}.{self._number}.{_START}", campaign["code"], **{"key": f"for {campaign['code']}", **words})
 
     async def campaign(self, **terms: Any) -> dict[str, Any]:
         """Create a campaign of ten slots, or as `terms` say."""

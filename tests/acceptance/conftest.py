@@ -1,7 +1,6 @@
 """A stack for the whole session, a client for each test, and the verdict after each test."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -21,13 +20,6 @@ def shared_stack() -> Iterator[RunningStack]:
 def stack(shared_stack: RunningStack) -> Stack:
     """What stack.json says of the session's stack."""
     return shared_stack.stack
-
-
-@pytest.fixture
-def own_stack() -> Iterator[Callable[..., RunningStack]]:
-    """Starts a stack for this test alone, to be hurt; `options` go to `lastslot up`."""
-    with ExitStack() as started:
-        yield lambda *options: started.enter_context(started_stack(*options))
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ async def test_a_burst_sells_exactly_its_slots_and_winners_retries_are_their_own
 
 async def test_a_burst_on_several_campaigns_at_once_keeps_them_apart(client: Client) -> None:
     campaigns = [await client.campaign(total_limit=10 + number) for number in range(8)]
-    asks = [client.ask(campaign, f"user-{number}", key=campaign["code"]) for number in range(60) for campaign in campaigns]
+    asks = [client.ask(campaign, f"user-{number}") for number in range(60) for campaign in campaigns]
     replies = await client.burst(asks)
     won = Counter(ask.code for ask, reply in zip(asks, replies, strict=True) if reply.status == 201)
     assert won == {campaign["code"]: campaign["total_limit"] for campaign in campaigns}

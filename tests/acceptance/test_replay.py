@@ -129,8 +129,8 @@ async def test_a_reused_key_is_told_also_after_sold_out_and_pause(client: Client
 
 async def test_another_spelling_of_the_code_is_the_same_body(client: Client) -> None:
     campaign = await client.campaign()
-    _, first = await won(client, campaign)
-    spelled = client.ask({"code": f"  {campaign['code'].lower()} "}, "winner")
+    ask, first = await won(client, campaign)
+    spelled = client.ask({"code": f"  {campaign['code'].lower()} "}, "winner", key=ask.key)
     again = await client.redeem(spelled)
     assert (again.status, again.body) == (200, first.body)
 

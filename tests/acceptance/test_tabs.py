@@ -75,7 +75,7 @@ async def test_tabs_at_two_doors_at_once_win_once(client: Client, stack: Stack) 
 
 async def test_one_key_in_two_campaigns_is_one_claim_with_two_bodies(client: Client) -> None:
     first, second = await client.campaign(), await client.campaign()
-    replies = await client.race([client.ask(first, "ann"), client.ask(second, "ann")])
+    replies = await client.race([client.ask(first, "ann", key="one"), client.ask(second, "ann", key="one")])
     assert statuses(replies) == {(201, None): 1, (422, "key_reused"): 1}
 
 

@@ -1,0 +1,168 @@
+"""Parts are killed, frozen, restarted and emptied in the middle of a burst: the totals stay the same and no ack is lost.
+
+One stack is hurt again and again here, as one is in real life; its supervisor brings back what was killed.
+"""
+
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+
+from tests.acceptance.client import Ask, Client, Reply, judged, until
+from tests.acceptance.stacks import RunningStack, started_stack
+
+PEOPLE, SLOTS = 1_200, 300
+AT_ONCE = 60
+
+
+@pytest.fixture(scope="module")
+def hurt() -> Iterator[RunningStack]:
+    """A stack of this module's own, to be hurt."""
+    with started_stack() as running:
+        yield running
+
+
+@pytest.fixture
+async def client(hurt: RunningStack) -> AsyncIterator[Client]:
+    async with judged(hurt.stack) as client:
+        yield client
+    await until(lambda: whole(hurt), within_s=30)
+
+
+class Moments:
+    """Does something each time so many have won."""
+
+    def __init__(self, moments: dict[int, Callable[[], Any]]) -> None:
+        self.left = dict(moments)
+        self.wins = 0
+
+    async def __call__(self, reply: Reply) -> None:
+        if reply.status != 201:
+            return
+        self.wins += 1
+        act = self.left.pop(self.wins, None)
+        if act is not None:
+            act()
+
+
+async def sold_out(client: Client, moments: dict[int, Callable[[], Any]]) -> list[Ask]:
+    """A burst in which things happen at `moments`; afterwards exactly the slots are sold. The winners."""
+    campaign = await client.campaign(total_limit=SLOTS)
+    return await sell(client, campaign, moments)
+
+
+async def sell(client: Client, campaign: dict[str, Any], moments: dict[int, Callable[[], Any]]) -> list[Ask]:
+    asks = [client.ask(campaign, f"user-{number}") for number in range(PEOPLE)]
+    happening = Moments(moments)
+    replies = await client.burst(asks, at_once=AT_ONCE, on_reply=happening)
+    assert happening.left == {}, "the burst was over before everything had happened"
+    outcomes = Counter((reply.status, reply.code) for reply in replies)
+    # A reply that was lost on the way is asked for again, so some of the winners hear 200 and never 201.
+    assert outcomes[201, None] + outcomes[200, None] == SLOTS, outcomes
+    assert outcomes[410, "exhausted"] == PEOPLE - SLOTS, outcomes
+    winners = [ask for ask, reply in zip(asks, replies, strict=True) if reply.status in (200, 201)]
+    again = await client.burst(winners)
+    assert {reply.status for reply in again} == {200}
+    proof = await client.proof(campaign)
+    assert (proof.redemptions, proof.active, proof.users, proof.claimed, proof.budget) == (SLOTS,) * 5
+    return winners
+
+
+def lease(running: RunningStack, campaign: dict[str, Any]) -> tuple[str, int]:
+    """Who owns the campaign's partition, and in which epoch."""
+    with psycopg.connect(running.stack.postgres_dsn) as connection:
+        row = connection.execute(
+            "SELECT owner, epoch FROM partitions JOIN campaign_slices USING (partition_no) WHERE campaign_id = %s",
+            (campaign["campaign_id"],),
+        ).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+async def whole(running: RunningStack) -> bool:
+    """Whether everything runs that should, and every partition has an owner that lives."""
+    if len(running.processes("worker")) < 2 or len(running.processes("frontdoor")) < 2:
+        return False
+    with psycopg.connect(running.stack.postgres_dsn) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM partitions JOIN shards ON shard_id = owner "
+            "WHERE lease_until > clock_timestamp() AND seen_until > clock_timestamp()"
+        ).fetchone()
+    return row == (16,)
+
+
+async def test_a_killed_owner_costs_nothing_but_time(hurt: RunningStack, client: Client) -> None:
+    campaign = await client.campaign(total_limit=SLOTS)
+    owner, epoch = lease(hurt, campaign)
+    await sell(client, campaign, {80: hurt.owner(owner).kill})
+    assert lease(hurt, campaign)[1] > epoch, "somebody took the partition over"
+
+
+async def test_workers_killed_one_after_the_other_cost_nothing_but_time(hurt: RunningStack, client: Client) -> None:
+    one, other = hurt.processes("worker")
+    await sold_out(client, {40: one.kill, 160: other.kill})
+
+
+async def test_workers_that_are_told_to_stop_hand_over_what_they_have(hurt: RunningStack, client: Client) -> None:
+    one, other = hurt.processes("worker")
+    await sold_out(client, {40: one.terminate, 160: other.terminate})
+
+
+async def test_an_owner_that_wakes_up_after_its_lease_changes_nothing(hurt: RunningStack, client: Client) -> None:
+    campaign = await client.campaign(total_limit=SLOTS)
+    owner, epoch = lease(hurt, campaign)
+    frozen = hurt.owner(owner)
+    try:
+        await sell(client, campaign, {80: frozen.suspend})
+    finally:
+        frozen.resume()
+    assert lease(hurt, campaign)[1] > epoch
+    await until(lambda: whole(hurt), within_s=30)
+    await sold_out(client, {})
+
+
+async def test_front_doors_that_are_restarted_one_after_the_other_lose_nothing(hurt: RunningStack, client: Client) -> None:
+    one, other = hurt.processes("frontdoor")
+    await sold_out(client, {40: one.terminate, 160: other.terminate})
+
+
+async def test_front_doors_that_are_killed_lose_nothing(hurt: RunningStack, client: Client) -> None:
+    one, other = hurt.processes("frontdoor")
+    await sold_out(client, {40: one.kill, 160: other.kill})
+
+
+async def test_winners_of_before_are_known_to_front_doors_that_are_new(hurt: RunningStack, client: Client) -> None:
+    winners = await sold_out(client, {})
+    before = hurt.processes("frontdoor")
+    for door in before:
+        door.send_signal(signal.SIGTERM)
+
+    async def replaced() -> bool:
+        now = hurt.processes("frontdoor")
+        return len(now) == len(before) and not set(now) & set(before)
+
+    await until(replaced, within_s=30)
+    again = await client.burst(winners)
+    assert {reply.status for reply in again} == {200}
+
+
+@pytest.mark.parametrize("moments", [(1,), (150,), (299,), (20, 60, 100, 140, 180, 220, 260)], ids=str)
+async def test_a_redis_that_is_emptied_never_oversells_and_sells_all(
+    hurt: RunningStack, client: Client, moments: tuple[int, ...]
+) -> None:
+    with redis.Redis.from_url(hurt.stack.redis_url) as store:
+        await sold_out(client, dict.fromkeys(moments, store.flushall))
+
+
+async def test_a_redis_that_loses_its_scripts_too_is_told_them_again(hurt: RunningStack, client: Client) -> None:
+    with redis.Redis.from_url(hurt.stack.redis_url) as store:
+
+        def forget() -> None:
+            store.flushall()
+            store.script_flush()
+
+        await sold_out(client, {50: forget, 200: forget})
