@@ -33,10 +33,13 @@ lock: $(INSTALLED)
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --extra embedded --extra dev \
 		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml
 
-# Again only when what is to be installed has changed. The project itself is built by what the lock brought.
+# Again only when what is to be installed has changed. The project itself is built by what the lock brought. Bytecode is left to
+# the first import: compiling all of it here would take as long as the download.
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check install --no-compile
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Lastslot needs Python 3.11 or newer: install one, or name it with PYTHON=…" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
+	@echo "installing into .venv, which takes about a minute"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --no-index --editable .
 	@touch $@

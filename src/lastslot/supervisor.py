@@ -55,7 +55,7 @@ class Child:
         return self._process
 
     async def _live(self, process: asyncio.subprocess.Process) -> None:
-        pause_s = FIRST_PAUSE_S
+        pause_s = 0.0
         again: asyncio.subprocess.Process | None = process
         while again is not None:
             began = clock.monotonic()
@@ -64,7 +64,7 @@ class Child:
             if self._stopping.is_set():
                 return
             self.deaths += 1
-            pause_s = FIRST_PAUSE_S if clock.monotonic() - began > LONGEST_PAUSE_S else min(2 * pause_s, LONGEST_PAUSE_S)
+            pause_s = next_pause_s(pause_s, clock.monotonic() - began)
             self._supervisor.say(
                 f"{self.program.name} (pid {again.pid}) {ending(code)}; starting it again in {pause_s:.1f} s "
                 f"(its log: {self.program.log})"
@@ -127,6 +127,13 @@ class Supervisor:
         """Stop every group, the last one first; each child has `grace_s` seconds."""
         while self._groups:
             await asyncio.gather(*(child.stop(grace_s) for child in self._groups.pop()))
+
+
+def next_pause_s(last_s: float, lived_s: float) -> float:
+    """How long to wait before a program is started again: twice the last pause, but anew for one that had lived a while."""
+    if last_s == 0 or lived_s > LONGEST_PAUSE_S:
+        return FIRST_PAUSE_S
+    return min(2 * last_s, LONGEST_PAUSE_S)
 
 
 def ending(code: int) -> str:
