@@ -14,7 +14,7 @@ from tests.servers import embedded_postgres, embedded_redis, fresh_database, mak
 
 @pytest.fixture(scope="session")
 def server_directory() -> Iterator[Path]:
-    """Short-lived and not pytest's own: as root, Postgres runs as another account, which must be able to pass through."""
+    """Not below pytest's own, which it closes to others: as root, Postgres runs as another account and must pass through."""
     directory = Path(tempfile.mkdtemp(prefix="lastslot-tests-"))
     yield directory
     shutil.rmtree(directory)
