@@ -163,17 +163,21 @@ async def test_a_limit_below_what_is_held_is_refused_with_the_number(pool: Pool)
     assert len(await ledger(pool, campaign)) == 1
 
 
-async def test_a_lowered_limit_waits_for_claims_under_way_and_counts_them(pool: Pool) -> None:
+@pytest.mark.parametrize(("asked", "held"), [({"total_limit": 2}, LimitBelowClaimed(3)), ({"name": "Cyber Monday"}, 7)])
+async def test_a_change_waits_for_claims_under_way_and_counts_them(
+    pool: Pool, asked: dict[str, Any], held: LimitBelowClaimed | int
+) -> None:
     campaign = (await created(pool)).campaign
     async with pool.acquire() as owner:
         batch = owner.transaction()
         await batch.start()
         await lock_partition(owner, home_partition(campaign.campaign_id))
-        lowering = asyncio.create_task(campaigns.change(pool, campaign.campaign_id, CampaignChange(total_limit=2), ADMIN))
+        change = asyncio.create_task(campaigns.change(pool, campaign.campaign_id, CampaignChange(**asked), ADMIN))
         await someone_waits_for_a_lock(pool)
         await owner.execute("UPDATE campaign_slices SET claimed = 3")
         await batch.commit()
-    assert await lowering == LimitBelowClaimed(3)
+    answer = await change
+    assert (answer.settlement.free if isinstance(answer, Committed) else answer) == held
 
 
 async def test_an_impossible_change_is_refused_with_its_faults(pool: Pool) -> None:
