@@ -31,6 +31,8 @@ _SERVER_SETTINGS = {
     "idle_in_transaction_session_timeout": "5s",
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
+    # Every statement of the engine looks rows up by key. A plan made while a table was small must not read all of it later.
+    "enable_seqscan": "off",
 }
 
 
