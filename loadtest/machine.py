@@ -24,7 +24,7 @@ async def machine_line(stack: Stack, processes: int, workers: int) -> str:
     return (
         f"{len(os.sched_getaffinity(0))} cores {_cpu_model()}, Python {platform.python_version()}, {packages}, "
         f"Postgres {postgres_version}, Redis {redis_version}; {processes} front doors, {workers} workers, client, Postgres and "
-        "Redis on the same cores over loopback; rate limits off"
+        f"Redis on the same cores over loopback; rate limits off; load average before {os.getloadavg()[0]:.1f}"
     )
 
 

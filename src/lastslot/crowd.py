@@ -96,7 +96,7 @@ async def press_redeem(crowd: Crowd, connections: int, on_answer: Callable[[Answ
         if not again and not pending:
             break
         asked_again, polled = asked_again + len(again), polled + len(pending)
-        await asyncio.sleep(max((_retry_after_s(answer) for answer in again), default=0.0))
+        await asyncio.sleep(max(_pause_s(answer) for answer in again + pending))
         requests = [crowd.requests[answer.index] for answer in again] + [_poll(crowd, answer) for answer in pending]
         for before, after in zip(again + pending, await _fire_again(crowd, requests, connections), strict=True):
             answers[before.index] = _later(before, after)
@@ -116,8 +116,9 @@ def _poll(crowd: Crowd, pending: Answer) -> bytes:
     return render("GET", waiting, crowd.host, {"Authorization": f"Bearer {crowd.tokens[pending.index]}"})
 
 
-def _retry_after_s(answer: Answer) -> float:
-    return float(answer.header("Retry-After") or 0.2)
+def _pause_s(answer: Answer) -> float:
+    # A poll waits at the server, so it may be sent at once.
+    return 0.05 if answer.status == _PENDING else float(answer.header("Retry-After") or 0.2)
 
 
 def _later(before: Answer, after: Answer) -> Answer:
