@@ -85,6 +85,8 @@ UNFITTING: dict[str, tuple[str, str]] = {
     "code twice alike": ('{"code":"A","order_id":"1","code":"A"}', "code"),
     "null twice": ('{"code":"A","order_id":"1","user_id":null,"user_id":null}', "user_id"),
     "null, then not": ('{"code":"A","order_id":"1","subtotal" : null,"subtotal" : 5}', "subtotal"),
+    # Each escaped mark hides one of those that the repeated field adds.
+    "twice, behind escaped marks": ('{"order_id":"' + "\\u0022" * 4 + '","code":"A","code":"B"}', "code"),
     "twice, once in escapes": ('{"c\\u006fde":"A","order_id":"1","code":"B"}', "code"),
 }
 

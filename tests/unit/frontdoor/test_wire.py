@@ -41,10 +41,26 @@ async def moved(request: web.Request) -> web.Response:
     raise web.HTTPFound("/elsewhere")
 
 
+async def measure(request: web.Request) -> web.Response:
+    return web.Response(text=str(len(await request.read())))
+
+
 @pytest.fixture
-async def port() -> AsyncIterator[int]:
+def bodies() -> asyncio.Queue[bytes | Problem]:
+    """What was read of the bodies that were sent to /overheard."""
+    return asyncio.Queue()
+
+
+@pytest.fixture
+async def port(bodies: asyncio.Queue[bytes | Problem]) -> AsyncIterator[int]:
+    async def overheard(request: web.Request) -> web.Response:
+        bodies.put_nowait(await read_body(request))
+        return web.Response()
+
     app = web.Application(middlewares=[answer_every_request])
     app.router.add_post("/redeem", redeem)
+    app.router.add_post("/measure", measure)
+    app.router.add_post("/overheard", overheard)
     for name, handler in {"broken": broken, "away": away, "raising": raising, "moved": moved}.items():
         app.router.add_get(f"/{name}", handler)
     runner = DoorRunner(app)
@@ -187,6 +203,35 @@ async def test_a_body_that_comes_in_pieces_is_whole(port: int) -> None:
         assert b" 100 " in await reader.readuntil(b"\r\n\r\n")  # the handler is waiting for the rest
         writer.write(body[5:])
         assert b" 200 " in await reader.readline()
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frontdoor.bodies.READ_TIMEOUT_S", 0.05)
+    answer = await exchange(port, post(HOST, JSON)[:-1])
+    assert (answer.status, answer.code) == (408, "request_timeout")
+
+
+async def test_a_body_that_breaks_off_is_a_value_like_any_other(port: int, bodies: asyncio.Queue[bytes | Problem]) -> None:
+    head, _, body = post(HOST, JSON, b"Expect: 100-continue").replace(b"/redeem", b"/overheard").partition(b"\r\n\r\n")
+    async with connected(port) as (reader, writer):
+        writer.write(head + b"\r\n\r\n" + body[:5])
+        assert b" 100 " in await reader.readuntil(b"\r\n\r\n")
+    async with asyncio.timeout(5):
+        heard = await bodies.get()
+    assert isinstance(heard, Problem)
+    assert heard.code == "request_malformed"
+
+
+async def test_after_malformed_http_the_connection_ends(port: int) -> None:
+    async with connected(port) as (reader, writer):
+        writer.write(b"garbage\r\n\r\n")
+        assert (await reader.read()).endswith(b"}")
+
+
+async def test_nothing_is_decompressed_even_to_be_dropped(port: int) -> None:
+    packed = gzip.compress(bytes(1_000))
+    answer = await exchange(port, post(HOST, b"Content-Encoding: gzip", body=packed).replace(b"/redeem", b"/measure"))
+    assert answer.body == str(len(packed)).encode()
 
 
 async def test_a_thousand_pipelined_requests_get_a_thousand_answers(port: int) -> None:
