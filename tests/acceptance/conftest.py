@@ -6,7 +6,7 @@ import pytest
 
 from lastslot.running import Stack
 from tests.acceptance.client import Client, judged
-from tests.acceptance.stacks import RunningStack, started_stack
+from tests.acceptance.stacks import RunningStack, extra_door, started_stack
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +20,13 @@ def shared_stack() -> Iterator[RunningStack]:
 def stack(shared_stack: RunningStack) -> Stack:
     """What stack.json says of the session's stack."""
     return shared_stack.stack
+
+
+@pytest.fixture(scope="session")
+def two_doors(stack: Stack) -> Iterator[list[str]]:
+    """Two more front doors of the session's stack, each on a port of its own, so that a test can choose."""
+    with extra_door(stack) as one, extra_door(stack) as other:
+        yield [one, other]
 
 
 @pytest.fixture

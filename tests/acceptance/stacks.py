@@ -6,10 +6,12 @@ Tests kill parts of it, so they need to know which process is which; they are to
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
@@ -19,6 +21,7 @@ import psutil
 
 from lastslot.embedded import free_port
 from lastslot.running import Stack
+from shared.clock import monotonic
 
 #: A cold start on a busy machine, and an orderly stop of everything.
 UP_WITHIN_S = 90
@@ -74,7 +77,7 @@ def started_stack(*options: str) -> Iterator[RunningStack]:
             start_new_session=True,
         )
     try:
-        await_line(process, b"ready http://", directory / "up.log")
+        _await_ready(process, directory / "up.log")
         stack = msgspec.json.decode((directory / "data" / "stack.json").read_bytes(), type=Stack)
         running = RunningStack(directory, process, stack)
         yield running
@@ -98,43 +101,42 @@ def extra_door(stack: Stack) -> Iterator[str]:
         "LASTSLOT_JWT_SECRET": stack.jwt_secret,
         "LASTSLOT_PORT": str(port),
         "LASTSLOT_RATE_LIMITS": "off",
-        "LASTSLOT_LOG_FORMAT": "json",
     }
-    process = launch("frontdoor", settings)
-    try:
-        await_line(process, b"door_open", None)
-        yield f"http://127.0.0.1:{port}"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(DOWN_WITHIN_S) == 0
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+    with tempfile.TemporaryFile() as log:
+        door = subprocess.Popen(
+            [sys.executable, "-m", "lastslot", "frontdoor"],
+            env={**os.environ, **settings},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            _await_listener(door, port)
+            yield f"http://127.0.0.1:{port}"
+            door.send_signal(signal.SIGTERM)
+            assert door.wait(DOWN_WITHIN_S) == 0
+        finally:
+            door.kill()
+            door.wait()
 
 
-def launch(role: str, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """`lastslot <role>`; its log is its output."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "lastslot", role],
-        env={**os.environ, **settings},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+def _await_listener(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = monotonic() + UP_WITHIN_S
+    while process.poll() is None and monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"nothing listens on {port} (exit code {process.poll()})")
 
 
-def await_line(process: subprocess.Popen[bytes], word: bytes, log: Path | None) -> None:
-    """Read what it prints until it says `word`; fail with all that it said when it ends without."""
-    heard = b""
+def _await_ready(process: subprocess.Popen[bytes], log: Path) -> None:
+    """Read what `up` prints until it is ready; fail with what it said when it ends without."""
     for line in process.stdout or ():
-        heard += line
-        if word in line:
+        if line.startswith(b"ready http://"):
             return
-    told = heard if log is None else heard + log.read_bytes()
-    raise AssertionError(f"it ended (code {process.wait()}) without saying {word!r}:\n{told.decode(errors='replace')[-3000:]}")
+    raise AssertionError(f"it ended (exit code {process.wait()}) without being ready:\n{log.read_text()[-3000:]}")
 
 
 def _role(process: psutil.Process) -> str:

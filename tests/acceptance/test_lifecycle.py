@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.acceptance.client import Client, Reply
+from tests.acceptance.client import Client, Reply, until
 
 
 async def claimed(client: Client, user: str = "ann", order: str = "order", **terms: Any) -> tuple[dict[str, Any], Reply]:
@@ -48,6 +48,26 @@ async def test_who_released_may_claim_again_with_a_new_key_and_hears_the_old_cla
     assert second.body["redemption_id"] != first.body["redemption_id"]
     old = await client.redeem(client.ask(campaign, "ann"))
     assert (old.status, old.body) == (200, released.body)
+
+
+async def test_a_freed_slot_is_given_to_nobody_while_another_door_still_says_sold_out(
+    client: Client, two_doors: list[str]
+) -> None:
+    one, other = two_doors
+    campaign = await client.campaign(total_limit=2, release_on_failure=True)
+    winners = await client.burst([client.ask(campaign, f"winner-{number}") for number in range(2)])
+    sold_out = await client.redeem(client.ask(campaign, "early"), base_url=one)
+    assert (sold_out.status, sold_out.code) == (410, "exhausted")
+    for winner in winners:
+        await client.release(winner.body["redemption_id"], "failure")
+    ask = client.ask(campaign, "bob")
+
+    async def won() -> bool:
+        return (await client.redeem(ask, base_url=other)).status == 201
+
+    # Bob has shown that the slots are free, and one is left: from here on sold out would be a lie.
+    await until(won)
+    assert (await client.redeem(client.ask(campaign, "cat"), base_url=one)).status == 201
 
 
 async def test_a_refund_gives_the_slot_back(client: Client) -> None:

@@ -79,6 +79,16 @@ async def test_a_winner_who_asks_again_with_a_new_key_has_redeemed_already(clien
     assert (reply.status, reply.code) == (409, "already_redeemed")
 
 
+async def test_a_winner_who_could_have_had_more_hears_of_the_own_claim_after_sold_out(client: Client) -> None:
+    campaign = await client.campaign(total_limit=1, per_user_limit=3)
+    ask, first = await won(client, campaign)
+    await refused_to_others(client, campaign, 410, "exhausted")
+    again = await client.redeem(ask)
+    assert (again.status, again.body) == (200, first.body)
+    more = await client.redeem(client.ask(campaign, "winner", key="another"))
+    assert (more.status, more.code) == (410, "exhausted")
+
+
 async def test_who_was_refused_may_win_with_the_same_key_later(client: Client) -> None:
     campaign = await client.campaign()
     await client.put(campaign, "pause")

@@ -4,9 +4,7 @@ from collections import Counter
 
 import pytest
 
-from lastslot.running import Stack
 from tests.acceptance.client import Client, Reply
-from tests.acceptance.stacks import extra_door
 
 TABS = 50
 
@@ -58,18 +56,19 @@ async def test_tabs_of_many_users_keep_them_apart(client: Client) -> None:
     assert len(set(winners)) == 10
 
 
-async def test_the_same_key_at_two_doors_at_once_is_one_claim(client: Client, stack: Stack) -> None:
-    campaign = await client.campaign(total_limit=100)
-    with extra_door(stack) as one, extra_door(stack) as other:
-        replies = await client.race([client.ask(campaign, "ann")] * TABS, [one, other])
+@pytest.mark.parametrize("terms", [{"total_limit": 100}, {"total_limit": 1}, {"total_limit": 1, "per_user_limit": 3}], ids=str)
+async def test_the_same_key_at_two_doors_at_once_is_one_claim(
+    client: Client, two_doors: list[str], terms: dict[str, int]
+) -> None:
+    campaign = await client.campaign(**terms)
+    replies = await client.race([client.ask(campaign, "ann")] * TABS, two_doors)
     assert statuses(replies) == {(201, None): 1, (200, None): TABS - 1}
     assert len({reply.body["claim_id"] for reply in replies}) == 1
 
 
-async def test_tabs_at_two_doors_at_once_win_once(client: Client, stack: Stack) -> None:
+async def test_tabs_at_two_doors_at_once_win_once(client: Client, two_doors: list[str]) -> None:
     campaign = await client.campaign(total_limit=100)
-    with extra_door(stack) as one, extra_door(stack) as other:
-        replies = await client.race([client.ask(campaign, "ann", key=f"tab-{tab}") for tab in range(TABS)], [one, other])
+    replies = await client.race([client.ask(campaign, "ann", key=f"tab-{tab}") for tab in range(TABS)], two_doors)
     assert statuses(replies) == {(201, None): 1, (409, "already_redeemed"): TABS - 1}
 
 
