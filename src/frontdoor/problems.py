@@ -130,8 +130,8 @@ def body(problem: Problem) -> bytes:
 
 
 def headers(problem: Problem) -> dict[str, str]:
-    """The header fields that go with a problem, Content-Type included."""
-    fields = {"Content-Type": MEDIA_TYPE}
+    """The header fields that go with a problem, beside Content-Type."""
+    fields: dict[str, str] = {}
     if problem.retry_after_s is not None:
         fields["Retry-After"] = str(problem.retry_after_s)
     if problem.status == 401:

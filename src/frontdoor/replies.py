@@ -6,6 +6,7 @@ from frontdoor.problems import (
     BODY_TOO_LARGE,
     EXPECTATION_FAILED,
     INTERNAL,
+    MEDIA_TYPE,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     REQUEST_MALFORMED,
@@ -20,7 +21,9 @@ _IN_OUR_WORDS = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 413: BODY_TOO_LARGE, 4
 
 def refuse(problem: Problem) -> web.Response:
     """The answer that says `problem`."""
-    return web.Response(status=problem.status, body=body(problem), headers=headers(problem))
+    response = web.Response(status=problem.status, body=body(problem), content_type=MEDIA_TYPE)
+    response.headers.update(headers(problem))
+    return response
 
 
 def refuse_http(raised: web.HTTPError) -> web.Response:
