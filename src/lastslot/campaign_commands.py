@@ -1,5 +1,6 @@
 """`lastslot campaign …`: what the admin API does, from a terminal. A campaign is named by its id or by its code."""
 
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -177,5 +178,4 @@ def _as_json(answer: Shown) -> None:
 
 
 def _as_table(answer: Shown) -> None:
-    console = Console()
-    console.print(table_of(answer), width=None if console.is_terminal else _PAPER_WIDTH)
+    Console(width=None if sys.stdout.isatty() else _PAPER_WIDTH).print(table_of(answer))

@@ -45,7 +45,8 @@ def many(page: CampaignPage) -> Table:
     """A page, a line each."""
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column in ("code", "status", "slots held", "discount", "starts", "ends", "campaign_id"):
-        table.add_column(column, overflow="fold")
+        # What is copied and pasted stays in one piece.
+        table.add_column(column, overflow="fold", no_wrap=column == "campaign_id")
     for campaign in page.campaigns:
         table.add_row(
             *_texts(
