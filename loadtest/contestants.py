@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from lastslot import crowd
 from lastslot.burst import fire, render
-from lastslot.embedded import free_port
+from lastslot.ports import free_port
 from lastslot.running import Stack, address
 from loadtest.peers.books import Books, create_database, open_campaign, read_books
 from loadtest.peers.textbook import gate_keys

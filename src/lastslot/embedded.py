@@ -6,7 +6,6 @@ and stops the server by itself. Both listen on loopback only, ask for a password
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import psutil
 
 from lastslot.binaries import postgres_binary, redis_binary
 from lastslot.cluster import UNPRIVILEGED, ensure_cluster
+from lastslot.ports import free_port
 from lastslot.program import Program
 from lastslot.stores import postgres_fault, redis_fault
 from shared import clock
@@ -169,11 +169,3 @@ def redis_server(directory: Path, password: str, log: Path, port: int | None = N
     return EmbeddedServer(
         url=url, directory=directory, pid_file=directory / "redis.pid", program=program, fault=lambda: redis_fault(url)
     )
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

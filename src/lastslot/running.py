@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from lastslot.embedded import free_port
+from lastslot.ports import free_port
 from shared.clock import monotonic
 from shared.errors import LastslotError
 

@@ -7,7 +7,6 @@ round, so that nothing loses what it leans on. What a stack keeps lives in its d
 import asyncio
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from frontdoor.tokens import ADMIN, issue
 from lastslot.banner import USER, banner
 from lastslot.datadir import held, secrets_of, tell_stack
 from lastslot.embedded import EmbeddedServer, postgres_server, redis_server
+from lastslot.ports import HOST, check_port
 from lastslot.program import Program
 from lastslot.running import Stack
 from lastslot.sample import ensure_sample
@@ -31,7 +31,6 @@ from shared import clock
 from shared.errors import LastslotError
 from shared.migrations.run import migrate
 
-HOST = "127.0.0.1"
 #: More than a front door takes to finish what it holds, and than a shard takes for its batch.
 _GRACE_S = 15.0
 _READY_WITHIN_S = 60.0
@@ -96,7 +95,7 @@ class _Up:
         self._stopping.set()
 
     async def _bring_up(self) -> None:
-        _check_port(self._wish.port)
+        check_port(self._wish.port)
         self._logs.mkdir(exist_ok=True)
         shutil.rmtree(self._metrics, ignore_errors=True)
         self._metrics.mkdir()
@@ -185,16 +184,6 @@ class _Up:
     def _forget_process(self, pid: int) -> None:
         # The gauges of the dead would be summed with those of the living.
         mark_process_dead(pid, str(self._metrics))  # type: ignore[no-untyped-call]
-
-
-def _check_port(port: int) -> None:
-    """Front doors share the port with each other, so none of them would notice that somebody else has it."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise StartFailed(f"port {port} cannot be used ({error.strerror}); choose another one with --port") from None
 
 
 def _listens(door: Child) -> bool:

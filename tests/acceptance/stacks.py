@@ -19,7 +19,7 @@ from shutil import rmtree
 import msgspec
 import psutil
 
-from lastslot.embedded import free_port
+from lastslot.ports import free_port
 from lastslot.running import Stack
 from shared.clock import monotonic
 

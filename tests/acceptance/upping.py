@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from lastslot.embedded import free_port
+from lastslot.ports import free_port
 from lastslot.running import Stack
 
 _SOURCES = Path(__file__).parents[2] / "src"
