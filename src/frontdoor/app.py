@@ -33,7 +33,7 @@ async def opened_door(settings: Settings) -> AsyncIterator[Door]:
     tasks = [
         asyncio.create_task(listen(hearing, door.door_id, door.desk, heard), name="outcome-feed"),
         asyncio.create_task(cache.run(), name="campaign-cache"),
-        asyncio.create_task(metrics.keep_folding(), name="metrics"),
+        asyncio.create_task(metrics.keep_folding(lambda: door.desk.waiting), name="metrics"),
     ]
     try:
         with contextlib.suppress(TimeoutError):

@@ -75,7 +75,7 @@ COUPON_CALLS = (
         access="optional",
         takes=ValidateBody,
         gives={200: ("The code can be redeemed now.", shapes.Valid)},
-        refuses=(REFUSALS[Refusal.UNKNOWN_CODE], *CLOSED, problems.RATE_LIMITED),
+        refuses=(REFUSALS[Refusal.UNKNOWN_CODE], *CLOSED, problems.RATE_LIMITED, problems.UNAVAILABLE),
     ),
     Call(
         name="redeem",

@@ -87,9 +87,6 @@ UNAVAILABLE = Problem(
 BUSY = Problem(
     503, "busy", "Too much at once", "Nothing was decided. Send it again with the same key, a little later.", retry_after_s=1
 )
-DRAINING = Problem(
-    503, "draining", "This process is stopping", "Nothing was decided. Send it again with the same key.", retry_after_s=1
-)
 
 REFUSALS: dict[Refusal, Problem] = {
     Refusal.UNKNOWN_CODE: Problem(404, "unknown_code", "No such code", "There is no such code."),

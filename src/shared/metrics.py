@@ -6,6 +6,7 @@ folded into Prometheus's four times a second. With PROMETHEUS_MULTIPROC_DIR set,
 """
 
 import asyncio
+from collections.abc import Callable
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -69,11 +70,12 @@ def fold() -> None:
         tally.fold()
 
 
-async def keep_folding() -> None:
-    """Fold until cancelled, and once more then."""
+async def keep_folding(waiting: Callable[[], int]) -> None:
+    """Fold, and look how many are `waiting`, until cancelled; then fold once more."""
     try:
         while True:
             await asyncio.sleep(FOLD_INTERVAL_S)
+            PENDING_WAITERS.set(waiting())
             fold()
     finally:
         fold()

@@ -56,9 +56,9 @@ import asyncio
 from shared import metrics
 metrics.FOLD_INTERVAL_S = 0.01
 async def main():
-    folding = asyncio.create_task(metrics.keep_folding())
+    folding = asyncio.create_task(metrics.keep_folding(lambda: 3))
     metrics.GATE_CALLS.add()
-    while metrics.GATE_CALLS._counts:
+    while metrics.GATE_CALLS._counts:  # until a fold has come by
         await asyncio.sleep(0.01)
     metrics.GATE_CALLS.add()
     folding.cancel()
@@ -66,4 +66,6 @@ async def main():
 asyncio.run(main())
 """
     shown(program, tmp_path)
-    assert value(shown("from shared import metrics\n" + _SHOW, tmp_path), "lastslot_gate_calls_total") == 2
+    exposition = shown("from shared import metrics\n" + _SHOW, tmp_path)
+    assert value(exposition, "lastslot_gate_calls_total") == 2
+    assert value(exposition, "lastslot_pending_waiters") == 3
