@@ -52,7 +52,7 @@ async def _demo(console: Console, data_dir: Path, people: int, slots: int, conne
         if not all(verdict.holds for verdict in verdicts):
             console.print("[bold red]Something is off: see the lines above.[/]\n")
             return 1
-        console.print("[bold green]Exactly as many winners as slots, and every one of them is in the database.[/]\n")
+        console.print(f"[bold green]Exactly {min(people, slots):,} winners, and every one of them is in the database.[/]\n")
         return 0
 
 
@@ -161,8 +161,14 @@ def _verdicts(heard: Heard, kept: list[bool], proof: CampaignProof | None, whole
         Verdict("distinct users", f"{proof.users:,}", proof.users == winners),
         Verdict("claimed of the budget", f"{proof.claimed:,} of {budget}", proof.claimed == winners),
         Verdict("winners asking again get their own", f"{sum(kept):,} of {len(kept):,}", all(kept) and bool(kept)),
-        Verdict("the ledger's chain is intact", f"{whole.ledger_rows:,} rows", proof.chain_intact and whole.clean),
+        Verdict("the ledger's chain and every invariant hold", _audited(whole), proof.chain_intact and whole.clean),
     ]
+
+
+def _audited(whole: AuditReport) -> str:
+    if whole.clean:
+        return f"{whole.ledger_rows:,} rows"
+    return "; ".join(f"{fault.kind}: {fault.where}" for fault in whole.faults)
 
 
 def _verdicts_table(verdicts: list[Verdict]) -> Table:
