@@ -8,13 +8,9 @@ import asyncio
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-import aiohttp
-import asyncpg
 import msgspec
-import psutil
 from prometheus_client.multiprocess import mark_process_dead
 
 from frontdoor.tokens import ADMIN, issue
@@ -23,24 +19,16 @@ from lastslot.datadir import held, secrets_of, tell_stack
 from lastslot.embedded import EmbeddedServer, postgres_server, redis_server
 from lastslot.ports import HOST, check_port
 from lastslot.program import Program
+from lastslot.readiness import StartFailed, until_ready
 from lastslot.running import Stack
 from lastslot.sample import ensure_sample
 from lastslot.stores import postgres_fault, redis_fault
 from lastslot.supervisor import Child, Supervisor
-from shared import clock
-from shared.errors import LastslotError
 from shared.migrations.run import migrate
 
 #: More than a front door takes to finish what it holds, and than a shard takes for its batch.
 _GRACE_S = 15.0
-_READY_WITHIN_S = 60.0
-_POLL_S = 0.05
 _TOKEN_TTL_S = 30 * 86_400
-_UNOWNED = "SELECT count(*) FROM partitions WHERE owner IS NULL OR lease_until <= clock_timestamp()"
-
-
-class StartFailed(LastslotError):
-    """The stack did not come up."""
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +91,7 @@ class _Up:
         await asyncio.to_thread(migrate, dsn)
         stack = self._stack(dsn, redis_url)
         doors = await self._start_lastslot(stack)
-        await self._until_ready(stack, doors)
+        await until_ready(stack, doors, self._supervisor.children)
         campaign_id = await ensure_sample(stack.base_url, stack.admin_token)
         tell_stack(self._directory, stack)
         token = issue(stack.jwt_secret, USER, ttl_s=_TOKEN_TTL_S)
@@ -152,30 +140,6 @@ class _Up:
         await self._supervisor.start(programs("worker", self._wish.workers) + programs("jobs", 1))
         return await self._supervisor.start(programs("frontdoor", self._wish.frontdoors))
 
-    async def _until_ready(self, stack: Stack, doors: Sequence[Child]) -> None:
-        """Wait until every door listens and every partition has an owner. A process that dies on the way ends the wait."""
-        deadline = clock.monotonic() + _READY_WITHIN_S
-        connection = await asyncpg.connect(stack.postgres_dsn)
-        async with aiohttp.ClientSession(stack.base_url, timeout=aiohttp.ClientTimeout(total=2)) as session:
-            try:
-                while not (
-                    all(_listens(door) for door in doors)
-                    and await connection.fetchval(_UNOWNED) == 0
-                    and await _answers_ready(session)
-                ):
-                    self._check_alive()
-                    if clock.monotonic() > deadline:
-                        raise StartFailed(f"not ready after {_READY_WITHIN_S:.0f} s; the logs are in {self._logs}")
-                    await asyncio.sleep(_POLL_S)
-            finally:
-                connection.terminate()
-
-    def _check_alive(self) -> None:
-        for child in self._supervisor.children:
-            if child.deaths:
-                program = child.program
-                raise StartFailed(f"{program.name} died while starting; {program.log} ends with:\n{program.last_words()}")
-
     def _stack(self, dsn: str, redis_url: str) -> Stack:
         base_url = f"http://{HOST}:{self._wish.port}"
         admin_token = issue(self._secrets.jwt_secret, "lastslot-admin", (ADMIN,), ttl_s=_TOKEN_TTL_S)
@@ -184,23 +148,6 @@ class _Up:
     def _forget_process(self, pid: int) -> None:
         # The gauges of the dead would be summed with those of the living.
         mark_process_dead(pid, str(self._metrics))  # type: ignore[no-untyped-call]
-
-
-def _listens(door: Child) -> bool:
-    if door.pid is None:
-        return False
-    try:
-        return any(link.status == psutil.CONN_LISTEN for link in psutil.Process(door.pid).net_connections("tcp"))
-    except psutil.Error:
-        return False
-
-
-async def _answers_ready(session: aiohttp.ClientSession) -> bool:
-    try:
-        async with session.get("/readyz") as response:
-            return response.status == 200
-    except (aiohttp.ClientError, TimeoutError):
-        return False
 
 
 def _say(sentence: str) -> None:
