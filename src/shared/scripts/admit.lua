@@ -12,10 +12,17 @@ local ADMITTED, PENDING, WAIT, COLD, BUSY = 1, 2, 3, 4, 5
 local EXHAUSTED, CLOSED = 6, 7
 local LOOK_ALREADY, LOOK_EXHAUSTED, LOOK_CLOSED = 8, 9, 10
 local TAIL_MAX = 262144
+local REASONS = {[''] = true, campaign_paused = true, ended = true}
 
 local function is(key, kind)
   local found = redis.call('TYPE', key).ok
   return found == kind or found == 'none'
+end
+
+-- To Lua, "nan" and "inf" are numbers: values that no comparison would ever put right.
+local function number(text)
+  local n = tonumber(text)
+  return n and n > -math.huge and n < math.huge and n or nil
 end
 
 if not is(KEYS[1], 'string') then return {'broken'} end
@@ -36,14 +43,14 @@ for i = 1, count do
   local c = {gate = KEYS[k], users = KEYS[k + 1], marks = KEYS[k + 2], id = ARGV[arg], closed = ARGV[arg + 1], known = tonumber(ARGV[arg + 3])}
   if is(c.gate, 'hash') and is(c.users, 'hash') and is(c.marks, 'string') then
     local state = redis.call('HMGET', c.gate, 'free', 'limit', 'closed', 'members', 'held_until', 'seq', 'life')
-    c.free = state[1] == 'unlimited' and math.huge or tonumber(state[1])
-    c.limit, c.members, c.held_until = tonumber(state[2]), tonumber(state[4]), tonumber(state[5]) or 0
+    c.free = state[1] == 'unlimited' and math.huge or number(state[1])
+    c.limit, c.members, c.held_until = number(state[2]), number(state[4]), number(state[5]) or 0
     if c.held_until > now + certificate_ms then c.held_until = 0 end
     c.life = state[7]
     if c.life ~= ARGV[arg + 2] then c.known = 0 end
-    if state[3] and state[3] ~= '' then c.closed = state[3] end
-    c.reserved = tonumber(redis.call('HGET', KEYS[4], c.id)) or 0
-    c.warm = c.free and c.limit and state[3] and c.members and tonumber(state[6]) and c.life
+    if REASONS[state[3]] and state[3] ~= '' then c.closed = state[3] end
+    c.reserved = number(redis.call('HGET', KEYS[4], c.id)) or 0
+    c.warm = c.free and c.limit and REASONS[state[3]] and c.members and number(state[6]) and c.life
       and redis.call('HLEN', c.users) == c.members and redis.call('STRLEN', c.marks) == 4 * c.members
   end
   if c.warm then
@@ -62,7 +69,7 @@ local function decide(c, claim, user, checked, entry)
   local held = redis.call('HGET', c.users, user)
   if c.closed ~= '' then return held and not checked and LOOK_CLOSED or CLOSED end
   local holder = c.id .. user
-  local waiting = tonumber(redis.call('HGET', KEYS[4], holder)) or 0
+  local waiting = number(redis.call('HGET', KEYS[4], holder)) or 0
   local has = held and not checked and tonumber(string.match(held, '^(%-?%d+):')) or 0
   if has + waiting >= c.limit then return waiting > 0 and WAIT or LOOK_ALREADY end
   if c.free - c.reserved <= 0 or now < c.held_until then return held and not checked and LOOK_EXHAUSTED or EXHAUSTED end

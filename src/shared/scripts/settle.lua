@@ -12,13 +12,19 @@ local function is(key, kind)
   return found == kind or found == 'none'
 end
 
+-- To Lua, "nan" and "inf" are numbers: values that no comparison would ever put right.
+local function number(text)
+  local n = tonumber(text)
+  return n and n > -math.huge and n < math.huge and n or nil
+end
+
 if not is(KEYS[1], 'string') then return {'broken'} end
 local living = redis.call('GET', KEYS[1])
 if living ~= ARGV[1] then return {'moved', living or ''} end
 if not (is(KEYS[2], 'stream') and is(KEYS[3], 'hash') and is(KEYS[4], 'hash')) then return {'broken'} end
 
 local function lower(field)
-  local left = (tonumber(redis.call('HGET', KEYS[4], field)) or 0) - 1
+  local left = (number(redis.call('HGET', KEYS[4], field)) or 0) - 1
   if left > 0 then redis.call('HSET', KEYS[4], field, left) else redis.call('HDEL', KEYS[4], field) end
 end
 
@@ -46,9 +52,9 @@ end
 -- The sequence a warm gate is at; nil when it is cold, or has lost some of its users.
 local function position(gate, users, marks)
   local state = redis.call('HMGET', gate, 'seq', 'members', 'life')
-  local members = tonumber(state[2])
+  local members = number(state[2])
   local whole = state[3] and members == redis.call('HLEN', users) and 4 * members == redis.call('STRLEN', marks)
-  return whole and tonumber(state[1]) or nil
+  return whole and number(state[1]) or nil
 end
 
 local answer, arg, key = {}, 4, 5

@@ -1,0 +1,292 @@
+"""Whatever a gate's values are, the owner sets them right from Postgres, and what was lost on the way is found again."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from shared import keys, lifecycle
+from shared.domain.campaign import Campaign
+from shared.domain.ids import PartitionNo
+from shared.domain.operations import SubmitClaim
+from shared.domain.outcomes import Refusal
+from shared.domain.redemption import Step
+from shared.errors import IncarnationOver
+from shared.gate import Verdict
+from shared.postgres import Pool
+from shared.redis_client import Redis
+from tests.integration.engine import Owner, claim_of, launch
+
+PARTITION = PartitionNo(3)
+
+Garbage = Callable[["Bench"], Awaitable[Any]]
+
+
+class Bench:
+    """An owner, and a campaign of its partition."""
+
+    campaign: Campaign
+
+    def __init__(self, pool: Pool, redis: Redis, owner: Owner) -> None:
+        self.pool, self.owner = pool, owner
+        self.redis: Any = redis  # its stubs cannot tell its calls' two flavours apart
+
+    async def ask(self, *users: str) -> list[Verdict]:
+        """What the gate says to these users."""
+        return (await self.owner.ask(*((self.campaign, self.claim(user)) for user in users)))[0]
+
+    async def ask_until_warm(self, *users: str) -> list[Verdict]:
+        """What the gate says once the owner has heard the bell."""
+        verdicts = await self.ask(*users)
+        while Verdict.COLD in verdicts:
+            await self.owner.turn()
+            verdicts = await self.ask(*users)
+        return verdicts
+
+    async def open(self, limit: int) -> None:
+        """Go on with a fresh campaign."""
+        self.campaign = await launch(self.pool, limit, partition=PARTITION, release_on_failure=True)
+
+    async def take(self, *users: str) -> None:
+        """Let these users win."""
+        assert await self.ask_until_warm(*users) == [Verdict.ADMITTED] * len(users)
+        await self.owner.turn()
+
+    async def release(self, user: str) -> None:
+        """Give a slot back, without telling the gate."""
+        stepped = await lifecycle.take(self.pool, self.claim(user).claim_id, Step.RELEASE_FOR_FAILURE)
+        assert isinstance(stepped, lifecycle.Stepped)
+
+    async def claimed(self) -> int:
+        """The slots that are taken, as Postgres counts them."""
+        count: int = await self.pool.fetchval(
+            "SELECT claimed FROM campaign_slices WHERE campaign_id = $1", self.campaign.campaign_id
+        )
+        return count
+
+    def claim(self, user: str) -> SubmitClaim:
+        return claim_of(self.campaign, user, key=self.campaign.code)
+
+    @property
+    def gate(self) -> str:
+        return keys.gate(PARTITION, self.owner.life.incarnation, self.campaign.campaign_id)
+
+    @property
+    def users(self) -> str:
+        return keys.users(PARTITION, self.owner.life.incarnation, self.campaign.campaign_id)
+
+    @property
+    def marks(self) -> str:
+        return keys.marks(PARTITION, self.owner.life.incarnation, self.campaign.campaign_id)
+
+    @property
+    def reserved(self) -> str:
+        return keys.reserved(PARTITION, self.owner.life.incarnation)
+
+    @property
+    def reservations(self) -> str:
+        return keys.reservations(PARTITION, self.owner.life.incarnation)
+
+    @property
+    def mailbox(self) -> str:
+        return keys.mailbox(PARTITION, self.owner.life.incarnation)
+
+
+@pytest.fixture
+async def bench(pool: Pool, redis: Redis) -> Bench:
+    bench = Bench(pool, redis, await Owner.of(pool, redis, PARTITION))
+    await bench.open(limit=3)
+    return bench
+
+
+def gate_field(field: str, value: str | None) -> Garbage:
+    async def spoil(bench: Bench) -> None:
+        await (bench.redis.hdel(bench.gate, field) if value is None else bench.redis.hset(bench.gate, field, value))
+
+    return spoil
+
+
+def gone(*names: str) -> Garbage:
+    async def spoil(bench: Bench) -> None:
+        await bench.redis.delete(*(getattr(bench, name) for name in names))
+
+    return spoil
+
+
+def wrongly_typed(name: str) -> Garbage:
+    async def spoil(bench: Bench) -> None:
+        await bench.redis.delete(getattr(bench, name))
+        await bench.redis.zadd(getattr(bench, name), {"garbage": 1})
+
+    return spoil
+
+
+def another_user(name: str, value: str) -> Garbage:
+    async def spoil(bench: Bench) -> None:
+        await bench.redis.hset(bench.users, name, value)
+
+    return spoil
+
+
+def counted(value: str) -> Garbage:
+    async def spoil(bench: Bench) -> None:
+        await bench.redis.hset(bench.reserved, bench.campaign.campaign_id.hex, value)
+
+    return spoil
+
+
+def ghost(user: str) -> Garbage:
+    """A reservation whose entry is in no mailbox."""
+
+    async def spoil(bench: Bench) -> None:
+        holder = bench.campaign.campaign_id.hex + user
+        await bench.redis.hset(bench.reservations, bench.claim(user).claim_id.hex, holder)
+        await bench.redis.hset(bench.reserved, mapping={holder: 1, bench.campaign.campaign_id.hex: 1})
+
+    return spoil
+
+
+NUMBERS = [None, "0", "-3", "30", "1000000000000000000", "nan", "inf", "garbage"]
+GARBAGE: dict[str, Garbage] = {
+    **{f"free {value}": gate_field("free", value) for value in [*NUMBERS, "unlimited"]},
+    **{f"seq {value}": gate_field("seq", value) for value in NUMBERS},
+    **{f"limit {value}": gate_field("limit", value) for value in NUMBERS},
+    **{f"members {value}": gate_field("members", value) for value in [None, "0", "nan"]},
+    **{f"held_until {value}": gate_field("held_until", value) for value in ["1000000000000000000", "nan"]},
+    **{f"closed {value}": gate_field("closed", value) for value in [None, "ended", "campaign_paused", "exhausted", "garbage"]},
+    **{f"life {value}": gate_field("life", value) for value in [None, "garbage"]},
+    **{f"{name} gone": gone(name) for name in ["gate", "users", "marks", "reserved", "reservations", "mailbox"]},
+    "users and marks gone": gone("users", "marks"),
+    "all gone": gone("gate", "users", "marks"),
+    **{f"{name} of the wrong type": wrongly_typed(name) for name in ["gate", "users", "marks"]},
+    **{f"user {value}": another_user("a", value) for value in ["0:1", "99:1", "garbage", "1:1000000000000000000"]},
+    "a user nobody knows": another_user("stranger", "1:1"),
+    "a newcomer who holds something": another_user("x", "5:1000000000000000000"),
+    **{f"reserved {value}": counted(value) for value in ["1000", "-1000", "nan", "garbage"]},
+    "a ghost": ghost("x"),
+    "a stranger's ghost": ghost("stranger"),
+}
+
+
+async def test_garbage_in_a_gate_is_gone_within_two_ticks(bench: Bench) -> None:
+    for name, garbage in GARBAGE.items():
+        await bench.open(limit=3)
+        await bench.take("a")
+        await garbage(bench)
+        for _ in range(2):
+            await bench.owner.settler.tick(bench.owner.cursor)
+        asked = await bench.ask_until_warm("x", "y", "z")
+        assert asked == [Verdict.ADMITTED, Verdict.ADMITTED, Verdict.EXHAUSTED], name
+        await bench.owner.turn()
+        assert await bench.claimed() == 3, name
+        assert await bench.ask("stranger") == [Verdict.EXHAUSTED], name
+        assert set(await bench.ask("a", "x", "y")) <= {Verdict.LOOK_ALREADY, Verdict.LOOK_EXHAUSTED}, name
+
+
+async def test_garbage_that_is_asked_before_it_is_put_right_over_issues_nothing(bench: Bench) -> None:
+    for name, garbage in GARBAGE.items():
+        await bench.open(limit=3)
+        await bench.take("a")
+        await garbage(bench)
+        _, [reply] = await bench.owner.ask(*((bench.campaign, bench.claim(user)) for user in "uvwxyz"))
+        assert reply.closed in ("", *Refusal), name
+        await bench.owner.turn()
+        assert await bench.claimed() <= 3, name
+        assert not {Verdict.EXHAUSTED, Verdict.CLOSED} & set(await bench.ask("a")), name
+
+
+async def test_a_gate_is_seeded_while_requests_wait(bench: Bench) -> None:
+    assert await bench.ask("a", "b") == [Verdict.COLD] * 2
+    await bench.owner.turn()
+    assert await bench.ask("a", "b", "c", "d") == [Verdict.ADMITTED] * 3 + [Verdict.EXHAUSTED]
+
+
+async def test_a_gate_is_seeded_with_everybody_who_ever_held_something(bench: Bench) -> None:
+    await bench.pool.execute("UPDATE campaigns SET total_limit = 4500")
+    await bench.pool.execute("UPDATE campaign_slices SET budget = 4500, claimed = 4500")
+    await bench.pool.execute(
+        "INSERT INTO redemptions SELECT gen_random_uuid(), campaign_id, 0, 1, code, 'user ' || n, 1, 1, 'o', '{}', 'k', '', "
+        "'claimed', now() FROM campaigns, generate_series(1, 4500) AS n"
+    )
+    assert await bench.ask_until_warm("user 1", "user 4500", "x") == [Verdict.LOOK_ALREADY] * 2 + [Verdict.EXHAUSTED]
+    assert await bench.redis.hget(bench.gate, "members") == b"4500"
+    assert await bench.redis.strlen(bench.marks) == 4 * 4_500
+
+
+async def test_who_gave_everything_back_is_seeded_too(bench: Bench) -> None:
+    await bench.take("a", "b", "c")
+    await bench.release("a")
+    await bench.pool.execute("UPDATE campaign_slices SET freed_at = '-infinity', budget = 2")
+    await gone("gate", "users", "marks")(bench)
+    assert await bench.ask_until_warm("a", "b", "x") == [Verdict.LOOK_EXHAUSTED, Verdict.LOOK_ALREADY, Verdict.EXHAUSTED]
+
+
+async def test_a_slot_that_was_just_given_back_is_not_seeded_before_the_last_certificate_has_run_out(bench: Bench) -> None:
+    await bench.take("a", "b", "c")
+    await bench.release("a")
+    await gone("gate", "users", "marks")(bench)
+    assert await bench.ask_until_warm("x") == [Verdict.ADMITTED]
+    late = "SELECT clock_timestamp() >= freed_at + interval '500 ms' FROM campaign_slices"
+    assert await bench.pool.fetchval(late)
+
+
+async def test_a_gate_that_is_warm_is_not_made_anew_by_a_bell(bench: Bench) -> None:
+    await bench.take("a")
+    life = await bench.redis.hget(bench.gate, "life")
+    await bench.owner.settler.seed([bench.campaign.campaign_id] * 3, bench.owner.cursor)
+    assert await bench.redis.hget(bench.gate, "life") == life
+
+
+async def test_a_bell_for_a_campaign_of_another_partition_is_passed_over(bench: Bench) -> None:
+    elsewhere = await launch(bench.pool, partition=PARTITION + 1)
+    await bench.owner.settler.seed([elsewhere.campaign_id], bench.owner.cursor)
+    assert not await bench.redis.keys("*gate*")
+
+
+async def test_entries_whose_settlement_was_lost_are_trimmed_by_the_next(bench: Bench) -> None:
+    await bench.take("a")
+    await bench.ask("b")
+    await bench.owner.commit()
+    assert await bench.redis.xlen(bench.mailbox) == 1
+    await bench.owner.settler.settle([], bench.owner.cursor)
+    assert await bench.redis.xlen(bench.mailbox) == 0
+    assert not await bench.redis.exists(bench.reservations, bench.reserved)
+
+
+async def test_the_mailbox_is_not_trimmed_beyond_the_cursor(bench: Bench) -> None:
+    await bench.take("a")
+    await bench.ask("b")
+    await bench.owner.settler.tick(bench.owner.cursor)
+    assert await bench.redis.xlen(bench.mailbox) == 1
+    assert await bench.ask("b") == [Verdict.PENDING]
+
+
+async def test_a_campaign_that_is_asked_for_is_set_every_tick_until_it_is_forgotten(bench: Bench) -> None:
+    await bench.take("a")
+    for _ in range(60):
+        await bench.owner.settler.tick(bench.owner.cursor)
+    await gate_field("free", "0")(bench)
+    await bench.owner.settler.tick(bench.owner.cursor)
+    assert await bench.redis.hget(bench.gate, "free") == b"0"
+    await bench.ask("b")
+    await bench.owner.settler.tick(bench.owner.cursor)
+    assert await bench.redis.hget(bench.gate, "free") == b"2"
+
+
+async def test_what_a_direct_writer_changed_and_could_not_settle_is_set_by_the_next_tick(bench: Bench) -> None:
+    await bench.take("a", "b", "c")
+    await bench.release("a")
+    assert await bench.ask("x") == [Verdict.EXHAUSTED]
+    await bench.owner.settler.tick(bench.owner.cursor)
+    assert await bench.redis.hget(bench.gate, "free") == b"1"
+
+
+@pytest.mark.parametrize("living", [None, "run-2"])
+async def test_a_life_that_is_over_is_settled_no_more(bench: Bench, living: str | None) -> None:
+    await bench.take("a")
+    pointer = keys.incarnation_pointer(PARTITION)
+    await (bench.redis.set(pointer, living) if living else bench.redis.delete(pointer))
+    with pytest.raises(IncarnationOver):
+        await bench.owner.settler.settle([], bench.owner.cursor)
+    with pytest.raises(IncarnationOver):
+        await bench.owner.settler.tick(bench.owner.cursor)
