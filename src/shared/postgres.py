@@ -25,7 +25,7 @@ NO_ANSWER = (
 )
 
 #: How long a statement, or a transaction that went quiet (a frozen owner would block a takeover for ever), may take.
-_SERVER_SETTINGS = {
+SERVER_SETTINGS = {
     "application_name": "lastslot",
     "statement_timeout": "30s",
     "idle_in_transaction_session_timeout": "5s",
@@ -42,7 +42,7 @@ async def open_pool(dsn: str, size: int) -> Pool:
     Raises DurabilityOff or SchemaMissing when the server does not qualify.
     """
     pool = await asyncpg.create_pool(
-        dsn, min_size=1, max_size=size, timeout=10, command_timeout=30, server_settings=_SERVER_SETTINGS, init=_prepare
+        dsn, min_size=1, max_size=size, timeout=10, command_timeout=30, server_settings=SERVER_SETTINGS, init=_prepare
     )
     try:
         async with pool.acquire(timeout=10) as connection:
