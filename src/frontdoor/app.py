@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator
 from secrets import token_hex
 
+import structlog
 from aiohttp import web
 
 from frontdoor import campaigns, claims, docs, health, openapi, redeem, redemptions, validate
@@ -18,6 +20,9 @@ from shared.domain.ids import DoorId
 from shared.postgres import close_pool, open_pool
 from shared.redis_client import open_redis
 from shared.settings import Settings
+
+
+log = structlog.get_logger()
 
 
 @contextlib.asynccontextmanager
@@ -35,6 +40,8 @@ async def opened_door(settings: Settings) -> AsyncIterator[Door]:
         asyncio.create_task(cache.run(), name="campaign-cache"),
         asyncio.create_task(metrics.keep_folding(lambda: door.desk.waiting), name="metrics"),
     ]
+    for task in tasks:
+        task.add_done_callback(_stop_without)
     try:
         with contextlib.suppress(TimeoutError):
             # Without the feed a door still serves: outcomes are then looked up.
@@ -47,6 +54,13 @@ async def opened_door(settings: Settings) -> AsyncIterator[Door]:
         await redis.aclose()
         await hearing.aclose()
         await close_pool(pool)
+
+
+def _stop_without(task: asyncio.Task[None]) -> None:
+    """A door that lost one of its parts must not go on as if it had it: it stops, and whoever supervises it starts another."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("part_failed", part=task.get_name(), exc_info=error)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def application(door: Door) -> web.Application:

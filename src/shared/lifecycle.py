@@ -22,7 +22,7 @@ _KINDS = {State.REDEEMED: Kind.REDEEMED, State.RELEASED: Kind.RELEASED}
 
 
 class Stepped(msgspec.Struct, frozen=True):
-    """The redemption as it stands after the step. `settlement` (of `partition_no`): what to set the gate to, if anything moved."""
+    """The redemption as it stands after the step. `settlement`: what to set its partition's gate to, if anything moved."""
 
     redemption: Redemption
     partition_no: PartitionNo
