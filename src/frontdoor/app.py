@@ -21,7 +21,6 @@ from shared.postgres import close_pool, open_pool
 from shared.redis_client import open_redis
 from shared.settings import Settings
 
-
 log = structlog.get_logger()
 
 
