@@ -2,7 +2,8 @@
 
 Every life has a name, made of Redis's own run id and some random letters, which is part of every key; the name stands in
 Postgres beside the cursor and in Redis behind the pointer. A restart, a flush, or a copy restored from yesterday make the
-two differ, or leave the mailbox behind the cursor: then the old life is over, whatever is left of it.
+two differ, or leave the mailbox behind the cursor; a key of the wrong type makes the gate refuse everything: then the old
+life is over, whatever is left of it.
 """
 
 import secrets
@@ -12,7 +13,7 @@ import structlog
 
 from shared.domain.ids import Incarnation, PartitionNo
 from shared.errors import Fenced
-from shared.gate import Gate
+from shared.gate import Admission, Gate
 from shared.mailbox import Mailbox, position
 from shared.postgres import Pool
 from shared.redis_client import Redis
@@ -38,11 +39,16 @@ async def enter(pool: Pool, redis: Redis, gate: Gate, partition: PartitionNo, ep
         raise Fenced(f"partition {partition} is no longer at epoch {epoch}")
     incarnation, cursor = row
     run = await gate.run_id()
-    if incarnation is not None and incarnation.startswith(f"{run}-") and incarnation == await gate.living(partition):
+    if incarnation is not None and incarnation.startswith(f"{run}-") and await _lives(gate, partition, incarnation):
         last = await Mailbox(redis, partition, incarnation).last_id()
         if position(last) >= position(cursor):
             return Life(partition, epoch, incarnation, cursor)
     return await _begin(pool, gate, partition, epoch, Incarnation(f"{run}-{secrets.token_hex(4)}"))
+
+
+async def _lives(gate: Gate, partition: PartitionNo, incarnation: Incarnation) -> bool:
+    """Whether the pointer names this life and its keys can be worked with: the gate says so when it is asked for nothing."""
+    return isinstance(await gate.admit(partition, incarnation, [], []), Admission)
 
 
 async def _begin(pool: Pool, gate: Gate, partition: PartitionNo, epoch: int, name: Incarnation) -> Life:

@@ -150,7 +150,7 @@ class Gate:
     async def living(self, partition: PartitionNo) -> Incarnation | None:
         """The incarnation that the partition's pointer names; None when there is none."""
         pointer = await self._answer(self._redis.get(keys.incarnation_pointer(partition)))
-        return None if pointer is None else Incarnation(pointer.decode())
+        return None if pointer is None else Incarnation(pointer.decode(errors="replace"))
 
     async def pending(self, partition: PartitionNo, claims: Sequence[ClaimId]) -> dict[ClaimId, UserId]:
         """Which of the claims are in the partition's mailbox, and whose they are. Raises GateUnavailable."""
@@ -223,7 +223,7 @@ def _campaign_reply(reply: list[Any]) -> CampaignReply:
 def _moved(answer: list[Any]) -> Moved:
     # A broken partition (a key of the wrong type) has no living incarnation until its owner makes a new one.
     named = answer[1] if answer[0] == b"moved" else b""
-    return Moved(Incarnation(named.decode()) if named else None)
+    return Moved(Incarnation(named.decode(errors="replace")) if named else None)
 
 
 def _after(cursor: str) -> str:
