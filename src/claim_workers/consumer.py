@@ -78,7 +78,7 @@ class Consumer:
         committer = Committer(self._stores.pool, life)
         settler = Settler(self._stores.pool, self._stores.gate, life)
         # Whoever was here before may have committed without settling.
-        await settler.settle([], life.cursor)
+        await settler.make_good(await mailbox.unsettled(life.cursor), life.cursor)
         cursor, bell, tick_due = life.cursor, "0-0", 0.0
         while self._may_act():
             post: Post = await mailbox.read(cursor, bell, self._batch_max, _BLOCK_MS)

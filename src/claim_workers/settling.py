@@ -16,6 +16,7 @@ from shared.domain.ids import CampaignId, UserId
 from shared.domain.settlement import Settlement
 from shared.errors import IncarnationOver
 from shared.gate import Gate, Mode, Moved
+from shared.mailbox import Entry
 from shared.postgres import Connection, Pool
 from shared.statements import statement
 
@@ -47,6 +48,21 @@ class Settler:
     async def settle(self, settlements: Sequence[Settlement], cursor: str) -> None:
         """Set gates to what was just committed, and drop the mailbox up to `cursor`."""
         await self._apply("move", settlements, cursor)
+
+    async def make_good(self, unsettled: Sequence[Entry], cursor: str) -> None:
+        """Settle what was committed up to `cursor` by somebody who was then gone.
+
+        Later settlements tell the gate how much is free, but not who won here: once nothing is left, these winners would be
+        told so.
+        """
+        claims = [entry.claim.claim_id for entry in unsettled if entry.claim is not None]
+        async with self._pool.acquire(timeout=5) as connection, connection.transaction(isolation="repeatable_read"):
+            users: dict[CampaignId, dict[UserId, int]] = {}
+            for campaign, user, active in await connection.fetch(statement("winners"), claims):
+                users.setdefault(CampaignId(campaign), {})[UserId(user)] = active
+            facts = await _gate_facts(connection, self._life.partition_no, users)
+        won = [msgspec.structs.replace(each.settlement, users=users[each.settlement.campaign_id]) for each in facts]
+        await self.settle(won, cursor)
 
     async def tick(self, cursor: str) -> None:
         """Set the gates of all campaigns in use to what Postgres says now; make those cold that cannot be believed."""

@@ -66,10 +66,18 @@ class Mailbox:
         streams = {stream: items for stream, items in answer or []}
         rings = streams.get(self._bell, [])
         return Post(
-            entries=[decode(entry_id.decode(), fields.get(b"e", b"")) for entry_id, fields in streams.get(self._mail, [])],
+            entries=[_entry(entry_id, fields) for entry_id, fields in streams.get(self._mail, [])],
             cold={campaign for _, fields in rings if (campaign := _campaign(fields.get(b"c", b"")))},
             bell=rings[-1][0].decode() if rings else bell,
         )
+
+    async def unsettled(self, cursor: str) -> list[Entry]:
+        """Entries up to `cursor` that are still there: committed, and never settled. Raises GateUnavailable."""
+        try:
+            items = await self._redis.xrange(self._mail, "-", cursor)
+        except (RedisError, *NO_ANSWER) as error:
+            raise GateUnavailable(f"the mailbox cannot be read: {error}") from error
+        return [_entry(entry_id, fields) for entry_id, fields in items]
 
     async def last_id(self) -> str:
         """The id of the last entry ever appended, "0-0" when there was none."""
@@ -85,6 +93,10 @@ def position(entry_id: str) -> tuple[int, int]:
     """An entry id as numbers, to compare."""
     milliseconds, _, number = entry_id.partition("-")
     return int(milliseconds), int(number)
+
+
+def _entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
+    return decode(entry_id.decode(), fields.get(b"e", b""))
 
 
 def _campaign(text: bytes) -> CampaignId | None:

@@ -180,9 +180,11 @@ class Shard:
     async def kill(self) -> None:
         """As SIGKILL does: nothing is finished, and nothing resigned."""
         doomed = [self._keeping, *(task for _, task in self._keeper._serving.values())]
-        for task in doomed:
-            task.cancel()
-        await asyncio.gather(*doomed, return_exceptions=True)
+        while alive := [task for task in doomed if not task.done()]:
+            # More than once, because `wait_for` swallows a cancellation that comes together with its result.
+            for task in alive:
+                task.cancel()
+            await asyncio.wait(alive, timeout=0.05)
 
 
 @asynccontextmanager

@@ -1,0 +1,204 @@
+"""Shards share the partitions, hand them over, and take them from who is gone; one that comes late writes nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from claim_workers.consumer import Consumer, Stores
+from shared import clock, keys
+from shared.audit import audit
+from shared.domain.campaign import Campaign
+from shared.domain.ids import PARTITIONS, PartitionNo
+from shared.domain.lease import Lease
+from shared.domain.outcomes import Granted
+from shared.errors import Fenced
+from shared.gate import Verdict
+from tests.integration.engine import (
+    Owner,
+    Shard,
+    claim_of,
+    gain,
+    home,
+    launch,
+    open_door,
+    opened_stores,
+    posted,
+    shard_at_work,
+    until,
+)
+
+ALL = list(range(PARTITIONS))
+
+
+@pytest.fixture
+async def stores(postgres_dsn: str, redis_url: str) -> AsyncIterator[Stores]:
+    async with opened_stores(postgres_dsn, redis_url) as stores:
+        yield stores
+
+
+async def owns(shard: Shard, number: int) -> bool:
+    return len(await shard.owned()) == number
+
+
+async def test_one_shard_owns_everything_and_two_share_it_evenly(stores: Stores) -> None:
+    async with shard_at_work(stores, "one", ttl_s=1.0) as one:
+        await until(lambda: owns(one, 16))
+        async with shard_at_work(stores, "two", ttl_s=1.0) as two:
+            await until(lambda: owns(two, 8))
+            assert sorted(await one.owned() + await two.owned()) == ALL
+        # It has resigned: nobody waits for a lease to run out.
+        assert await two.owned() == []
+        await until(lambda: owns(one, 16))
+
+
+async def test_shards_that_start_together_share_evenly_from_the_start(stores: Stores) -> None:
+    async with (
+        shard_at_work(stores, "one", 1.0) as one,
+        shard_at_work(stores, "two", 1.0) as two,
+        shard_at_work(stores, "three", 1.0) as three,
+    ):
+
+        async def even() -> bool:
+            first, second, third = [await shard.owned() for shard in (one, two, three)]
+            shares = sorted(map(len, (first, second, third)))
+            return shares == [5, 5, 6] and sorted(first + second + third) == ALL
+
+        await until(even)
+
+
+async def test_a_shard_that_stops_hands_over_without_waiting_for_its_leases_to_end(stores: Stores) -> None:
+    ttl_s = 3.0
+    async with shard_at_work(stores, "heir", ttl_s) as heir, shard_at_work(stores, "leaving", ttl_s) as leaving:
+        await until(lambda: owns(leaving, 8))
+        await until(lambda: owns(heir, 8))
+        began = clock.monotonic()
+        await leaving.stop()
+        assert await leaving.owned() == []
+        await until(lambda: owns(heir, 16))
+        # Its leases had at least five sixths of their time to run.
+        assert clock.monotonic() - began < ttl_s * 5 / 6 - 0.5
+
+
+async def test_a_shard_that_is_killed_is_replaced_when_its_leases_end(stores: Stores) -> None:
+    ttl_s = 1.0
+    async with shard_at_work(stores, "heir", ttl_s) as heir, shard_at_work(stores, "doomed", ttl_s) as doomed:
+        await until(lambda: owns(doomed, 8))
+        await doomed.kill()
+        assert await until(lambda: owns(heir, 16)) < ttl_s + 1.0
+
+
+async def test_claims_go_on_through_every_change_of_owner(stores: Stores, postgres_dsn: str, redis_url: str) -> None:
+    campaigns = [await launch(stores.pool, 30, partition=partition) for partition in (0, 5, 10, 15)]
+    async with open_door(stores.pool, redis_url) as door, shard_at_work(stores, "one", 0.6):
+
+        async def claims(campaign: Campaign, number: int) -> None:
+            # A slow user: each claim is sent when the one before was answered.
+            for turn in range(30):
+                answer = await door.redeem(campaign, f"user {number} {turn}", key=campaign.code)
+                assert isinstance(answer, Granted)
+
+        under_way = asyncio.gather(*(claims(campaign, number) for number, campaign in enumerate(campaigns)))
+        async with shard_at_work(stores, "two", 0.6) as two, shard_at_work(stores, "three", 0.6) as three:
+            await until(lambda: owns(three, 5))
+            await two.kill()
+            await three.stop()
+        await under_way
+    report = await audit(postgres_dsn)
+    assert report.clean, report.faults
+    assert report.redemptions == report.users == 120
+
+
+async def test_a_zombie_can_hurt_neither_store(stores: Stores) -> None:
+    campaign = await launch(stores.pool, 3, partition=5)
+    zombie = await Owner.of(stores.pool, stores.redis, home(campaign))
+    await zombie.ask((campaign, claim_of(campaign, "a")))
+    await zombie.turn()
+    await zombie.ask((campaign, claim_of(campaign, "a")))
+    post = await zombie.mailbox.read(zombie.cursor, "0-0", 512, 1)
+    heir = await Owner.of(stores.pool, stores.redis, home(campaign))
+    await heir.turn()
+    with pytest.raises(Fenced):
+        await zombie.committer.commit(post.entries or posted([claim_of(campaign, "b")]))
+    await zombie.settler.settle([], zombie.cursor)
+    assert (await heir.ask((campaign, claim_of(campaign, "c"))))[0] == [Verdict.ADMITTED]
+
+
+async def test_a_consumer_that_is_fenced_ends(stores: Stores) -> None:
+    partition = PartitionNo(5)
+    campaign = await launch(stores.pool, 3, partition=partition)
+    epoch = await gain(stores.pool, partition)
+    consumer = asyncio.create_task(Consumer(stores, Lease(partition, epoch, clock.monotonic() + 60), 512).run())
+    async with open_door(stores.pool, stores_url(stores)) as door:
+        assert isinstance(await door.redeem(campaign, "a"), Granted)
+        await gain(stores.pool, partition, "another")
+        await door.redeem(campaign, "b", wait_s=0)
+        await asyncio.wait_for(consumer, 5)
+    assert await stores.pool.fetchval("SELECT count(*) FROM redemptions") == 1
+
+
+def stores_url(stores: Stores) -> str:
+    given = stores.redis.connection_pool.connection_kwargs
+    return f"redis://:{given['password']}@{given['host']}:{given['port']}/0"
+
+
+async def test_a_consumer_ends_when_its_lease_can_no_longer_be_trusted(stores: Stores) -> None:
+    epoch = await gain(stores.pool, PartitionNo(5))
+    consumer = Consumer(stores, Lease(PartitionNo(5), epoch, clock.monotonic() + 0.3), 512)
+    await asyncio.wait_for(consumer.run(), 5)
+
+
+async def test_a_consumer_that_broke_is_replaced(stores: Stores) -> None:
+    partition = PartitionNo(5)
+    async with shard_at_work(stores, ttl_s=0.6) as shard:
+        await until(lambda: owns(shard, 16))
+        living = await stores.gate.living(partition)
+        while living is None:
+            living = await stores.gate.living(partition)
+        before = await _epoch(stores, partition)
+        await stores.redis.execute_command("SADD", keys.active(partition, living), "no campaign")
+
+        async def replaced() -> bool:
+            return await _epoch(stores, partition) > before and await owns(shard, 16)
+
+        await until(replaced)
+
+
+async def _epoch(stores: Stores, partition: PartitionNo) -> int:
+    epoch: int = await stores.pool.fetchval("SELECT epoch FROM partitions WHERE partition_no = $1", partition)
+    return epoch
+
+
+async def test_winners_whose_settlement_was_lost_are_known_to_the_gate_of_the_next_owner(stores: Stores) -> None:
+    """Killed between COMMIT and settle: when the campaign is sold out, they must still be shown what they won."""
+    campaign = await launch(stores.pool, 3, partition=5)
+    doomed = await Owner.of(stores.pool, stores.redis, home(campaign))
+    assert (await doomed.ask((campaign, claim_of(campaign, "a"))))[0] == [Verdict.COLD]
+    await doomed.turn()
+    await doomed.ask((campaign, claim_of(campaign, "a")))
+    await doomed.turn()
+    await doomed.ask((campaign, claim_of(campaign, "b")), (campaign, claim_of(campaign, "c")))
+    await doomed.commit()
+    await stores.pool.execute("UPDATE partitions SET lease_until = '-infinity'")
+
+    async def sold_out() -> bool:
+        _, [reply] = await doomed.ask((campaign, claim_of(campaign, "x")))
+        return reply.certified
+
+    async with shard_at_work(stores):
+        await until(sold_out)
+        verdicts, [reply] = await doomed.ask(*((campaign, claim_of(campaign, user)) for user in "abc"))
+        assert (verdicts, reply.marks_total) == ([Verdict.LOOK_ALREADY] * 3, 12)
+
+
+async def test_a_wrongly_typed_key_stops_a_partition_for_no_longer_than_a_moment(stores: Stores) -> None:
+    campaign = await launch(stores.pool, None, partition=5)
+    async with open_door(stores.pool, stores_url(stores)) as door, shard_at_work(stores):
+        for kind in ("mailbox", "bell", "reservations", "reserved", "active"):
+            assert isinstance(await door.redeem(campaign, kind, wait_s=5), Granted)
+            living = await stores.gate.living(home(campaign))
+            assert living is not None
+            name = getattr(keys, kind)(home(campaign), living)
+            await stores.redis.delete(name)
+            await stores.redis.set(name, "garbage")
+        assert isinstance(await door.redeem(campaign, "last", wait_s=5), Granted)
