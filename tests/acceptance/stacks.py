@@ -41,6 +41,12 @@ class RunningStack:
         children = psutil.Process(self.process.pid).children()
         return [child for child in children if _role(child) == role]
 
+    def server(self, name: str) -> psutil.Process:
+        """The embedded server whose executable has this name: `postgres` or `redis-server`."""
+        children = psutil.Process(self.process.pid).children()
+        [server] = [child for child in children if child.name() == name]
+        return server
+
     def owner(self, partition_owner: str) -> psutil.Process:
         """The worker that calls itself by this shard id, as its log tells."""
         for log in self.directory.rglob("*.log"):

@@ -166,3 +166,12 @@ async def test_a_redis_that_loses_its_scripts_too_is_told_them_again(hurt: Runni
             store.script_flush()
 
         await sold_out(client, {50: forget, 200: forget})
+
+
+async def test_a_redis_that_is_killed_costs_nothing_but_time(hurt: RunningStack, client: Client) -> None:
+    await sold_out(client, {100: lambda: hurt.server("redis-server").kill()})
+
+
+async def test_a_postgres_that_is_cut_off_costs_nothing_but_time(hurt: RunningStack, client: Client) -> None:
+    # SIGQUIT is its immediate shutdown: no checkpoint, no farewell, recovery from the log at the next start.
+    await sold_out(client, {100: lambda: hurt.server("postgres").send_signal(signal.SIGQUIT)})
