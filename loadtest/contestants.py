@@ -1,10 +1,12 @@
 """Who is measured: Lastslot and its peers, each opened on the same Postgres and Redis and asked with the same bytes."""
 
 import asyncio
+import os
 import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Protocol
 
 from redis.asyncio import Redis
@@ -12,6 +14,7 @@ from redis.asyncio import Redis
 from lastslot import crowd
 from lastslot.burst import fire, render
 from lastslot.ports import free_port
+from lastslot.program import Program
 from lastslot.running import Stack, address
 from loadtest.peers.books import Books, create_database, open_campaign, read_books
 from loadtest.peers.textbook import gate_keys
@@ -145,9 +148,8 @@ async def _introduced(stack: Stack, name: str, port: int) -> tuple[Contestant, l
 
 @asynccontextmanager
 async def _process(name: str, arguments: list[str]) -> AsyncIterator[None]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", f"loadtest.peers.{name}", *arguments, stdout=asyncio.subprocess.PIPE
-    )
+    program = Program(name=name, argv=(sys.executable, "-m", f"loadtest.peers.{name}", *arguments), log=Path(os.devnull))
+    process = await asyncio.create_subprocess_exec(*program.argv, stdout=asyncio.subprocess.PIPE, **program.options())
     try:
         if process.stdout is None or await process.stdout.readline() != b"ready\n":
             raise RuntimeError(f"the {name} peer did not come up")

@@ -1,10 +1,10 @@
 """A stack that runs: the one that serves a data directory, or one of our own for a while."""
 
 import asyncio
-import os
+import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from lastslot.ports import free_port
+from lastslot.program import Program
 from shared.clock import monotonic
 from shared.errors import LastslotError
 
@@ -54,13 +55,16 @@ async def find_stack(data_dir: Path) -> Stack | None:
 async def own_stack(*options: str) -> AsyncIterator[Stack]:
     """A fresh stack on a directory and a port of its own, rate limits off; stopped and wiped on the way out.
 
-    `options` go to `lastslot up`. Raises StackFailed, with the end of what it printed, when it does not come up.
+    `options` go to `lastslot up`. SIGTERM is a way out too. Raises StackFailed, with the end of what it printed, when it does
+    not come up.
     """
-    with TemporaryDirectory(prefix="lastslot-", ignore_cleanup_errors=True) as directory:
-        data_dir, log = Path(directory, "data"), Path(directory, "up.log")
-        process = await _up(data_dir, log, options)
+    with TemporaryDirectory(prefix="lastslot-", ignore_cleanup_errors=True) as directory, _stopped_by_sigterm():
+        data_dir = Path(directory, "data")
+        program = _up(data_dir, Path(directory, "up.log"), options)
+        with program.log.open("wb") as log:
+            process = await asyncio.create_subprocess_exec(*program.argv, stdout=log, stderr=log, **program.options())
         try:
-            await _ready(process, log)
+            await _ready(process, program)
             yield msgspec.json.decode((data_dir / "stack.json").read_bytes(), type=Stack)
         finally:
             if process.returncode is None:
@@ -68,21 +72,20 @@ async def own_stack(*options: str) -> AsyncIterator[Stack]:
             await process.wait()
 
 
-async def _up(data_dir: Path, log: Path, options: tuple[str, ...]) -> asyncio.subprocess.Process:
-    with log.open("wb") as printed:
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "lastslot", "up", "--port", str(free_port()), "--data-dir", str(data_dir), *options),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=printed,
-            stderr=printed,
-            env={**os.environ, "LASTSLOT_RATE_LIMITS": "off"},
-            start_new_session=True,  # Ctrl-C is for us to hear, and then to stop it in order
-        )
+def _up(data_dir: Path, log: Path, options: tuple[str, ...]) -> Program:
+    where = ("--port", str(free_port()), "--data-dir", str(data_dir))
+    return Program(
+        name="lastslot up",
+        argv=(sys.executable, "-m", "lastslot", "up", *where, *options),
+        log=log,
+        environment={"LASTSLOT_RATE_LIMITS": "off"},
+        orphan_signal=signal.SIGTERM,
+    )
 
 
-async def _ready(process: asyncio.subprocess.Process, log: Path, within_s: float = 120.0) -> None:
+async def _ready(process: asyncio.subprocess.Process, program: Program, within_s: float = 120.0) -> None:
     deadline = monotonic() + within_s
-    while "\nready http://" not in (printed := "\n" + _text(log)):
+    while "\nready http://" not in (printed := "\n" + _text(program.log)):
         if process.returncode is not None or monotonic() > deadline:
             raise StackFailed(f"`lastslot up` did not become ready:\n{printed[-2000:]}")
         await asyncio.sleep(_POLL_S)
@@ -90,3 +93,15 @@ async def _ready(process: asyncio.subprocess.Process, log: Path, within_s: float
 
 def _text(log: Path) -> str:
     return log.read_text(errors="replace")
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    # Its default would end us with no chance to stop the stack and wipe its directory.
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    if task is not None:
+        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
