@@ -33,7 +33,7 @@ class Up:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, "PYTHONPATH": str(_SOURCES), "LASTSLOT_RATE_LIMITS": "off", **(environment or {})},
+                env={**os.environ, "PYTHONPATH": str(_SOURCES), **(environment or {})},
             )
 
     @property
