@@ -211,7 +211,7 @@ class Desk:
             submission.resolve(_outcome(submission, standing.redemption))
         elif refusal is Refusal.ALREADY_REDEEMED and (standing is None or standing.active < submission.campaign.per_user_limit):
             submission.checked = True
-            self._ask(submission)
+            self._again(submission)
         else:
             submission.resolve(Refused(refusal))
 
@@ -238,7 +238,7 @@ async def _join(other: Submission, claim: SubmitClaim, deadline: float) -> Answe
     await asyncio.wait([other.answer], timeout=max(0.0, deadline - clock.monotonic()))
     if not other.answer.done():
         return Undecided() if other.stage is Stage.AWAITING else UNAVAILABLE
-    if other.claim.body_hash != claim.body_hash:
+    if other.answer.cancelled() or other.answer.exception() or other.claim.body_hash != claim.body_hash:
         return None
     match other.answer.result():
         case Granted(redemption) | Replayed(redemption):

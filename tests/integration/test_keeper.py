@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -156,7 +157,8 @@ async def test_a_consumer_that_broke_is_replaced(stores: Stores) -> None:
         while living is None:
             living = await stores.gate.living(partition)
         before = await _epoch(stores, partition)
-        await stores.redis.execute_command("SADD", keys.active(partition, living), "no campaign")
+        redis: Any = stores.redis  # its stubs cannot tell its calls' two flavours apart
+        await redis.sadd(keys.active(partition, living), "no campaign")
 
         async def replaced() -> bool:
             return await _epoch(stores, partition) > before and await owns(shard, 16)
@@ -194,7 +196,7 @@ async def test_winners_whose_settlement_was_lost_are_known_to_the_gate_of_the_ne
 async def test_a_wrongly_typed_key_stops_a_partition_for_no_longer_than_a_moment(stores: Stores) -> None:
     campaign = await launch(stores.pool, None, partition=5)
     async with open_door(stores.pool, stores_url(stores)) as door, shard_at_work(stores):
-        for kind in ("mailbox", "bell", "reservations", "reserved", "active"):
+        for kind in ("mailbox", "reservations", "active"):
             assert isinstance(await door.redeem(campaign, kind, wait_s=5), Granted)
             living = await stores.gate.living(home(campaign))
             assert living is not None

@@ -3,7 +3,7 @@
 -- ARGV: 1 incarnation, 2 longest mailbox, 3 how long a certificate is good for (ms), 4 number of campaigns;
 --       then for each campaign: its id, why the caller thinks it closed ('' if it does not), the life of the gate whose marks
 --       the caller has, and how many bytes of them;
---       then for each claim: number of its campaign, claim id, user, '1' to pass over what the gate knows of the user, entry
+--       then for each claim: number of its campaign, claim id, user, '1' to pass over how much the gate thinks the user has, entry
 -- answer: {'moved', living incarnation or ''} | {'broken'} | {'ok', verdicts, campaigns}
 --         verdicts: an integer a claim, see shared.gate.Verdict
 --         campaigns: {why closed, 1 if certified, life of the gate, bytes of marks in all, marks the caller lacks}
@@ -67,12 +67,12 @@ local function decide(c, claim, user, checked, entry)
   if redis.call('HEXISTS', KEYS[3], claim) == 1 then return PENDING end
   if not c.warm then return COLD end
   local held = redis.call('HGET', c.users, user)
-  if c.closed ~= '' then return held and not checked and LOOK_CLOSED or CLOSED end
+  if c.closed ~= '' then return held and LOOK_CLOSED or CLOSED end
   local holder = c.id .. user
   local waiting = number(redis.call('HGET', KEYS[4], holder)) or 0
   local has = held and not checked and tonumber(string.match(held, '^(%-?%d+):')) or 0
   if has + waiting >= c.limit then return waiting > 0 and WAIT or LOOK_ALREADY end
-  if c.free - c.reserved <= 0 or now < c.held_until then return held and not checked and LOOK_EXHAUSTED or EXHAUSTED end
+  if c.free - c.reserved <= 0 or now < c.held_until then return held and LOOK_EXHAUSTED or EXHAUSTED end
   if room <= 0 then return BUSY end
   room = room - 1
   c.reserved = c.reserved + 1

@@ -1,0 +1,418 @@
+"""A front door's desk before a real engine: who is answered what, and when nobody may be left waiting."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from claim_workers.consumer import Stores
+from frontdoor import desk as room
+from frontdoor.problems import BUSY, UNAVAILABLE
+from frontdoor.submissions import Answer, Undecided
+from lastslot.ports import free_port
+from shared import clock, keys, lifecycle
+from shared.audit import audit
+from shared.domain.ids import ClaimId, Incarnation, PartitionNo, UserId, claim_id
+from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
+from shared.domain.redemption import State, Step
+from shared.errors import GateUnavailable
+from shared.gate import Admission, CampaignAsk, ClaimAsk, Moved
+from shared.redis_client import Redis, open_redis
+from tests.integration.engine import Door, Owner, home, launch, open_door, opened_stores, shard_at_work, until
+
+SOLD_OUT, ALREADY, KEY_REUSED = (
+    Refused(reason) for reason in (Refusal.EXHAUSTED, Refusal.ALREADY_REDEEMED, Refusal.KEY_REUSED)
+)
+
+
+@pytest.fixture
+async def stores(postgres_dsn: str, redis_url: str) -> AsyncIterator[Stores]:
+    async with opened_stores(postgres_dsn, redis_url) as stores:
+        yield stores
+
+
+@pytest.fixture
+async def door(stores: Stores, postgres_dsn: str, redis_url: str) -> AsyncIterator[Door]:
+    """A door, while a shard works. When the test is over, the audit must find nothing."""
+    async with open_door(stores.pool, redis_url) as door, shard_at_work(stores):
+        yield door
+    report = await audit(postgres_dsn)
+    assert report.clean, report.faults
+
+
+@pytest.fixture
+async def alone(stores: Stores, redis_url: str) -> AsyncIterator[Door]:
+    """A door, and nobody who works: what is in a mailbox stays there until the test commits it."""
+    async with open_door(stores.pool, redis_url) as door:
+        yield door
+
+
+def granted(answer: Answer) -> ClaimId:
+    assert isinstance(answer, Granted), answer
+    return answer.redemption.redemption_id
+
+
+def replayed(answer: Answer) -> ClaimId:
+    assert isinstance(answer, Replayed), answer
+    return answer.redemption.redemption_id
+
+
+async def test_a_burst_has_exactly_as_many_winners_as_slots(stores: Stores, door: Door) -> None:
+    campaign = await launch(stores.pool, 20)
+    answers = await asyncio.gather(*(door.redeem(campaign, f"user {n}") for n in range(200)))
+    winners = [f"user {n}" for n, answer in enumerate(answers) if isinstance(answer, Granted)]
+    assert len(winners) == 20
+    assert answers.count(SOLD_OUT) == 180
+    again = await asyncio.gather(*(door.redeem(campaign, user) for user in winners))
+    assert [replayed(answer) for answer in again] == [claim_id(UserId(user), "k") for user in winners]
+
+
+async def test_a_winner_is_shown_the_win_whatever_has_become_of_the_campaign(stores: Stores, door: Door) -> None:
+    campaign = await launch(stores.pool, 1, release_on_failure=True)
+    won = granted(await door.redeem(campaign, "a"))
+    assert await door.redeem(campaign, "b") == SOLD_OUT
+    assert replayed(await door.redeem(campaign, "a")) == won
+    assert replayed(await door.redeem(campaign, "a", closed=Refusal.EXPIRED)) == won
+    assert await door.redeem(campaign, "b", closed=Refusal.EXPIRED) == Refused(Refusal.EXPIRED)
+    await lifecycle.take(stores.pool, won, Step.RELEASE_FOR_FAILURE)
+    answer = await door.redeem(campaign, "a")
+    assert isinstance(answer, Replayed)
+    assert answer.redemption.state is State.RELEASED
+
+
+async def test_who_holds_the_limit_is_told_so_and_other_claims_stay_as_they_are(stores: Stores, door: Door) -> None:
+    campaign = await launch(stores.pool, 5, per_user_limit=2)
+    first = granted(await door.redeem(campaign, "a", "1"))
+    second = granted(await door.redeem(campaign, "a", "2"))
+    assert first != second
+    assert await door.redeem(campaign, "a", "3") == ALREADY
+    assert replayed(await door.redeem(campaign, "a", "1")) == first
+    # Another user may choose the same key.
+    assert granted(await door.redeem(campaign, "b", "1")) != first
+    assert await stores.pool.fetchval("SELECT claimed FROM campaign_slices") == 3
+
+
+async def test_a_key_that_is_used_for_another_order_is_refused_and_changes_nothing(stores: Stores, door: Door) -> None:
+    campaign = await launch(stores.pool, 1)
+    won = granted(await door.redeem(campaign, "a"))
+    assert await door.redeem(campaign, "a", order_id="another") == KEY_REUSED
+    other = await launch(stores.pool, 1)
+    assert await door.redeem(other, "a") == KEY_REUSED
+    assert replayed(await door.redeem(campaign, "a")) == won
+
+
+async def test_tabs_that_ask_at_once_are_one_claim(stores: Stores, door: Door) -> None:
+    campaign = await launch(stores.pool, 5)
+    answers = await asyncio.gather(*(door.redeem(campaign, "a") for _ in range(50)))
+    assert sum(isinstance(answer, Granted) for answer in answers) == 1
+    assert sum(isinstance(answer, Replayed) for answer in answers) == 49
+    assert await stores.pool.fetchval("SELECT claimed FROM campaign_slices") == 1
+
+
+async def test_tabs_of_one_user_with_keys_of_their_own_have_one_winner(stores: Stores, door: Door) -> None:
+    campaign = await launch(stores.pool, 5)
+    answers = await asyncio.gather(*(door.redeem(campaign, "a", f"tab {n}") for n in range(20)))
+    assert sum(isinstance(answer, Granted) for answer in answers) == 1
+    assert answers.count(ALREADY) == 19
+
+
+async def test_a_tab_with_the_same_key_and_another_order_is_not_answered_with_the_first_ones_win(
+    stores: Stores, door: Door
+) -> None:
+    campaign = await launch(stores.pool, 5)
+    answers = await asyncio.gather(
+        door.redeem(campaign, "a"), door.redeem(campaign, "a", order_id="other"), door.redeem(campaign, "a", order_id="third")
+    )
+    assert granted(answers[0])
+    assert list(answers[1:]) == [KEY_REUSED] * 2
+
+
+async def test_two_doors_with_the_same_claim_at_once_are_one_claim(stores: Stores, door: Door, redis_url: str) -> None:
+    campaign = await launch(stores.pool, 5)
+    async with open_door(stores.pool, redis_url, "another") as other:
+        for turn in range(5):
+            answers = await asyncio.gather(door.redeem(campaign, f"{turn}"), other.redeem(campaign, f"{turn}"))
+            assert all(isinstance(answer, Granted | Replayed) for answer in answers), answers
+    assert await stores.pool.fetchval("SELECT claimed FROM campaign_slices") == 5
+
+
+async def test_who_joined_a_tab_that_was_closed_goes_on_alone(stores: Stores, alone: Door) -> None:
+    campaign = await launch(stores.pool, 5)
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+    first = asyncio.create_task(alone.redeem(campaign, "a"))
+    second = asyncio.create_task(alone.redeem(campaign, "a"))
+    await admitted(stores, owner, 1)
+    first.cancel()
+    await until_done(first)
+    await owner.turn()
+    assert isinstance(await second, Granted | Replayed)
+
+
+async def test_an_outcome_that_the_feed_does_not_bring_is_looked_up(stores: Stores, redis_url: str, door: Door) -> None:
+    campaign = await launch(stores.pool, 1)
+    async with open_door(stores.pool, redis_url, "deaf", hears=False) as deaf:
+        assert granted(await deaf.redeem(campaign, "a"))
+        assert await deaf.redeem(campaign, "b") == SOLD_OUT
+        assert await deaf.redeem(campaign, "a", order_id="another") == KEY_REUSED
+
+
+async def test_a_refusal_that_the_feed_does_not_bring_is_found_too(stores: Stores, redis_url: str, door: Door) -> None:
+    campaign = await launch(stores.pool, 5)
+    assert granted(await door.redeem(campaign, "z"))
+    # The gate lets more through than there are: the commit refuses, and the refusal is not heard.
+    await stores.pool.execute("UPDATE campaigns SET total_limit = 1")
+    await stores.pool.execute("UPDATE campaign_slices SET budget = 1")
+    async with open_door(stores.pool, redis_url, "deaf", hears=False) as deaf:
+        assert await deaf.redeem(campaign, "a") == SOLD_OUT
+
+
+async def test_who_waited_through_a_flush_is_submitted_again_and_decided_once(stores: Stores, alone: Door) -> None:
+    campaign = await launch(stores.pool, 5)
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+    waiting = [asyncio.create_task(alone.redeem(campaign, f"user {n}")) for n in range(8)]
+    await admitted(stores, owner, 5)
+    await stores.redis.flushall()
+    async with shard_at_work(stores):
+        # The test's owner is overtaken.
+        await stores.pool.execute("UPDATE partitions SET lease_until = '-infinity'")
+        answers = await asyncio.gather(*waiting)
+    assert sum(isinstance(answer, Granted) for answer in answers) == 5
+    assert await stores.pool.fetchval("SELECT count(*) FROM redemptions") == 5
+
+
+async def test_a_claim_that_was_committed_before_the_flush_is_not_decided_again(stores: Stores, alone: Door) -> None:
+    campaign = await launch(stores.pool, 5)
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+    waiting = asyncio.create_task(alone.redeem(campaign, "a"))
+    await admitted(stores, owner, 1)
+    await owner.commit()
+    await stores.redis.flushall()
+    async with shard_at_work(stores):
+        await stores.pool.execute("UPDATE partitions SET lease_until = '-infinity'")
+        assert isinstance(await waiting, Granted | Replayed)
+    assert await stores.pool.fetchval("SELECT count(*) FROM ledger WHERE kind = 'claimed'") == 1
+
+
+async def test_a_certificate_answers_everybody_but_who_holds_something(stores: Stores, door: Door) -> None:
+    campaign = await launch(stores.pool, 2)
+    assert granted(await door.redeem(campaign, "a"))
+    assert granted(await door.redeem(campaign, "b"))
+    assert await door.redeem(campaign, "c") == SOLD_OUT
+
+    def refused(user: str) -> Refusal | None:
+        return door.certificates.refusal(campaign.campaign_id, UserId(user), clock.monotonic())
+
+    async def certified() -> bool:
+        await door.redeem(campaign, "c")
+        return refused("d") is Refusal.EXHAUSTED
+
+    await until(certified)
+    assert [refused(user) for user in "abcd"] == [None, None, Refusal.EXHAUSTED, Refusal.EXHAUSTED]
+
+
+async def test_there_is_no_certificate_while_a_claim_is_pending(stores: Stores, alone: Door) -> None:
+    campaign = await launch(stores.pool, 1)
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+    waiting = asyncio.create_task(alone.redeem(campaign, "a"))
+    await admitted(stores, owner, 1)
+    assert await alone.redeem(campaign, "b") == SOLD_OUT
+    assert alone.certificates.refusal(campaign.campaign_id, UserId("b"), clock.monotonic()) is None
+    await owner.turn()
+    assert isinstance(await waiting, Granted | Replayed)
+    assert await alone.redeem(campaign, "b") == SOLD_OUT
+    assert alone.certificates.refusal(campaign.campaign_id, UserId("b"), clock.monotonic()) is Refusal.EXHAUSTED
+    assert alone.certificates.refusal(campaign.campaign_id, UserId("a"), clock.monotonic()) is None
+
+
+async def test_a_users_second_claim_waits_for_the_first_and_hears_no_sooner(stores: Stores, alone: Door) -> None:
+    campaign = await launch(stores.pool, 5)
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+    first = asyncio.create_task(alone.redeem(campaign, "a", "1"))
+    await admitted(stores, owner, 1)
+    second = asyncio.create_task(alone.redeem(campaign, "a", "2"))
+    await asyncio.wait([second], timeout=0.2)
+    assert not second.done()
+    await owner.turn()
+    assert await second == ALREADY
+    assert isinstance(await first, Granted | Replayed)
+
+
+async def test_a_users_second_claim_gets_the_slot_that_the_first_did_not_take(stores: Stores, alone: Door) -> None:
+    campaign = await launch(stores.pool, 5)
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+    first = asyncio.create_task(alone.redeem(campaign, "a", "1"))
+    await admitted(stores, owner, 1)
+    second = asyncio.create_task(alone.redeem(campaign, "a", "2"))
+    # The first is lost with the mailbox: it was never committed.
+    await stores.redis.flushall()
+    async with shard_at_work(stores):
+        await stores.pool.execute("UPDATE partitions SET lease_until = '-infinity'")
+        answers = [await first, await second]
+    assert sorted(type(answer).__name__ for answer in answers) == ["Granted", "Refused"]
+
+
+async def test_who_does_not_want_to_wait_is_undecided_once_the_claim_is_in_the_mailbox(stores: Stores, alone: Door) -> None:
+    campaign = await launch(stores.pool, 5)
+    # Nobody seeds the gate: nothing is in a mailbox, so nothing may be promised.
+    assert await alone.redeem(campaign, "a", wait_s=0) == UNAVAILABLE
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+    asking = asyncio.create_task(alone.redeem(campaign, "a", wait_s=0))
+    await until_turned(owner, asking)
+    assert await asking == Undecided()
+    assert await stores.gate.pending(home(campaign), [claim_id(UserId("a"), "k")])
+    await owner.turn()
+    assert isinstance(await alone.redeem(campaign, "a", wait_s=0), Replayed)
+
+
+async def test_who_waits_longer_than_he_said_is_undecided(stores: Stores, alone: Door) -> None:
+    campaign = await launch(stores.pool, 5)
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+    asking = asyncio.create_task(alone.redeem(campaign, "a", wait_s=0.4))
+    await admitted(stores, owner, 1)
+    joined = asyncio.create_task(alone.redeem(campaign, "a", wait_s=0))
+    assert await joined == Undecided()
+    assert await asking == Undecided()
+    assert alone.desk.waiting == 0
+
+
+async def test_a_redis_that_is_away_is_said_at_once_rather_than_waited_for(stores: Stores) -> None:
+    campaign = await launch(stores.pool, 5)
+    async with open_redis(f"redis://127.0.0.1:{free_port()}") as redis:
+        door = Door("door", stores.pool, redis)
+        began = clock.monotonic()
+        assert await door.redeem(campaign, "a", wait_s=0.2) == UNAVAILABLE
+        assert clock.monotonic() - began < 5
+
+
+async def test_a_partition_that_nobody_owns_is_said_to_be_unavailable(stores: Stores, alone: Door) -> None:
+    assert await alone.redeem(await launch(stores.pool, 5), "a", wait_s=0.2) == UNAVAILABLE
+
+
+async def test_a_gate_with_a_limit_nobody_can_reach_holds_no_request_beyond_its_time(stores: Stores, alone: Door) -> None:
+    """Spoilt, and no owner to put it right: the gate sends every claim to Postgres, Postgres sends it back."""
+    campaign = await launch(stores.pool, 5)
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+    await owner.settler.seed([campaign.campaign_id], owner.cursor)
+    redis: Any = stores.redis
+    await redis.hset(keys.gate(home(campaign), owner.life.incarnation, campaign.campaign_id), "limit", "0")
+    async with asyncio.timeout(5):
+        assert await alone.redeem(campaign, "a", wait_s=0.2) == UNAVAILABLE
+
+
+async def test_too_many_at_once_are_told_to_come_back(stores: Stores, redis: Redis) -> None:
+    campaign = await launch(stores.pool, 5)
+    door = Door("door", stores.pool, redis)
+    door.desk._waiters_max = 2
+    answers = await asyncio.gather(*(door.redeem(campaign, f"user {n}", wait_s=0.1) for n in range(3)))
+    assert answers == [UNAVAILABLE, UNAVAILABLE, BUSY]
+
+
+async def test_a_full_mailbox_is_said_and_nothing_in_it_is_lost(stores: Stores, alone: Door) -> None:
+    campaign = await launch(stores.pool, 5)
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+    waiting = [asyncio.create_task(alone.redeem(campaign, f"user {n}")) for n in range(2)]
+    await admitted(stores, owner, 2)
+    alone.gate._mailbox_max = 2
+    assert await alone.redeem(campaign, "late") == BUSY
+    await owner.turn()
+    assert all(isinstance(answer, Granted | Replayed) for answer in await asyncio.gather(*waiting))
+
+
+async def test_what_breaks_in_one_look_up_breaks_those_requests_and_no_others(
+    stores: Stores, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = await launch(stores.pool, 5)
+    assert granted(await door.redeem(campaign, "a"))
+
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "standings", broken)
+        with pytest.raises(ZeroDivisionError):
+            await door.redeem(campaign, "a")
+        assert granted(await door.redeem(campaign, "b"))
+    assert replayed(await door.redeem(campaign, "a"))
+    assert door.desk.waiting == 0
+
+
+async def test_what_breaks_at_the_gate_breaks_that_batch_and_the_next_is_served(stores: Stores, door: Door) -> None:
+    campaign = await launch(stores.pool, 5)
+    real = door.gate.admit
+
+    async def broken(
+        partition: PartitionNo, incarnation: Incarnation, campaigns: Sequence[CampaignAsk], claims: Sequence[ClaimAsk]
+    ) -> Admission | Moved:
+        raise ZeroDivisionError
+
+    door.gate.admit = broken  # type: ignore[method-assign]
+    with pytest.raises(ZeroDivisionError):
+        await door.redeem(campaign, "a")
+    door.gate.admit = real  # type: ignore[method-assign]
+    assert granted(await door.redeem(campaign, "a"))
+
+
+async def test_an_answer_of_the_gate_that_was_lost_costs_no_second_slot(stores: Stores, door: Door) -> None:
+    campaign = await launch(stores.pool, 5)
+    assert granted(await door.redeem(campaign, "warm"))
+    real, lost = door.gate._call, iter([True])
+
+    async def loses_its_first_answer(run: Any, names: list[str], args: list[Any]) -> Any:
+        answer = await real(run, names, args)
+        if next(lost, False):
+            raise GateUnavailable
+        return answer
+
+    door.gate._call = loses_its_first_answer  # type: ignore[method-assign]
+    assert isinstance(await door.redeem(campaign, "a"), Granted | Replayed)
+    assert await stores.pool.fetchval("SELECT claimed FROM campaign_slices") == 2
+
+
+async def test_a_spoilt_gate_fails_nobody_and_its_neighbours_least(stores: Stores, door: Door) -> None:
+    spoilt, sound = [await launch(stores.pool, 50, partition=5) for _ in range(2)]
+    for campaign in (spoilt, sound):
+        assert granted(await door.redeem(campaign, "first", key=campaign.code))
+    living = await stores.gate.living(home(spoilt))
+    assert living is not None
+    redis: Any = stores.redis
+    await redis.hset(keys.gate(home(spoilt), living, spoilt.campaign_id), "closed", "garbage")
+    answers = await asyncio.gather(*(door.redeem(campaign, "next", key=campaign.code) for campaign in (spoilt, sound)))
+    assert all(isinstance(answer, Granted) for answer in answers), answers
+
+
+async def test_a_survey_says_why_a_campaign_gives_nothing(stores: Stores, door: Door) -> None:
+    campaign = await launch(stores.pool, 1)
+    assert await door.desk.survey(home(campaign), [campaign]) == [None]
+    assert granted(await door.redeem(campaign, "a"))
+
+    async def surveyed() -> bool:
+        return await door.desk.survey(home(campaign), [campaign]) == [Refusal.EXHAUSTED]
+
+    await until(surveyed)
+
+
+async def admitted(stores: Stores, owner: Owner, number: int) -> None:
+    """Let the gate be seeded, and wait until `number` claims are in the mailbox."""
+
+    async def in_the_mailbox() -> bool:
+        post = await owner.mailbox.read(owner.cursor, "0-0", 512, 1)
+        await owner.settler.seed(post.cold, owner.cursor)
+        return len(post.entries) >= number
+
+    await until(in_the_mailbox)
+
+
+async def until_turned(owner: Owner, asking: asyncio.Task[Answer]) -> None:
+    """Let the owner seed gates, and commit nothing, until the request is answered."""
+
+    async def answered() -> bool:
+        post = await owner.mailbox.read(owner.cursor, "0-0", 512, 1)
+        await owner.settler.seed(post.cold, owner.cursor)
+        return asking.done()
+
+    await until(answered)
+
+
+async def until_done(task: asyncio.Task[Any]) -> None:
+    await asyncio.wait([task])
