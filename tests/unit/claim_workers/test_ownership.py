@@ -1,0 +1,123 @@
+"""Shards that each follow their own plan come to an even spread, and stay there."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claim_workers.core.ownership import plan
+from shared.domain.ids import PARTITIONS, PartitionNo, ShardId
+
+Owners = dict[PartitionNo, ShardId | None]
+
+SHARDS = [ShardId(f"shard-{number:02}") for number in range(21)]
+FREE: Owners = {PartitionNo(number): None for number in range(PARTITIONS)}
+
+living_shards = st.integers(1, 20).flatmap(lambda n: st.permutations(SHARDS[:n]))
+any_owners = st.builds(
+    lambda owners: dict(zip(FREE, owners, strict=True)),
+    st.lists(st.sampled_from([None, *SHARDS]), min_size=PARTITIONS, max_size=PARTITIONS),
+)
+
+
+def turn(owners: Owners, me: ShardId, living: list[ShardId], seen: Owners | None = None) -> None:
+    """One shard acts on what it saw, as Postgres lets it: only what is free, or whose owner is dead, can be acquired."""
+    todo = plan(me, living, owners if seen is None else seen)
+    assert not (todo.acquire and todo.resign)
+    assert len(set(todo.acquire)) == len(todo.acquire)
+    for partition in todo.resign:
+        assert owners[partition] == me
+        owners[partition] = None
+    for partition in todo.acquire:
+        if owners[partition] is None or owners[partition] not in living:
+            owners[partition] = me
+
+
+def shares(owners: Owners, living: list[ShardId]) -> list[int]:
+    return sorted(sum(owner == shard for owner in owners.values()) for shard in living)
+
+
+def even(owners: Owners, living: list[ShardId]) -> bool:
+    spread = shares(owners, living)
+    return sum(spread) == PARTITIONS and spread[-1] - spread[0] <= 1
+
+
+@given(living_shards, any_owners)
+def test_two_rounds_of_turns_spread_partitions_evenly_whatever_was_before(living: list[ShardId], owners: Owners) -> None:
+    for _ in range(2):
+        for shard in living:
+            turn(owners, shard, living)
+    assert even(owners, living)
+    before = dict(owners)
+    for shard in living:
+        turn(owners, shard, living)
+    assert owners == before
+
+
+@given(living_shards, any_owners)
+def test_shards_that_all_look_at_the_same_moment_come_to_an_even_spread_too(living: list[ShardId], owners: Owners) -> None:
+    rounds = 0
+    while not even(owners, living):
+        rounds += 1
+        seen = dict(owners)
+        for shard in living:
+            turn(owners, shard, living, seen)
+        assert rounds <= PARTITIONS + 2
+
+
+@given(st.integers(1, 19))
+def test_a_shard_that_joins_moves_no_more_than_its_share(number: int) -> None:
+    living = SHARDS[:number]
+    owners = spread(living)
+    before, joined = dict(owners), [*living, SHARDS[20]]
+    for _ in range(2):
+        for shard in joined:
+            turn(owners, shard, joined)
+    moved = [partition for partition in owners if owners[partition] != before[partition]]
+    assert len(moved) == PARTITIONS // (number + 1)
+    assert {owners[partition] for partition in moved} <= {SHARDS[20]}
+
+
+@given(st.integers(2, 20))
+def test_only_the_partitions_of_a_shard_that_left_move(number: int) -> None:
+    living = SHARDS[:number]
+    owners = spread(living)
+    before, left = dict(owners), living[1:]
+    for _ in range(2):
+        for shard in left:
+            turn(owners, shard, left)
+    assert even(owners, left)
+    assert {before[partition] for partition in owners if owners[partition] != before[partition]} <= {living[0]}
+
+
+def spread(living: list[ShardId]) -> Owners:
+    """What `living` come to when they start from nothing."""
+    owners = dict(FREE)
+    for _ in range(2):
+        for shard in living:
+            turn(owners, shard, living)
+    assert even(owners, living)
+    return owners
+
+
+@given(living_shards, any_owners)
+def test_a_plan_gives_up_only_what_is_its_own_and_takes_only_what_nobody_living_has(
+    living: list[ShardId], owners: Owners
+) -> None:
+    for me in living:
+        todo = plan(me, living, owners)
+        assert all(owners[partition] == me for partition in todo.resign)
+        assert all(owners[partition] is None or owners[partition] not in living for partition in todo.acquire)
+
+
+def test_a_shard_that_is_not_yet_listed_counts_itself() -> None:
+    assert len(plan(SHARDS[1], [SHARDS[0]], FREE).acquire) == 8
+
+
+def test_shards_that_look_at_the_same_moment_ask_for_different_partitions() -> None:
+    asked = [set(plan(shard, SHARDS[:4], FREE).acquire) for shard in SHARDS[:4]]
+    assert set.union(*asked) == set(FREE)
+
+
+@pytest.mark.parametrize(("number", "expected"), [(1, [16]), (3, [5, 5, 6]), (16, [1] * 16), (20, [0] * 4 + [1] * 16)])
+def test_what_does_not_divide_is_spread_by_one(number: int, expected: list[int]) -> None:
+    assert shares(spread(SHARDS[:number]), SHARDS[:number]) == expected
