@@ -5,20 +5,19 @@ a job is run again when its process dies, and is left out while Redis is away.
 """
 
 import asyncio
-import signal
 from datetime import UTC
 from typing import Any
 
 import asyncpg
 import msgspec
 import structlog
-import uvloop
 from arq.connections import ArqRedis
 from arq.cron import cron
 from arq.worker import Worker
 
-from shared import clock, keys, logs, metrics
+from shared import clock, keys, metrics, process
 from shared.audit import audit
+from shared.process import stopped_within
 from shared.redis_client import NO_ANSWER, RedisError
 from shared.settings import Settings
 from shared.statements import statement
@@ -33,14 +32,10 @@ log = structlog.get_logger()
 
 def run(settings: Settings) -> None:
     """Do the scheduled work until SIGTERM or SIGINT; a job that is under way then is done again by whoever comes next."""
-    logs.configure("jobs", settings)
-    uvloop.run(_run(settings))
+    process.run("jobs", settings, _run)
 
 
-async def _run(settings: Settings) -> None:
-    stopping = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+async def _run(settings: Settings, stopping: asyncio.Event) -> None:
     log.info("jobs_started")
     while not stopping.is_set():
         try:
@@ -48,7 +43,7 @@ async def _run(settings: Settings) -> None:
                 await _work(schedule(settings, queue), stopping)
         except (*NO_ANSWER, RedisError) as error:
             log.warning("redis_away", error=repr(error))
-            await _sleep(stopping, _LOOK_AGAIN_S)
+            await stopped_within(stopping, _LOOK_AGAIN_S)
     log.info("jobs_stopped")
 
 
@@ -62,15 +57,9 @@ async def _work(worker: Worker, stopping: asyncio.Event) -> None:
         await worker.close()
     finally:
         [ended] = await asyncio.gather(working, return_exceptions=True)
-    if isinstance(ended, Exception):
+    # Told to stop, its connections are closed under it: what it then says of them is no news.
+    if isinstance(ended, Exception) and not stopping.is_set():
         raise ended
-
-
-async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stopping.wait(), seconds)
-    except TimeoutError:
-        return
 
 
 def _open_queue(redis_url: str) -> ArqRedis:

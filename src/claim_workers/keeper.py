@@ -13,6 +13,7 @@ from claim_workers.core.ownership import plan
 from shared import clock, metrics
 from shared.domain.ids import PartitionNo, ShardId
 from shared.domain.lease import Lease, trusted_until
+from shared.process import stopped_within
 from shared.statements import statement
 
 log = structlog.get_logger()
@@ -36,10 +37,7 @@ class Keeper:
             except Exception as error:
                 # A store that does not answer costs us our leases in time, by trust running out; it must not end the shard.
                 log.warning("leases_not_kept", error=repr(error))
-            try:
-                await asyncio.wait_for(stopping.wait(), self._ttl_s / 6)
-            except TimeoutError:
-                continue
+            await stopped_within(stopping, self._ttl_s / 6)
         await self._leave()
 
     async def _round(self) -> None:

@@ -2,17 +2,15 @@
 
 import asyncio
 import secrets
-import signal
 
 import structlog
-import uvloop
 
 from claim_workers.consumer import Stores
 from claim_workers.keeper import Keeper
-from shared import logs
 from shared.domain.ids import ShardId
 from shared.gate import Gate
 from shared.postgres import close_pool, open_pool
+from shared.process import run
 from shared.redis_client import open_redis
 from shared.settings import Settings
 
@@ -21,14 +19,10 @@ log = structlog.get_logger()
 
 def work(settings: Settings) -> None:
     """Run a shard until SIGTERM or SIGINT; the batch at hand is finished and the leases are resigned."""
-    logs.configure("worker", settings)
-    uvloop.run(_work(settings))
+    run("worker", settings, _work)
 
 
-async def _work(settings: Settings) -> None:
-    stopping = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+async def _work(settings: Settings, stopping: asyncio.Event) -> None:
     # A new name at every start: what an earlier life of this process owned is not ours.
     shard = ShardId(f"shard-{secrets.token_hex(4)}")
     pool = await open_pool(settings.postgres_dsn, settings.postgres_pool)

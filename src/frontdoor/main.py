@@ -1,15 +1,13 @@
 """A front door as a process: open, serve until told to stop, turn unready, finish what it holds, close."""
 
 import asyncio
-import signal
 
 import structlog
-import uvloop
 from aiohttp import web
 
 from frontdoor.app import application, opened_door
 from frontdoor.protocol import DoorRunner
-from shared import logs
+from shared.process import run
 from shared.settings import Settings
 
 log = structlog.get_logger()
@@ -20,14 +18,10 @@ DRAIN_S = 10.0
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Any number of processes may serve one port."""
-    logs.configure("frontdoor", settings)
-    uvloop.run(_serve(settings))
+    run("frontdoor", settings, _serve)
 
 
-async def _serve(settings: Settings) -> None:
-    stopping = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+async def _serve(settings: Settings, stopping: asyncio.Event) -> None:
     async with opened_door(settings) as door:
         runner = DoorRunner(application(door), handle_signals=False, shutdown_timeout=DRAIN_S)
         await runner.setup()

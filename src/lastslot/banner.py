@@ -27,6 +27,6 @@ Take a slot as {USER}; asked again, it is the same claim.
 How many are left?
   curl -s {api}/campaigns/{campaign_id} {admin}
 
-More tokens: lastslot token --user {USER} [--scope admin] --data-dir {data_dir}
+More tokens: .venv/bin/lastslot token --user {USER} [--scope admin] --data-dir {data_dir}
 Ctrl-C stops everything.
 """

@@ -78,7 +78,6 @@ def _up(data_dir: Path, log: Path, options: tuple[str, ...]) -> Program:
         name="lastslot up",
         argv=(sys.executable, "-m", "lastslot", "up", *where, *options),
         log=log,
-        environment={"LASTSLOT_RATE_LIMITS": "off"},
         orphan_signal=signal.SIGTERM,
     )
 

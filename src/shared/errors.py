@@ -12,6 +12,10 @@ class SettingInvalid(LastslotError):
     """A LASTSLOT_* environment variable does not say what it should."""
 
 
+class StoreAway(LastslotError):
+    """A store that is needed to begin with cannot be reached."""
+
+
 class DurabilityOff(LastslotError):
     """Postgres runs with fsync or synchronous_commit off: an acknowledged claim could be lost. Turn both on."""
 

@@ -7,7 +7,7 @@ import asyncpg
 import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
-from shared.errors import DurabilityOff, SchemaMissing
+from shared.errors import DurabilityOff, SchemaMissing, StoreAway
 
 SCHEMA_VERSION = "0001"
 
@@ -39,8 +39,15 @@ SERVER_SETTINGS = {
 async def open_pool(dsn: str, size: int) -> Pool:
     """A pool of at most `size` connections to a durable server at this version's schema.
 
-    Raises DurabilityOff or SchemaMissing when the server does not qualify.
+    Raises StoreAway when there is none, DurabilityOff or SchemaMissing when it does not qualify.
     """
+    try:
+        return await _open_pool(dsn, size)
+    except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.ClientConfigurationError) as error:
+        raise StoreAway(f"Postgres cannot be reached (LASTSLOT_POSTGRES_DSN): {error or type(error).__name__}") from error
+
+
+async def _open_pool(dsn: str, size: int) -> Pool:
     pool = await asyncpg.create_pool(
         dsn, min_size=1, max_size=size, timeout=10, command_timeout=30, server_settings=SERVER_SETTINGS, init=_prepare
     )

@@ -12,6 +12,8 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as ReplyLate
 
+from shared.errors import SettingInvalid
+
 #: What a call raises when there was no answer: it may or may not have run.
 NO_ANSWER = (ConnectionLost, ReplyLate, OSError)
 
@@ -20,6 +22,13 @@ __all__ = ["NO_ANSWER", "Redis", "RedisError", "open_redis"]
 
 def open_redis(url: str, *, reply_within_s: float | None = 1.0, connections: int = 64) -> Redis:
     """A client whose calls fail after `reply_within_s` seconds rather than wait (None: for channels, which may be silent)."""
+    try:
+        return _open_redis(url, reply_within_s, connections)
+    except ValueError as error:
+        raise SettingInvalid(f"LASTSLOT_REDIS_URL: {error}") from None
+
+
+def _open_redis(url: str, reply_within_s: float | None, connections: int) -> Redis:
     client: Redis = Redis.from_url(
         url,
         socket_timeout=reply_within_s,

@@ -29,7 +29,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     campaign_cache_max: Positive = 10_000
     token_cache_max: Positive = 50_000
     postgres_pool: Positive = 8
-    rate_limits: Literal["on", "off"] = "on"
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:

@@ -76,7 +76,7 @@ def started_stack(*options: str) -> Iterator[RunningStack]:
     with (directory / "up.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "lastslot", *words],
-            env={**os.environ, "LASTSLOT_RATE_LIMITS": "off", "LASTSLOT_LOG_FORMAT": "json"},
+            env={**os.environ, "LASTSLOT_LOG_FORMAT": "json"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -106,7 +106,6 @@ def extra_door(stack: Stack) -> Iterator[str]:
         "LASTSLOT_REDIS_URL": stack.redis_url,
         "LASTSLOT_JWT_SECRET": stack.jwt_secret,
         "LASTSLOT_PORT": str(port),
-        "LASTSLOT_RATE_LIMITS": "off",
     }
     with tempfile.TemporaryFile() as log:
         door = subprocess.Popen(

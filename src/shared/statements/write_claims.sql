@@ -1,6 +1,6 @@
 -- purpose: the rows of a batch's granted claims, and the slices' counters with them in the same statement
 -- takes: $1 partition_no, $2.. the redemptions as arrays, ordered by id (two batches in different orders would deadlock)
--- returns: for each slice touched: how many rows were written, and its budget and claimed after them
+-- returns: for each slice touched: {campaign_id, slice_no, claimed after it, rows written}
 WITH written AS (
     INSERT INTO redemptions (redemption_id, campaign_id, slice_no, code_id, code, user_id, use_no, user_limit, order_id,
                              discount_applied, idempotency_key, body_hash, state, claimed_at)
