@@ -1,11 +1,9 @@
 """A client for tests: says what users, checkouts and administrators say, and writes down every answer that a claim got.
 
-What was written down is judged after each test (`History.judge`): whoever was told yes has a row, and hears no refusal
-afterwards. The wire formats are spelled out here and not taken from the product, for a test should notice if they change.
+The wire formats are spelled out here and not taken from the product, for a test should notice if they change.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
@@ -14,102 +12,18 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import aiohttp
-import asyncpg
 import jwt
 import msgspec
 
 from lastslot.running import Stack
 from shared.audit import CampaignProof, audit, audit_campaign, render
 from shared.clock import monotonic, unix_now
+from tests.acceptance.history import Ask, History, Reply
+from tests.acceptance.sockets import release_together, wire
 
 _numbers = count(1)
 #: Codes and claims are for ever, and a stack may have seen earlier sessions.
 _START = format(int(unix_now()), "X")
-
-#: Answers that say no for good, as far as this request is concerned. After a success there must be none.
-_REFUSALS = (403, 404, 409, 410, 422)
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """An answer, and when it was asked for and came (monotonic)."""
-
-    status: int
-    body: dict[str, Any]
-    headers: Mapping[str, str]
-    began: float
-    ended: float
-
-    @property
-    def code(self) -> str | None:
-        """The machine code of a problem."""
-        code: str | None = self.body.get("code") if self.status >= 400 else None
-        return code
-
-
-class Ask(msgspec.Struct, frozen=True):
-    """What a user asks for; the same ask is the same claim."""
-
-    user: str
-    code: str
-    key: str = "key"
-    order: str = "order"
-    subtotal: int | None = None
-
-    def body(self) -> bytes:
-        body: dict[str, Any] = {"code": self.code, "order_id": self.order}
-        if self.subtotal is not None:
-            body["subtotal"] = self.subtotal
-        return msgspec.json.encode(body)
-
-
-class History:
-    """Every answer that a claim got."""
-
-    def __init__(self) -> None:
-        self._answers: defaultdict[Ask, list[Reply]] = defaultdict(list)
-
-    def note(self, ask: Ask, reply: Reply) -> Reply:
-        self._answers[ask].append(reply)
-        return reply
-
-    def successes(self) -> dict[Ask, set[UUID]]:
-        """The redemptions that each ask was told it has; more than one would be a fault."""
-        told: defaultdict[Ask, set[UUID]] = defaultdict(set)
-        for ask, replies in self._answers.items():
-            for reply in replies:
-                if reply.status in (200, 201):
-                    told[ask].add(UUID(reply.body["redemption_id"]))
-        return dict(told)
-
-    async def judge(self, postgres_dsn: str) -> None:
-        """No lost ack, nobody doubled, no refusal after a success."""
-        successes = self.successes()
-        assert [ask for ask, ids in successes.items() if len(ids) > 1] == []
-        claims: defaultdict[UUID, set[tuple[str, str]]] = defaultdict(set)
-        for ask, [redemption] in successes.items():
-            claims[redemption].add((ask.user, ask.key))
-        assert [names for names in claims.values() if len(names) > 1] == [], "one redemption was shown to two claims"
-        rows = await _redemptions(postgres_dsn, list(claims))
-        lost = [ask for ask, [redemption] in successes.items() if rows.get(redemption) != ask.user]
-        assert lost == [], "an acknowledged claim is not in the database"
-        for ask in successes:
-            self._judge_order(ask)
-
-    def _judge_order(self, ask: Ask) -> None:
-        replies = self._answers[ask]
-        acknowledged = min(reply.ended for reply in replies if reply.status in (200, 201))
-        later = [reply for reply in replies if reply.began > acknowledged and reply.status in _REFUSALS]
-        assert later == [], f"{ask} was refused after its success"
-        assert sum(reply.status == 201 for reply in replies) <= 1, f"{ask} was created twice"
-
-
-async def _redemptions(postgres_dsn: str, ids: Sequence[UUID]) -> dict[UUID, str]:
-    connection = await asyncpg.connect(postgres_dsn)
-    try:
-        rows = await connection.fetch("SELECT redemption_id, user_id FROM redemptions WHERE redemption_id = ANY ($1)", ids)
-    finally:
-        await connection.close()
-    return {row["redemption_id"]: row["user_id"] for row in rows}
 
 
 class Client:
@@ -271,35 +185,6 @@ async def judged(stack: Stack) -> AsyncIterator[Client]:
     await client.history.judge(stack.postgres_dsn)
     report = await audit(stack.postgres_dsn)
     assert report.clean, render(report)
-
-
-def wire(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    """A request as bytes."""
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
-
-
-async def release_together(addresses: Sequence[tuple[str, int]], requests: Sequence[bytes]) -> list[Reply]:
-    """Send each request on its own socket but for its last byte; when all are there, send all last bytes in one go."""
-    streams = await asyncio.gather(*(asyncio.open_connection(*address) for address in addresses))
-    try:
-        for (_, writer), request in zip(streams, requests, strict=True):
-            writer.write(request[:-1])
-        await asyncio.gather(*(writer.drain() for _, writer in streams))
-        began = monotonic()
-        for (_, writer), request in zip(streams, requests, strict=True):
-            writer.write(request[-1:])
-        return await asyncio.wait_for(asyncio.gather(*(_read(reader, began) for reader, _ in streams)), 40)
-    finally:
-        for _, writer in streams:
-            writer.close()
-
-
-async def _read(reader: asyncio.StreamReader, began: float) -> Reply:
-    status_line, *fields = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    headers = {name.title(): value.strip() for name, _, value in (field.partition(":") for field in fields if field)}
-    raw = await reader.readexactly(int(headers["Content-Length"]))
-    return Reply(int(status_line.split()[1]), msgspec.json.decode(raw), headers, began, monotonic())
 
 
 async def until(condition: Callable[[], Awaitable[bool]], within_s: float = 10.0) -> None:

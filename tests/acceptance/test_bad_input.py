@@ -18,7 +18,9 @@ import jwt
 import pytest
 
 from lastslot.running import Stack
-from tests.acceptance.client import Ask, Client, wire
+from tests.acceptance.client import Client
+from tests.acceptance.history import Ask
+from tests.acceptance.sockets import wire
 
 Wanted = tuple[int, str | None]
 
@@ -314,7 +316,7 @@ def tokens(secret: str) -> dict[str, str]:
         "three parts": "Bearer a.b.c",
         "not ASCII": "Bearer tökén",
         "other secret": token("x" * 40, live),
-        "alg none": "Bearer " + jwt.encode({"sub": "mallory", "exp": 9_999_999_999}, None, algorithm="none"),
+        "alg none": "Bearer " + jwt.encode({"sub": "mallory", "exp": 9_999_999_999}, "", algorithm="none"),
         "signature cut": token(secret, live)[:-1],
         "no exp": token(secret, '{"sub":"mallory"}'),
         **{f"exp {text[:12]}": token(secret, f'{{"sub":"mallory","exp":{text}}}') for text in expiries},

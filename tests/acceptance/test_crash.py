@@ -12,7 +12,8 @@ import psycopg
 import pytest
 import redis
 
-from tests.acceptance.client import Ask, Client, Reply, judged, until
+from tests.acceptance.client import Client, judged, until
+from tests.acceptance.history import Ask, Reply
 from tests.acceptance.stacks import RunningStack, started_stack
 
 PEOPLE, SLOTS = 1_200, 300

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.acceptance.client import Client, Reply, until
+from tests.acceptance.client import Client, until
+from tests.acceptance.history import Reply
 
 
 async def claimed(client: Client, user: str = "ann", order: str = "order", **terms: Any) -> tuple[dict[str, Any], Reply]:

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.acceptance.client import Ask, Client, Reply, until
+from tests.acceptance.client import Client, until
+from tests.acceptance.history import Ask, Reply
 
 
 async def won(client: Client, campaign: dict[str, Any], user: str = "winner") -> tuple[Ask, Reply]:

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from tests.acceptance.client import Client, Reply
+from tests.acceptance.client import Client
+from tests.acceptance.history import Reply
 
 TABS = 50
 
