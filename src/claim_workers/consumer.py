@@ -10,7 +10,7 @@ from claim_workers.incarnation import Life, enter
 from claim_workers.settling import Settler
 from shared import clock, metrics
 from shared.domain.lease import Lease
-from shared.errors import Fenced, GateUnavailable, IncarnationOver
+from shared.errors import Fenced, IncarnationOver, RedisUnavailable
 from shared.feed import publish
 from shared.gate import Gate
 from shared.mailbox import Mailbox, Post
@@ -65,7 +65,7 @@ class Consumer:
                 return
             except IncarnationOver as over:
                 log.warning("incarnation_over", partition=lease.partition_no, reason=str(over))
-            except (GateUnavailable, *NO_ANSWER) as error:
+            except (RedisUnavailable, *NO_ANSWER) as error:
                 log.warning("store_unavailable", partition=lease.partition_no, error=repr(error))
                 await asyncio.sleep(_PAUSE_S)
 
@@ -99,6 +99,6 @@ class Consumer:
     async def _tell(self, committed: Committed) -> None:
         try:
             await publish(self._stores.redis, committed.outcomes)
-        except GateUnavailable as error:
+        except RedisUnavailable as error:
             # Nobody is left in the dark: whoever waits looks in Postgres.
             log.warning("outcomes_not_published", partition=self.lease.partition_no, error=str(error))

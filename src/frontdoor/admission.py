@@ -16,7 +16,7 @@ from shared import clock, mailbox, metrics
 from shared.domain.campaign import Campaign
 from shared.domain.ids import CampaignId, Incarnation, PartitionNo
 from shared.domain.outcomes import Refusal, Refused
-from shared.errors import GateUnavailable
+from shared.errors import RedisUnavailable
 from shared.gate import Admission, CampaignAsk, CampaignReply, ClaimAsk, Gate, Moved, Verdict
 
 #: Claims per script call at most: enough to share the round trip, few enough that others get their turn at Redis.
@@ -63,7 +63,7 @@ class GateDesk:
             self._asking = asyncio.create_task(self._drain())
 
     async def survey(self, campaigns: list[Campaign]) -> list[Refusal | None]:
-        """Why each campaign gives nothing now; None when it may. Raises GateUnavailable."""
+        """Why each campaign gives nothing now; None when it may. Raises RedisUnavailable."""
         for _ in range(2):
             asked_at = clock.monotonic()
             asks = [self._campaign_ask(campaign, None) for campaign in campaigns]
@@ -79,7 +79,7 @@ class GateDesk:
             batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
             try:
                 await self._ask(batch)
-            except GateUnavailable as error:
+            except RedisUnavailable as error:
                 log.warning("gate_unavailable", partition=self._partition, claims=len(batch), error=str(error))
                 self._ask_again(batch)
             except Exception as error:

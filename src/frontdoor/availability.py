@@ -6,7 +6,7 @@ from shared import clock
 from shared.domain.campaign import Campaign
 from shared.domain.ids import CampaignId, PartitionNo
 from shared.domain.outcomes import Refusal
-from shared.errors import GateUnavailable
+from shared.errors import RedisUnavailable
 
 #: For how long what the gate said is good enough for an answer that promises nothing.
 GOOD_FOR_S = 0.5
@@ -42,5 +42,5 @@ class Availability:
     async def _ask(self, partition: PartitionNo, campaigns: list[Campaign]) -> list[Refusal | None]:
         try:
             return await self._desk.survey(partition, campaigns)
-        except GateUnavailable:
+        except RedisUnavailable:
             return [None] * len(campaigns)

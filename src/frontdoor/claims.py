@@ -13,7 +13,7 @@ from frontdoor.tokens import SERVICE, Identity
 from shared import clock, redemptions
 from shared.domain.ids import PARTITIONS, ClaimId, PartitionNo, UserId
 from shared.domain.outcomes import Granted, Refused, Replayed
-from shared.errors import GateUnavailable
+from shared.errors import RedisUnavailable
 from shared.redemptions import Told
 
 routes = web.RouteTableDef()
@@ -69,7 +69,7 @@ async def _pending_holder(door: Door, partition: PartitionNo | None, claim: Clai
     partitions = range(PARTITIONS) if partition is None else [partition]
     try:
         found = await asyncio.gather(*(door.gate.pending(PartitionNo(each), [claim]) for each in partitions))
-    except GateUnavailable:
+    except RedisUnavailable:
         return None
     return next((holders[claim] for holders in found if holders), None)
 

@@ -12,7 +12,7 @@ from frontdoor.problems import Problem, ProblemRaised
 from frontdoor.tokens import Identity, TokenVerifier, require_scope
 from shared.domain.ids import ClaimId, DoorId, PartitionNo
 from shared.domain.settlement import Settlement
-from shared.errors import GateUnavailable
+from shared.errors import RedisUnavailable
 from shared.gate import Gate, Mode
 from shared.postgres import Pool
 from shared.redemptions import Told, outcomes
@@ -61,7 +61,7 @@ class Door:
             living = await self.gate.living(partition)
             if living is not None:
                 await self.gate.settle(partition, living, [(mode, settlement) for settlement in settlements])
-        except GateUnavailable as error:
+        except RedisUnavailable as error:
             log.warning("gate_not_settled", partition=partition, error=str(error))
 
     async def _load_outcomes(self, claims: list[ClaimId]) -> dict[ClaimId, Told]:

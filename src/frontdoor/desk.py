@@ -22,7 +22,7 @@ from shared.domain.ids import PARTITIONS, CampaignId, ClaimId, PartitionNo, User
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Granted, Outcome, Refusal, Refused, Replayed
 from shared.domain.redemption import Redemption
-from shared.errors import GateUnavailable
+from shared.errors import RedisUnavailable
 from shared.gate import Gate
 from shared.postgres import NO_ANSWER, Pool
 from shared.redemptions import Standing, standings
@@ -99,7 +99,7 @@ class Desk:
                 submission.resolve(outcome)
 
     async def survey(self, partition: PartitionNo, campaigns: list[Campaign]) -> list[Refusal | None]:
-        """Why each campaign of a partition gives nothing now; None when it may. Raises GateUnavailable."""
+        """Why each campaign of a partition gives nothing now; None when it may. Raises RedisUnavailable."""
         return await self._gates[partition].survey(campaigns)
 
     @property
@@ -190,7 +190,7 @@ class Desk:
         for partition, ids in claims.items():
             try:
                 holders = await self._gate.pending(partition, ids)
-            except GateUnavailable:
+            except RedisUnavailable:
                 pending.update(ids)
             else:
                 pending.update(holders)

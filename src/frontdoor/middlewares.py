@@ -16,7 +16,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from frontdoor.problems import INTERNAL, UNAVAILABLE, ProblemRaised
 from frontdoor.replies import refuse, refuse_http
-from shared.errors import GateUnavailable
+from shared.errors import RedisUnavailable
 
 REQUEST_ID_HEADER = "X-Request-Id"
 
@@ -28,7 +28,7 @@ _id_count = count(1)
 #: A store that is away is no fault of ours: whatever was asked was not decided, or is not known to be.
 _STORE_AWAY = (
     OSError,
-    GateUnavailable,
+    RedisUnavailable,
     RedisConnectionError,
     RedisTimeoutError,
     asyncpg.PostgresConnectionError,

@@ -11,7 +11,7 @@ import msgspec
 from shared import keys
 from shared.domain.ids import DoorId
 from shared.domain.outcomes import Outcome
-from shared.errors import GateUnavailable
+from shared.errors import RedisUnavailable
 from shared.redis_client import NO_ANSWER, Redis, RedisError
 
 _encoder = msgspec.msgpack.Encoder()
@@ -19,7 +19,7 @@ _decoder = msgspec.msgpack.Decoder(list[tuple[int, Outcome]])
 
 
 async def publish(redis: Redis, outcomes: Iterable[tuple[DoorId, int, Outcome]]) -> None:
-    """Tell each front door what became of its tickets. Raises GateUnavailable when Redis does not answer."""
+    """Tell each front door what became of its tickets. Raises RedisUnavailable when Redis does not answer."""
     messages: dict[DoorId, list[tuple[int, Outcome]]] = {}
     for door, ticket, outcome in outcomes:
         messages.setdefault(door, []).append((ticket, outcome))
@@ -31,7 +31,7 @@ async def publish(redis: Redis, outcomes: Iterable[tuple[DoorId, int, Outcome]])
     try:
         await pipeline.execute()
     except (RedisError, *NO_ANSWER) as error:
-        raise GateUnavailable(f"outcomes were not published: {error}") from error
+        raise RedisUnavailable(f"outcomes were not published: {error}") from error
 
 
 def decode(message: bytes) -> list[tuple[int, Outcome]]:

@@ -15,7 +15,7 @@ import msgspec
 from shared import keys
 from shared.domain.ids import CampaignId, ClaimId, Incarnation, PartitionNo, UserId, user_mark
 from shared.domain.settlement import Settlement
-from shared.errors import GateUnavailable
+from shared.errors import RedisUnavailable
 from shared.redis_client import NO_ANSWER, Redis, RedisError
 from shared.scripts import script
 
@@ -101,7 +101,7 @@ class Gate:
     async def admit(
         self, partition: PartitionNo, incarnation: Incarnation, campaigns: Sequence[CampaignAsk], claims: Sequence[ClaimAsk]
     ) -> Admission | Moved:
-        """Ask for a micro-batch. Raises GateUnavailable when there was no answer (the claims may have been admitted)."""
+        """Ask for a micro-batch. Raises RedisUnavailable when there was no answer (the claims may have been admitted)."""
         names = [
             keys.incarnation_pointer(partition),
             keys.mailbox(partition, incarnation),
@@ -130,7 +130,7 @@ class Gate:
     ) -> Settled | Moved:
         """Set gates to what was committed; an owner also gives its `cursor`, up to which the mailbox is then dropped.
 
-        Raises GateUnavailable when there was no answer; calling again is always right.
+        Raises RedisUnavailable when there was no answer; calling again is always right.
         """
         names = [
             keys.incarnation_pointer(partition),
@@ -153,7 +153,7 @@ class Gate:
         return None if pointer is None else Incarnation(pointer.decode(errors="replace"))
 
     async def pending(self, partition: PartitionNo, claims: Sequence[ClaimId]) -> dict[ClaimId, UserId]:
-        """Which of the claims are in the partition's mailbox, and whose they are. Raises GateUnavailable."""
+        """Which of the claims are in the partition's mailbox, and whose they are. Raises RedisUnavailable."""
         incarnation = await self.living(partition)
         if incarnation is None:
             return {}
@@ -195,7 +195,7 @@ class Gate:
         try:
             return await call
         except (RedisError, *NO_ANSWER) as error:
-            raise GateUnavailable(f"the gate gave no answer: {error}") from error
+            raise RedisUnavailable(f"the gate gave no answer: {error}") from error
 
 
 def _campaign_keys(partition: PartitionNo, incarnation: Incarnation, campaign: CampaignId) -> tuple[str, str, str]:

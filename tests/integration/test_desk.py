@@ -16,7 +16,7 @@ from shared.audit import audit
 from shared.domain.ids import ClaimId, Incarnation, PartitionNo, UserId, claim_id
 from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
 from shared.domain.redemption import State, Step
-from shared.errors import GateUnavailable
+from shared.errors import RedisUnavailable
 from shared.gate import Admission, CampaignAsk, ClaimAsk, Moved
 from shared.redis_client import Redis, open_redis
 from tests.integration.engine import Door, Owner, home, launch, open_door, opened_stores, shard_at_work, until
@@ -361,7 +361,7 @@ async def test_an_answer_of_the_gate_that_was_lost_costs_no_second_slot(stores: 
     async def loses_its_first_answer(run: Any, names: list[str], args: list[Any]) -> Any:
         answer = await real(run, names, args)
         if next(lost, False):
-            raise GateUnavailable
+            raise RedisUnavailable
         return answer
 
     door.gate._call = loses_its_first_answer  # type: ignore[method-assign]
