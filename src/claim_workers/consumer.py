@@ -9,6 +9,7 @@ from claim_workers.committer import Committed, Committer
 from claim_workers.incarnation import Life, enter
 from claim_workers.settling import Settler
 from shared import clock, metrics
+from shared.book import DECIDE_AGAIN
 from shared.domain.lease import Lease
 from shared.errors import Fenced, IncarnationOver, RedisUnavailable
 from shared.feed import publish
@@ -21,7 +22,7 @@ from shared.redis_client import Redis
 _BLOCK_MS = 200
 _TICK_S = 1.0
 
-#: How long to wait before asking a store again that did not answer.
+#: How long to wait before going on from the cursor after a store gave no answer, or none that stood still.
 _PAUSE_S = 0.1
 
 log = structlog.get_logger()
@@ -67,6 +68,9 @@ class Consumer:
                 log.warning("incarnation_over", partition=lease.partition_no, reason=str(over))
             except (RedisUnavailable, *NO_ANSWER) as error:
                 log.warning("store_unavailable", partition=lease.partition_no, error=repr(error))
+                await asyncio.sleep(_PAUSE_S)
+            except DECIDE_AGAIN as error:
+                log.warning("facts_keep_moving", partition=lease.partition_no, error=repr(error))
                 await asyncio.sleep(_PAUSE_S)
 
     def _may_act(self) -> bool:

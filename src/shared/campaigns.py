@@ -5,13 +5,12 @@ claim is judged either by the terms before or by those after. The answer is dura
 the gate has to be set to.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
-import asyncpg
 import msgspec
 
-from shared.book import append, lock_partition
+from shared.book import append, decided, lock_partition
 from shared.catalogue import campaign_of
 from shared.domain.campaign import Campaign, CampaignStatus, closed_by_status
 from shared.domain.code import Code
@@ -22,12 +21,6 @@ from shared.domain.settlement import Settlement
 from shared.errors import ShortWrite
 from shared.postgres import Connection, Pool
 from shared.statements import statement
-
-T = TypeVar("T")
-
-_ATTEMPTS = 3
-#: The facts had moved under the decision.
-_DECIDE_AGAIN = (ShortWrite, asyncpg.IntegrityConstraintViolationError, asyncpg.TransactionRollbackError)
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -97,7 +90,7 @@ async def create(pool: Pool, campaign: Campaign, by: UserId) -> Committed | Code
         seq = await append(connection, head, [_event(Kind.CAMPAIGN_CREATED, created, by)])
         return _committed(created, 0, seq)
 
-    return await _decided(pool, write)
+    return await decided(pool, write)
 
 
 async def change(pool: Pool, campaign_id: CampaignId, asked: CampaignChange, by: UserId) -> Committed | ChangeRefused:
@@ -172,22 +165,7 @@ async def _rewrite(pool: Pool, campaign_id: CampaignId, decide: Decide, by: User
         seq = await append(connection, head, [_event(Kind.CAMPAIGN_CHANGED, written, by)])
         return _committed(written, claimed, seq)
 
-    return await _decided(pool, write)
-
-
-async def _decided(pool: Pool, write: Callable[[Connection], Awaitable[T]]) -> T:
-    """Run `write` in a transaction, again when the facts had moved. Postgres's errors pass after a few times."""
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return await _transaction(pool, write)
-        except _DECIDE_AGAIN:
-            continue
-    return await _transaction(pool, write)
-
-
-async def _transaction(pool: Pool, write: Callable[[Connection], Awaitable[T]]) -> T:
-    async with pool.acquire(timeout=5) as connection, connection.transaction():
-        return await write(connection)
+    return await decided(pool, write)
 
 
 def _created(campaign: Campaign) -> tuple[Any, ...]:

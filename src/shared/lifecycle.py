@@ -8,9 +8,9 @@ from uuid import UUID
 
 import msgspec
 
-from shared.book import append, lock_partition
+from shared.book import Head, append, decided, lock_partition
 from shared.domain.campaign import CampaignStatus, closed_by_status
-from shared.domain.ids import PartitionNo, UserId
+from shared.domain.ids import PartitionNo
 from shared.domain.ledger import Event, Kind
 from shared.domain.redemption import Policy, Redemption, State, Stay, Step, next_state
 from shared.domain.settlement import Settlement
@@ -36,37 +36,44 @@ class _Standing(msgspec.Struct, frozen=True):
 
 
 async def take(pool: Pool, redemption_id: UUID, step: Step) -> Stepped | Stay | None:
-    """Take one step of a redemption's life; committed when this returns. None: there is no such redemption."""
-    async with pool.acquire(timeout=2) as connection, connection.transaction():
-        found = await _read(connection, redemption_id)
-        if found is None:
+    """Take one step with a redemption; committed when this returns. None: there is no such redemption."""
+
+    async def write(connection: Connection) -> Stepped | Stay | None:
+        known = await _read(connection, redemption_id)
+        if known is None:
             return None
-        head = await lock_partition(connection, found.partition_no)
+        head = await lock_partition(connection, known.partition_no)
         # What was read before the lock may have moved since.
-        found = await _read(connection, redemption_id) or found
+        found = await _read(connection, redemption_id)
+        if found is None or found.partition_no != head.partition_no:
+            raise ShortWrite
         following = next_state(found.redemption.state, step, found.policy)
         if following is Stay.DONE:
-            return Stepped(found.redemption, found.partition_no, None)
+            return Stepped(found.redemption, head.partition_no, None)
         if isinstance(following, Stay):
             return following
-        reason = None if step is Step.CONFIRM else step.value
-        row = await connection.fetchrow(
-            statement("take_step"), redemption_id, found.redemption.state, following, reason, head.now
-        )
-        if row is None:
-            raise ShortWrite
-        document, active, free, per_user_limit, status = row
-        moved = msgspec.json.decode(document, type=Redemption)
-        seq = await append(connection, head, [Event(_KINDS[following], redemption_id, document)])
+        return await _move(connection, head, found.redemption, step, following)
+
+    return await decided(pool, write)
+
+
+async def _move(connection: Connection, head: Head, before: Redemption, step: Step, following: State) -> Stepped:
+    reason = None if step is Step.CONFIRM else step.value
+    row = await connection.fetchrow(statement("take_step"), before.redemption_id, before.state, following, reason, head.now)
+    if row is None:
+        raise ShortWrite
+    document, active, free, per_user_limit, status = row
+    moved = msgspec.json.decode(document, type=Redemption)
+    seq = await append(connection, head, [Event(_KINDS[following], moved.redemption_id, document)])
     settlement = Settlement(
         campaign_id=moved.campaign_id,
         seq=seq,
         free=free,
         per_user_limit=per_user_limit,
         closed=closed_by_status(CampaignStatus(status)),
-        users={UserId(moved.user_id): active},
+        users={moved.user_id: active},
     )
-    return Stepped(moved, found.partition_no, settlement)
+    return Stepped(moved, head.partition_no, settlement)
 
 
 async def _read(connection: Connection, redemption_id: UUID) -> _Standing | None:

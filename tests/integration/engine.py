@@ -95,6 +95,18 @@ async def gain(pool: Pool, partition: PartitionNo, shard: str = "shard") -> int:
     return epoch
 
 
+async def at_commit(pool: Pool, sqlstate: str, times: int = 1_000_000) -> None:
+    """Let Postgres object to the next `times` commits of redemptions, new or changed, in the very last moment."""
+    await pool.execute(
+        f"CREATE SEQUENCE objections; "
+        f"CREATE FUNCTION objection() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"IF nextval('objections') <= {times} THEN RAISE EXCEPTION 'objection' USING ERRCODE = '{sqlstate}'; END IF; "
+        f"RETURN NULL; END $$; "
+        f"CREATE CONSTRAINT TRIGGER objection AFTER INSERT OR UPDATE ON redemptions DEFERRABLE INITIALLY DEFERRED "
+        f"FOR EACH ROW EXECUTE FUNCTION objection()"
+    )
+
+
 class Owner:
     """The owner of one partition, one step at a time."""
 
