@@ -8,15 +8,14 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from secrets import token_hex
 
-import asyncpg
 import structlog
 from aiohttp import web
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from frontdoor.problems import INTERNAL, UNAVAILABLE, ProblemRaised
 from frontdoor.replies import refuse, refuse_http
 from shared.errors import RedisUnavailable
+from shared.postgres import NO_ANSWER as POSTGRES_SILENT
+from shared.redis_client import NO_ANSWER as REDIS_SILENT
 
 REQUEST_ID_HEADER = "X-Request-Id"
 
@@ -26,15 +25,7 @@ _id_prefix = token_hex(6)
 _id_count = count(1)
 
 #: A store that is away is no fault of ours: whatever was asked was not decided, or is not known to be.
-_STORE_AWAY = (
-    OSError,
-    RedisUnavailable,
-    RedisConnectionError,
-    RedisTimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-)
+_STORE_AWAY = (RedisUnavailable, *REDIS_SILENT, *POSTGRES_SILENT)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -6,8 +6,10 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import asyncpg
 import pytest
 from aiohttp import web
+from redis.exceptions import ConnectionError as ConnectionLost
 
 from frontdoor.bodies import MAX_BODY_BYTES, read_body
 from frontdoor.middlewares import answer_every_request
@@ -15,6 +17,7 @@ from frontdoor.parse import redeem_body
 from frontdoor.problems import BUSY, Problem, ProblemRaised
 from frontdoor.protocol import DoorRunner
 from frontdoor.replies import refuse
+from shared.errors import RedisUnavailable
 
 GOOD = b'{"code":"A","order_id":"1"}'
 
@@ -29,8 +32,18 @@ async def broken(request: web.Request) -> web.Response:
     raise KeyError("secret")
 
 
+AWAY = [
+    ConnectionRefusedError("postgres at 10.0.0.1"),
+    TimeoutError(),
+    asyncpg.InterfaceError("pool is closing"),
+    asyncpg.AdminShutdownError("10.0.0.1 is stopped"),
+    RedisUnavailable(),
+    ConnectionLost("redis at 10.0.0.1"),
+]
+
+
 async def away(request: web.Request) -> web.Response:
-    raise ConnectionRefusedError("postgres at 10.0.0.1")
+    raise AWAY[int(request.query["as"])]
 
 
 async def raising(request: web.Request) -> web.Response:
@@ -248,8 +261,9 @@ async def test_what_breaks_is_named_without_its_secrets(port: int) -> None:
     assert b"secret" not in answer.body
 
 
-async def test_a_store_that_is_away_is_503_and_worth_another_try(port: int) -> None:
-    answer = await exchange(port, get("/away"))
+@pytest.mark.parametrize("kind", range(len(AWAY)))
+async def test_a_store_that_is_away_is_503_and_worth_another_try(port: int, kind: int) -> None:
+    answer = await exchange(port, get(f"/away?as={kind}"))
     assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "unavailable", "1")
     assert b"10.0.0.1" not in answer.body
 
