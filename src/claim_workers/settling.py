@@ -11,7 +11,7 @@ import structlog
 
 from claim_workers.incarnation import Life
 from shared import metrics
-from shared.domain.campaign import CampaignStatus, closed_by_status
+from shared.domain.campaign import CampaignStatus
 from shared.domain.ids import CampaignId, UserId
 from shared.domain.settlement import Settlement
 from shared.errors import IncarnationOver
@@ -132,15 +132,16 @@ async def _gate_facts(connection: Connection, partition: int, campaigns: Collect
     rows = await connection.fetch(statement("gate_facts"), partition, list(campaigns))
     return [
         GateFacts(
-            Settlement(
-                campaign_id=CampaignId(row["campaign_id"]),
-                seq=row["seq"],
-                free=row["free"],
-                per_user_limit=row["per_user_limit"],
-                closed=closed_by_status(CampaignStatus(row["status"])),
+            Settlement.of(
+                CampaignId(campaign),
+                seq,
+                budget=budget,
+                claimed=claimed,
+                per_user_limit=per_user_limit,
+                status=CampaignStatus(status),
                 users={},
             ),
-            row["hold_ms"],
+            hold_ms,
         )
-        for row in rows
+        for campaign, seq, budget, claimed, per_user_limit, status, hold_ms in rows
     ]

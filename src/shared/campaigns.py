@@ -12,7 +12,7 @@ import msgspec
 
 from shared.book import append, decided, lock_partition
 from shared.catalogue import campaign_of
-from shared.domain.campaign import Campaign, CampaignStatus, closed_by_status
+from shared.domain.campaign import Campaign, CampaignStatus
 from shared.domain.code import Code
 from shared.domain.draft import CampaignChange, Fault, frees_slots, revised
 from shared.domain.ids import CampaignId, PartitionNo, UserId, home_partition
@@ -209,12 +209,13 @@ def _event(kind: Kind, campaign: Campaign, by: UserId) -> Event:
 
 
 def _committed(campaign: Campaign, claimed: int, seq: int) -> Committed:
-    settlement = Settlement(
-        campaign_id=campaign.campaign_id,
-        seq=seq,
-        free=None if campaign.total_limit is None else campaign.total_limit - claimed,
+    settlement = Settlement.of(
+        campaign.campaign_id,
+        seq,
+        budget=campaign.total_limit,
+        claimed=claimed,
         per_user_limit=campaign.per_user_limit,
-        closed=closed_by_status(campaign.status),
+        status=campaign.status,
         users={},
     )
     return Committed(campaign, claimed, home_partition(campaign.campaign_id), settlement)

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from shared.book import Head, append, decided, lock_partition
-from shared.domain.campaign import CampaignStatus, closed_by_status
+from shared.domain.campaign import CampaignStatus
 from shared.domain.ids import PartitionNo
 from shared.domain.ledger import Event, Kind
 from shared.domain.redemption import Policy, Redemption, State, Stay, Step, next_state
@@ -62,15 +62,16 @@ async def _move(connection: Connection, head: Head, before: Redemption, step: St
     row = await connection.fetchrow(statement("take_step"), before.redemption_id, before.state, following, reason, head.now)
     if row is None:
         raise ShortWrite
-    document, active, free, per_user_limit, status = row
+    document, active, budget, claimed, per_user_limit, status = row
     moved = msgspec.json.decode(document, type=Redemption)
     seq = await append(connection, head, [Event(_KINDS[following], moved.redemption_id, document)])
-    settlement = Settlement(
-        campaign_id=moved.campaign_id,
-        seq=seq,
-        free=free,
+    settlement = Settlement.of(
+        moved.campaign_id,
+        seq,
+        budget=budget,
+        claimed=claimed,
         per_user_limit=per_user_limit,
-        closed=closed_by_status(CampaignStatus(status)),
+        status=CampaignStatus(status),
         users={moved.user_id: active},
     )
     return Stepped(moved, head.partition_no, settlement)

@@ -1,10 +1,11 @@
 """What a gate is set to, computed from what was just committed."""
 
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 import msgspec
 
-from shared.domain.campaign import closed_by_status
+from shared.domain.campaign import CampaignStatus, closed_by_status
 from shared.domain.decide import Decision, Facts, Holder, SliceKey
 from shared.domain.ids import CampaignId, UserId
 from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
@@ -24,6 +25,22 @@ class Settlement(msgspec.Struct, frozen=True):
     closed: Refusal | None
     users: dict[UserId, int]
 
+    @classmethod
+    def of(
+        cls,
+        campaign_id: CampaignId,
+        seq: int,
+        *,
+        budget: int | None,
+        claimed: int,
+        per_user_limit: int,
+        status: CampaignStatus,
+        users: dict[UserId, int],
+    ) -> Self:
+        """For a slice of which `claimed` slots of `budget` (None: unlimited) are held, and its campaign's terms."""
+        free = None if budget is None else budget - claimed
+        return cls(campaign_id, seq, free, per_user_limit, closed_by_status(status), users)
+
 
 def settlements(facts: Facts, decisions: Sequence[Decision], claimed: Mapping[SliceKey, int], seq: int) -> list[Settlement]:
     """What the gates of a committed batch are set to.
@@ -32,12 +49,13 @@ def settlements(facts: Facts, decisions: Sequence[Decision], claimed: Mapping[Sl
     """
     users = _holders(facts, decisions)
     return [
-        Settlement(
-            campaign_id=key[0],
-            seq=seq,
-            free=None if terms.budget is None else terms.budget - claimed.get(key, terms.claimed),
+        Settlement.of(
+            key[0],
+            seq,
+            budget=terms.budget,
+            claimed=claimed.get(key, terms.claimed),
             per_user_limit=terms.per_user_limit,
-            closed=closed_by_status(terms.status),
+            status=terms.status,
             users={user: active for (campaign, user), active in users.items() if campaign == key[0]},
         )
         for key, terms in facts.slices.items()
