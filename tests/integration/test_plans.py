@@ -9,7 +9,17 @@ import pytest
 from shared.postgres import SERVER_SETTINGS
 from shared.statements import statement
 
-HOT = ["claim_facts", "known_claims", "claim_outcomes", "redemptions_of_order", "lifecycle_facts", "campaigns_by_code"]
+HOT = [
+    "claim_facts",
+    "known_claims",
+    "claim_outcomes",
+    "redemptions_of_order",
+    "lifecycle_facts",
+    "campaigns_by_code",
+    "campaign_stats",
+    "gate_users",
+    "winners",
+]
 GROWING = {"redemptions", "ledger", "codes"}
 
 
