@@ -90,9 +90,9 @@ async def audit(dsn: str) -> AuditReport:
     """Prove every invariant on the live database at `dsn`."""
     began = monotonic()
     async with _snapshot(dsn) as connection:
-        totals = await connection.fetchrow(statement("audit_totals"))
+        [totals] = await connection.fetch(statement("audit_totals"))
         faults = [fault async for fault in _faults(connection)]
-    return AuditReport(**dict(totals or {}), seconds=monotonic() - began, faults=tuple(faults))
+    return AuditReport(**dict(totals), seconds=monotonic() - began, faults=tuple(faults))
 
 
 async def audit_campaign(dsn: str, campaign_id: UUID) -> CampaignProof | None:

@@ -112,7 +112,7 @@ async def change(pool: Pool, campaign_id: CampaignId, asked: CampaignChange, by:
 async def set_status(pool: Pool, campaign_id: CampaignId, status: CampaignStatus, by: UserId) -> Committed | ChangeRefused:
     """Pause, resume or end a campaign. It may be in that status already; an ended one stays ended."""
 
-    def decide(before: Campaign, claimed: int) -> Campaign | ChangeRefused:
+    def decide(before: Campaign, _: int) -> Campaign | ChangeRefused:
         if before.status is CampaignStatus.ENDED and status is not CampaignStatus.ENDED:
             return CampaignEnded()
         return msgspec.structs.replace(before, status=status)

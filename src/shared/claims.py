@@ -33,16 +33,13 @@ _uses = msgspec.json.Decoder(list[tuple[CampaignId, UserId, int]])
 
 async def read_facts(connection: Connection, head: Head, claims: Sequence[SubmitClaim]) -> Facts:
     """What is committed about these claims, their users and their campaigns."""
-    row = await connection.fetchrow(
+    [(redemptions, slices, uses)] = await connection.fetch(
         statement("claim_facts"),
         [claim.claim_id for claim in claims],
         [claim.campaign_id for claim in claims],
         [claim.user_id for claim in claims],
         head.partition_no,
     )
-    if row is None:
-        raise ShortWrite
-    redemptions, slices, uses = row
     taken: dict[Holder, set[int]] = {}
     for campaign, user, use_no in _uses.decode(uses or "[]"):
         taken.setdefault((campaign, user), set()).add(use_no)

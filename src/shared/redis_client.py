@@ -17,24 +17,26 @@ from shared.errors import SettingInvalid
 #: What a call raises when there was no answer: it may or may not have run.
 NO_ANSWER = (ConnectionLost, ReplyLate, OSError)
 
+_CONNECTIONS = 64
+
 __all__ = ["NO_ANSWER", "Redis", "RedisError", "open_redis"]
 
 
-def open_redis(url: str, *, reply_within_s: float | None = 1.0, connections: int = 64) -> Redis:
+def open_redis(url: str, *, reply_within_s: float | None = 1.0) -> Redis:
     """A client whose calls fail after `reply_within_s` seconds rather than wait (None: for channels, which may be silent)."""
     try:
-        return _open_redis(url, reply_within_s, connections)
+        return _open_redis(url, reply_within_s)
     except ValueError as error:
         raise SettingInvalid(f"LASTSLOT_REDIS_URL: {error}") from None
 
 
-def _open_redis(url: str, reply_within_s: float | None, connections: int) -> Redis:
+def _open_redis(url: str, reply_within_s: float | None) -> Redis:
     client: Redis = Redis.from_url(
         url,
         socket_timeout=reply_within_s,
         socket_connect_timeout=1.0,
         retry=Retry(NoBackoff(), 0),
         retry_on_timeout=False,
-        max_connections=connections,
+        max_connections=_CONNECTIONS,
     )
     return client
