@@ -13,10 +13,11 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from lastslot import crowd
-from lastslot.burst import fire, render
+from lastslot.burst import fire
 from lastslot.ports import free_port
 from lastslot.program import Program
 from lastslot.running import Stack, address
+from lastslot.wire import render
 from loadtest.peers.books import Books, create_database, open_campaign, read_books
 from loadtest.peers.textbook import gate_keys
 from shared.audit import audit_campaign

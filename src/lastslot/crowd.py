@@ -8,9 +8,10 @@ import msgspec
 
 from frontdoor.campaign_shapes import CampaignShown
 from frontdoor.tokens import issue
-from lastslot.burst import LOST, Answer, fire, render
+from lastslot.burst import LOST, Answer, fire
 from lastslot.campaign_office import office_of
 from lastslot.running import Stack, address
+from lastslot.wire import render
 from shared.clock import monotonic
 
 #: "Send it again with the same key": the connection broke, or 503 was said.
