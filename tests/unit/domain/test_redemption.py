@@ -1,4 +1,4 @@
-"""The life of a redemption, as its table says."""
+"""What may become of a redemption, as its table says."""
 
 from shared.domain.redemption import TRANSITIONS, State, Step
 
