@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import assert_never
 from uuid import uuid4
 
-import msgspec
 from aiohttp import web
 
 from frontdoor import parse
@@ -24,10 +23,11 @@ from frontdoor.problems import (
     LIMIT_BELOW_CLAIMED,
     Problem,
     ProblemRaised,
+    accepted,
 )
-from frontdoor.replies import refuse
+from frontdoor.replies import refuse, reply
 from frontdoor.tokens import ADMIN
-from shared import campaigns, metrics
+from shared import campaigns
 from shared.campaigns import CampaignEnded, CampaignUnknown, ChangeRefused, CodeTaken, Committed, Faulty, LimitBelowClaimed
 from shared.catalogue import campaigns_by_code
 from shared.domain.campaign import Campaign, CampaignStatus
@@ -43,26 +43,24 @@ MAX_PAGE_SIZE = 200
 
 
 @routes.post("/api/v1/campaigns")
-async def create(request: web.Request) -> web.Response:
+async def create_campaign(request: web.Request) -> web.Response:
     """A new campaign, active at once (its window may lie ahead)."""
     door, by = _administrator(request)
-    draft = parse.decode(await _body(request), CampaignDraft)
-    if isinstance(draft, Problem):
-        return _refused(draft)
+    draft = accepted(parse.decode(accepted(await read_body(request)), CampaignDraft))
     plan = planned(draft, CampaignId(uuid4()))
     if not isinstance(plan, Campaign):
-        return _refused(_faulty(plan))
+        return refuse(_faulty(plan))
     made = await campaigns.create(door.pool, plan, by)
     if isinstance(made, CodeTaken):
-        return _refused(CODE_TAKEN)
+        return refuse(CODE_TAKEN)
     # Nobody holds anything of it yet, so its gate can be made whole here and now.
     await door.settle(made.partition_no, [made.settlement], "seed")
     location = f"/api/v1/campaigns/{made.campaign.campaign_id}"
-    return _answer("created", shown(made.campaign, made.claimed), status=201, headers={"Location": location})
+    return reply(shown(made.campaign, made.claimed), 201, {"Location": location})
 
 
 @routes.get("/api/v1/campaigns")
-async def index(request: web.Request) -> web.Response:
+async def list_campaigns(request: web.Request) -> web.Response:
     """A page of campaigns, the newest first; `?after=` goes on behind one, `?code=` finds the one of a code."""
     door, _ = _administrator(request)
     size = _page_size(request.query.get("limit"))
@@ -74,52 +72,52 @@ async def index(request: web.Request) -> web.Response:
         else:
             listed = await campaigns.page(connection, after, size)
             more = listed[-1][0].campaign_id if len(listed) == size else None
-    return _answer("listed", CampaignPage([shown(*each) for each in listed], more))
+    return reply(CampaignPage([shown(*each) for each in listed], more))
 
 
 @routes.get("/api/v1/campaigns/{campaign_id}")
-async def show(request: web.Request) -> web.Response:
+async def read_campaign(request: web.Request) -> web.Response:
     """A campaign as committed, with the number of slots that are held."""
     door, _ = _administrator(request)
+    named = _named(request)
     async with door.pool.acquire(timeout=1) as connection:
-        known = await campaigns.read(connection, _named(request))
-    return _refused(CAMPAIGN_UNKNOWN) if known is None else _answer("shown", shown(*known))
+        known = await campaigns.read(connection, named)
+    return refuse(CAMPAIGN_UNKNOWN) if known is None else reply(shown(*known))
 
 
 @routes.get("/api/v1/campaigns/{campaign_id}/stats")
-async def stats(request: web.Request) -> web.Response:
+async def campaign_stats(request: web.Request) -> web.Response:
     """A campaign's numbers in one snapshot of Postgres."""
     door, _ = _administrator(request)
+    named = _named(request)
     async with door.pool.acquire(timeout=1) as connection:
-        counted = await campaigns.stats(connection, _named(request))
-    return _refused(CAMPAIGN_UNKNOWN) if counted is None else _answer("counted", counted)
+        counted = await campaigns.stats(connection, named)
+    return refuse(CAMPAIGN_UNKNOWN) if counted is None else reply(counted)
 
 
 @routes.patch("/api/v1/campaigns/{campaign_id}")
-async def change(request: web.Request) -> web.Response:
+async def change_campaign(request: web.Request) -> web.Response:
     """The campaign with what the body names put in place of what was there; the rest stays."""
     door, by = _administrator(request)
     named = _named(request)
-    asked = parse.decode(await _body(request), CampaignChange)
-    if isinstance(asked, Problem):
-        return _refused(asked)
+    asked = accepted(parse.decode(accepted(await read_body(request)), CampaignChange))
     return await _changed(door, await campaigns.change(door.pool, named, asked, by))
 
 
 @routes.post("/api/v1/campaigns/{campaign_id}/pause")
-async def pause(request: web.Request) -> web.Response:
+async def pause_campaign(request: web.Request) -> web.Response:
     """Gives nothing until it is resumed; what is held stays held."""
     return await _put(request, CampaignStatus.PAUSED)
 
 
 @routes.post("/api/v1/campaigns/{campaign_id}/resume")
-async def resume(request: web.Request) -> web.Response:
+async def resume_campaign(request: web.Request) -> web.Response:
     """Goes on giving after a pause."""
     return await _put(request, CampaignStatus.ACTIVE)
 
 
 @routes.post("/api/v1/campaigns/{campaign_id}/end")
-async def end(request: web.Request) -> web.Response:
+async def end_campaign(request: web.Request) -> web.Response:
     """Gives nothing any more; there is no way back."""
     return await _put(request, CampaignStatus.ENDED)
 
@@ -138,22 +136,15 @@ async def _put(request: web.Request, status: CampaignStatus) -> web.Response:
 
 async def _changed(door: Door, made: Committed | ChangeRefused) -> web.Response:
     if not isinstance(made, Committed):
-        return _refused(_problem(made))
+        return refuse(_problem(made))
     await asyncio.gather(door.settle(made.partition_no, [made.settlement]), door.campaigns.changed(made.campaign))
-    return _answer("changed", shown(made.campaign, made.claimed))
+    return reply(shown(made.campaign, made.claimed))
 
 
 def _administrator(request: web.Request) -> tuple[Door, UserId]:
     """The door, and who asks. Raises ProblemRaised unless it is an administrator."""
     door = request.app[DOOR]
     return door, door.identify_with_scope(request, ADMIN).user_id
-
-
-async def _body(request: web.Request) -> bytes:
-    raw = await read_body(request)
-    if isinstance(raw, Problem):
-        raise ProblemRaised(raw)
-    return raw
 
 
 def _named(request: web.Request) -> CampaignId:
@@ -199,14 +190,3 @@ def _problem(refused: ChangeRefused) -> Problem:
 def _faulty(faults: Sequence[Fault]) -> Problem:
     told = " ".join(f"{fault.field} {fault.what}." for fault in faults)
     return FIELD_INVALID.saying(told).carrying(field=faults[0].field, faults=faults)
-
-
-def _refused(problem: Problem) -> web.Response:
-    metrics.ANSWERS.add("campaigns", problem.code)
-    return refuse(problem)
-
-
-def _answer(what: str, body: msgspec.Struct, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    metrics.ANSWERS.add("campaigns", what)
-    encoded = msgspec.json.encode(body)
-    return web.Response(status=status, body=encoded, content_type="application/json", headers=headers)

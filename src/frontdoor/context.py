@@ -8,9 +8,12 @@ from frontdoor.campaign_cache import CampaignCache
 from frontdoor.certificates import Certificates
 from frontdoor.desk import Desk
 from frontdoor.microbatch import MicroBatch
-from frontdoor.problems import Problem, ProblemRaised
+from frontdoor.problems import REFUSALS, Problem, ProblemRaised, accepted
 from frontdoor.tokens import Identity, TokenVerifier, require_scope
+from shared.domain.campaign import Campaign
+from shared.domain.code import normal_form
 from shared.domain.ids import ClaimId, DoorId, PartitionNo
+from shared.domain.outcomes import Refusal
 from shared.domain.settlement import Settlement
 from shared.errors import RedisUnavailable
 from shared.gate import Gate, Mode
@@ -29,7 +32,6 @@ class Door:
         self, door_id: DoorId, settings: Settings, pool: Pool, redis: Redis, campaigns: CampaignCache, verifier: TokenVerifier
     ) -> None:
         self.door_id = door_id
-        self.settings = settings
         self.pool = pool
         self.redis = redis
         self.campaigns = campaigns
@@ -43,10 +45,7 @@ class Door:
 
     def identify(self, request: web.BaseRequest) -> Identity:
         """Who asks. Raises ProblemRaised (401)."""
-        identity = self.verifier.identify(request.headers.get("Authorization"))
-        if isinstance(identity, Problem):
-            raise ProblemRaised(identity)
-        return identity
+        return accepted(self.verifier.identify(request.headers.get("Authorization")))
 
     def identify_with_scope(self, request: web.BaseRequest, scope: str) -> Identity:
         """Who asks, if the token has `scope`. Raises ProblemRaised (401, 403)."""
@@ -54,6 +53,12 @@ class Door:
         if (problem := require_scope(identity, scope)) is not None:
             raise ProblemRaised(problem)
         return identity
+
+    async def campaign_of(self, typed: str) -> Campaign | Problem:
+        """The campaign of a code as it was typed."""
+        code = normal_form(typed)
+        found = None if code is None else await self.campaigns.find(code)
+        return found or REFUSALS[Refusal.UNKNOWN_CODE]
 
     async def settle(self, partition: PartitionNo, settlements: list[Settlement], mode: Mode = "move") -> None:
         """Set gates to what was committed. A gate that cannot be told is put right by the partition's owner within a second."""

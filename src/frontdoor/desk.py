@@ -114,7 +114,7 @@ class Desk:
         submission.stage = Stage.AWAITING
         now = clock.monotonic()
         if now >= submission.deadline:
-            submission.resolve(Undecided())
+            submission.resolve(Undecided(submission.partition_no))
         else:
             self._schedule(submission, min(submission.deadline, now + LOOK_AFTER_S))
 
@@ -157,7 +157,7 @@ class Desk:
                 case Stage.AGAIN:
                     self._ask(submission)
                 case Stage.AWAITING if now >= submission.deadline:
-                    submission.resolve(Undecided())
+                    submission.resolve(Undecided(submission.partition_no))
                 case Stage.AWAITING:
                     awaiting.append(submission)
         if awaiting:
@@ -237,7 +237,7 @@ async def _join(other: Submission, claim: SubmitClaim, deadline: float) -> Answe
     """Wait with the same claim of an earlier request. None: its answer is not ours, go on alone."""
     await asyncio.wait([other.answer], timeout=max(0.0, deadline - clock.monotonic()))
     if not other.answer.done():
-        return Undecided() if other.stage is Stage.AWAITING else UNAVAILABLE
+        return Undecided(other.partition_no) if other.stage is Stage.AWAITING else UNAVAILABLE
     if other.answer.cancelled() or other.answer.exception() or other.claim.body_hash != claim.body_hash:
         return None
     match other.answer.result():

@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from frontdoor.problems import INTERNAL, UNAVAILABLE, ProblemRaised
-from frontdoor.replies import refuse, refuse_http
+from frontdoor.replies import NO_CALL, counted, refuse, refuse_http
 from shared.errors import RedisUnavailable
 from shared.postgres import NO_ANSWER as POSTGRES_SILENT
 from shared.redis_client import NO_ANSWER as REDIS_SILENT
@@ -32,16 +32,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @web.middleware
 async def answer_every_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Echo (or give) a request id, and turn every failure into the problem it is. Cancellation and redirects pass."""
+    """Echo (or give) a request id, turn every failure into the problem it is, and count the answer. Cancellation passes."""
     request_id = _request_id(request.headers.get(REQUEST_ID_HEADER))
+    call = handler.__name__
     try:
         response = await handler(request)
     except ProblemRaised as raised:
         response = refuse(raised.problem)
-    except web.HTTPRedirection:
-        raise
     except web.HTTPError as raised:
-        response = refuse_http(raised)
+        call, response = NO_CALL, refuse_http(raised)
     except _STORE_AWAY as error:
         _log.warning("a store is away", request_id=request_id, path=request.path, error=repr(error))
         response = refuse(UNAVAILABLE)
@@ -49,7 +48,7 @@ async def answer_every_request(request: web.Request, handler: Handler) -> web.St
         _log.exception("request failed", request_id=request_id, method=request.method, path=request.path)
         response = refuse(INTERNAL.carrying(request_id=request_id))
     response.headers[REQUEST_ID_HEADER] = request_id
-    return response
+    return counted(call, response)
 
 
 def _request_id(given: str | None) -> str:

@@ -11,6 +11,7 @@ from frontdoor import problems
 from frontdoor.calls import CHECKOUT_CALLS, COUPON_CALLS, OPERATION_CALLS, Call, Parameter
 from frontdoor.campaign_calls import CAMPAIGN_CALLS
 from frontdoor.problems import MEDIA_TYPE, Problem
+from frontdoor.replies import reply
 from frontdoor.shapes import ProblemDetails
 
 routes = web.RouteTableDef()
@@ -33,9 +34,9 @@ _OF_A_TOKEN = (problems.TOKEN_MISSING, problems.TOKEN_INVALID)
 
 
 @routes.get("/openapi.json")
-async def serve_document(_: web.Request) -> web.Response:
+async def openapi(_: web.Request) -> web.Response:
     """The document itself."""
-    return web.Response(body=_encoded(), content_type="application/json")
+    return reply(document())
 
 
 @cache
@@ -56,11 +57,6 @@ def document() -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
-
-
-@cache
-def _encoded() -> bytes:
-    return msgspec.json.encode(document())
 
 
 def refusals(call: Call) -> tuple[Problem, ...]:

@@ -56,14 +56,6 @@ class ReleaseBody(_Body, frozen=True):
     reason: Literal["failure", "refund"]
 
 
-class Prefer(msgspec.Struct, frozen=True, gc=False):
-    """How long a caller wants to wait for an outcome; `respond_async` when 202 was asked for by name."""
-
-    wait_s: float = DEFAULT_WAIT_S
-    respond_async: bool = False
-
-
-_NO_PREFERENCE = Prefer()
 _redeem = msgspec.json.Decoder(RedeemBody)
 _validate = msgspec.json.Decoder(ValidateBody)
 _release = msgspec.json.Decoder(ReleaseBody)
@@ -126,23 +118,22 @@ def idempotency_key(values: Sequence[str]) -> str | Problem:
     return key
 
 
-def prefer(values: Sequence[str]) -> Prefer:
-    """What the Prefer header fields ask for (RFC 7240).
+def preferred_wait(values: Sequence[str]) -> float:
+    """For how many seconds the Prefer header fields ask to wait for an outcome (RFC 7240).
 
     As section 2 has it, a preference that cannot be met (`wait=-1`, `wait=soon`) is ignored rather than refused, and of two
     the first counts. A longer wait than MAX_WAIT_S is cut to it; `respond-async` alone is a wait of nothing.
     """
     if not values:
-        return _NO_PREFERENCE
+        return DEFAULT_WAIT_S
     asked: dict[str, str] = {}
     for preference in ",".join(values).split(","):
         name, _, value = preference.partition(";")[0].partition("=")
         asked.setdefault(name.strip().lower(), value.strip().strip('"'))
-    respond_async = asked.get("respond-async") == ""
     wait = asked.get("wait", "")
     if wait.isascii() and wait.isdigit():
-        return Prefer(min(float(wait), MAX_WAIT_S), respond_async)
-    return Prefer(0.0 if respond_async else DEFAULT_WAIT_S, respond_async)
+        return min(float(wait), MAX_WAIT_S)
+    return 0.0 if asked.get("respond-async") == "" else DEFAULT_WAIT_S
 
 
 def wait_query(text: str | None) -> float | Problem:

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import InvalidURLError, LineTooLong
 
 from frontdoor.problems import HEADERS_TOO_LARGE, INTERNAL, REQUEST_MALFORMED, Problem
-from frontdoor.replies import refuse, refuse_http
+from frontdoor.replies import NO_CALL, counted, refuse, refuse_http
 
 #: How long a socket may stay silent, before its first request as well as between two.
 KEEP_ALIVE_S = 75.0
@@ -41,14 +41,14 @@ class DoorProtocol(web.RequestHandler):
             raise ConnectionError("An answer is under way, so there can be no other.")
         response = refuse(INTERNAL if status >= 500 else _malformed(exc, message or ""))
         response.force_close()
-        return response
+        return counted(NO_CALL, response)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer; one that aiohttp raised before the middleware (an Expect it does not know) in our words."""
         if isinstance(resp, web.HTTPError):
-            resp = refuse_http(resp)
+            resp = counted(NO_CALL, refuse_http(resp))
         return await super().finish_response(request, resp, start_time)
 
 

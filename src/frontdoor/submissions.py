@@ -9,6 +9,7 @@ import msgspec
 from frontdoor.problems import Problem
 from shared import clock
 from shared.domain.campaign import Campaign
+from shared.domain.ids import PartitionNo
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Outcome, Refusal
 
@@ -17,7 +18,9 @@ ADMIT_WITHIN_S = 1.0
 
 
 class Undecided(msgspec.Struct, frozen=True):
-    """The claim is, or may be, in a mailbox: it can be polled."""
+    """The claim is, or may be, in this partition's mailbox: it can be polled."""
+
+    partition_no: PartitionNo
 
 
 #: What a caller is answered with: an outcome, 202, or why nothing is known.

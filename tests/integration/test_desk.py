@@ -259,7 +259,7 @@ async def test_who_does_not_want_to_wait_is_undecided_once_the_claim_is_in_the_m
     owner = await Owner.of(stores.pool, stores.redis, home(campaign))
     asking = asyncio.create_task(alone.redeem(campaign, "a", wait_s=0))
     await until_turned(owner, asking)
-    assert await asking == Undecided()
+    assert await asking == Undecided(home(campaign))
     assert await stores.gate.pending(home(campaign), [claim_id(UserId("a"), "k")])
     await owner.turn()
     assert isinstance(await alone.redeem(campaign, "a", wait_s=0), Replayed)
@@ -271,8 +271,8 @@ async def test_who_waits_longer_than_he_said_is_undecided(stores: Stores, alone:
     asking = asyncio.create_task(alone.redeem(campaign, "a", wait_s=0.4))
     await admitted(stores, owner, 1)
     joined = asyncio.create_task(alone.redeem(campaign, "a", wait_s=0))
-    assert await joined == Undecided()
-    assert await asking == Undecided()
+    assert await joined == Undecided(home(campaign))
+    assert await asking == Undecided(home(campaign))
     assert alone.desk.waiting == 0
 
 

@@ -14,18 +14,17 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from frontdoor.bodies import MAX_BODY_BYTES, read_body
 from frontdoor.middlewares import answer_every_request
 from frontdoor.parse import redeem_body
-from frontdoor.problems import BUSY, Problem, ProblemRaised
+from frontdoor.problems import BUSY, Problem, accepted
 from frontdoor.protocol import DoorRunner
-from frontdoor.replies import refuse
+from frontdoor.replies import refuse, reply
+from shared import metrics
 from shared.errors import RedisUnavailable
 
 GOOD = b'{"code":"A","order_id":"1"}'
 
 
 async def redeem(request: web.Request) -> web.Response:
-    raw = await read_body(request)
-    body = raw if isinstance(raw, Problem) else redeem_body(raw)
-    return refuse(body) if isinstance(body, Problem) else web.json_response({"code": body.code})
+    return reply({"code": accepted(redeem_body(accepted(await read_body(request)))).code})
 
 
 async def broken(request: web.Request) -> web.Response:
@@ -46,12 +45,8 @@ async def away(request: web.Request) -> web.Response:
     raise AWAY[int(request.query["as"])]
 
 
-async def raising(request: web.Request) -> web.Response:
-    raise ProblemRaised(BUSY)
-
-
-async def moved(request: web.Request) -> web.Response:
-    raise web.HTTPFound("/elsewhere")
+async def busy(request: web.Request) -> web.Response:
+    return refuse(BUSY)
 
 
 async def measure(request: web.Request) -> web.Response:
@@ -74,7 +69,7 @@ async def port(bodies: asyncio.Queue[bytes | Problem]) -> AsyncIterator[int]:
     app.router.add_post("/redeem", redeem)
     app.router.add_post("/measure", measure)
     app.router.add_post("/overheard", overheard)
-    for name, handler in {"broken": broken, "away": away, "raising": raising, "moved": moved}.items():
+    for name, handler in {"broken": broken, "away": away, "busy": busy}.items():
         app.router.add_get(f"/{name}", handler)
     runner = DoorRunner(app)
     await runner.setup()
@@ -268,14 +263,6 @@ async def test_a_store_that_is_away_is_503_and_worth_another_try(port: int, kind
     assert b"10.0.0.1" not in answer.body
 
 
-async def test_a_problem_raised_is_the_answer(port: int) -> None:
-    assert (await exchange(port, get("/raising"))).code == "busy"
-
-
-async def test_a_redirect_is_no_problem(port: int) -> None:
-    assert (await exchange(port, get("/moved"))).headers["location"] == "/elsewhere"
-
-
 async def test_a_method_that_is_not_served_is_told_which_are(port: int) -> None:
     assert (await exchange(port, get("/redeem"))).headers["allow"] == "POST"
 
@@ -288,3 +275,22 @@ async def test_a_sane_request_id_is_echoed_and_any_other_replaced(port: int) -> 
     }
     assert len(given) == 5
     assert all(len(request_id) < 30 and request_id.isascii() for request_id in given)
+
+
+ANSWERED = {
+    "a success": (post(HOST, JSON), ("redeem", "200")),
+    "a refusal that is raised": (post(HOST, JSON, body=b"["), ("redeem", "body_invalid")),
+    "a refusal that is returned": (get("/busy"), ("busy", "busy")),
+    "a store that is away": (get("/away?as=0"), ("away", "unavailable")),
+    "a defect": (get("/broken"), ("broken", "internal")),
+    "no such path": (get("/nothing"), ("none", "not_found")),
+    "an expectation": (post(HOST, JSON, b"Expect: magic"), ("none", "expectation_failed")),
+    "no HTTP": (b"garbage\r\n\r\n", ("none", "request_malformed")),
+}
+
+
+@pytest.mark.parametrize(("sent", "labels"), ANSWERED.values(), ids=ANSWERED)
+async def test_every_answer_is_counted_once(port: int, sent: bytes, labels: tuple[str, str]) -> None:
+    metrics.ANSWERS.fold()
+    await exchange(port, sent)
+    assert metrics.ANSWERS._counts == {labels: 1}
