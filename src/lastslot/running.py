@@ -42,7 +42,7 @@ def address(url: str) -> tuple[str, int]:
 
 @asynccontextmanager
 async def own_stack(*options: str) -> AsyncIterator[Stack]:
-    """A fresh stack on a directory and a port of its own, rate limits off; stopped and wiped on the way out.
+    """A fresh stack on a directory and a port of its own; stopped and wiped on the way out.
 
     `options` go to `lastslot up`. SIGTERM is a way out too. Raises StackFailed, with the end of what it printed, when it does
     not come up.
