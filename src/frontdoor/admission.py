@@ -109,8 +109,8 @@ class GateDesk:
                 self._apply(batch, claims, asks, answer, asked_at)
 
     def _campaign_ask(self, campaign: Campaign, closed: Refusal | None) -> CampaignAsk:
-        life, known = self._certificates.known(campaign.campaign_id)
-        return CampaignAsk(campaign.campaign_id, closed or "", life, known)
+        edition, known = self._certificates.known(campaign.campaign_id)
+        return CampaignAsk(campaign.campaign_id, closed or "", edition, known)
 
     def _follow(self, incarnation: Incarnation | None, batch: list[Submission]) -> None:
         if incarnation is None:

@@ -43,12 +43,12 @@ class Verdict(IntEnum):
 class CampaignAsk(msgspec.Struct, frozen=True, gc=False):
     """A campaign of a micro-batch.
 
-    `closed`: why the caller thinks it gives nothing, or ""; `life` and `known` (bytes): the marks the caller has already.
+    `closed`: why the caller thinks it gives nothing, or ""; `edition` and `known` (bytes): the marks the caller has already.
     """
 
     campaign_id: CampaignId
     closed: str
-    life: bytes
+    edition: bytes
     known: int
 
 
@@ -63,11 +63,14 @@ class ClaimAsk(msgspec.Struct, frozen=True, gc=False):
 
 
 class CampaignReply(msgspec.Struct, frozen=True, gc=False):
-    """What the gate says of a campaign. `marks_total` in bytes; `marks`: those that follow the caller's `known` ones."""
+    """What the gate says of a campaign. `marks_total` in bytes; `marks`: those that follow the caller's `known` ones.
+
+    `edition`: which of the campaign's gates this is; a gate that was made anew has another, and other marks.
+    """
 
     closed: str
     certified: bool
-    life: bytes
+    edition: bytes
     marks_total: int
     marks: bytes
 
@@ -113,7 +116,7 @@ class Gate:
         args: list[Any] = [incarnation, self._mailbox_max, CERTIFICATE_MS, len(campaigns)]
         for campaign in campaigns:
             names += _campaign_keys(partition, incarnation, campaign.campaign_id)
-            args += (campaign.campaign_id.hex, campaign.closed, campaign.life, campaign.known)
+            args += (campaign.campaign_id.hex, campaign.closed, campaign.edition, campaign.known)
         for claim in claims:
             args += (claim.campaign + 1, claim.claim_id.hex, claim.user_id, int(claim.checked), claim.entry)
         answer = await self._call(self._admit, names, args)
@@ -216,8 +219,8 @@ def _settle_arguments(mode: Mode, settlement: Settlement) -> list[Any]:
 
 
 def _campaign_reply(reply: list[Any]) -> CampaignReply:
-    closed, certified, life, total, marks = reply
-    return CampaignReply(closed.decode(), certified == 1, life, total, marks)
+    closed, certified, edition, total, marks = reply
+    return CampaignReply(closed.decode(), certified == 1, edition, total, marks)
 
 
 def _moved(answer: list[Any]) -> Moved:
