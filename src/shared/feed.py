@@ -11,8 +11,7 @@ import msgspec
 from shared import keys
 from shared.domain.ids import DoorId
 from shared.domain.outcomes import Outcome
-from shared.errors import RedisUnavailable
-from shared.redis_client import NO_ANSWER, Redis, RedisError
+from shared.redis_client import Redis, answer_of
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[tuple[int, Outcome]])
@@ -28,10 +27,7 @@ async def publish(redis: Redis, outcomes: Iterable[tuple[DoorId, int, Outcome]])
     pipeline = redis.pipeline(transaction=False)
     for door, message in messages.items():
         pipeline.publish(keys.outcome_channel(door), _encoder.encode(message))
-    try:
-        await pipeline.execute()
-    except (RedisError, *NO_ANSWER) as error:
-        raise RedisUnavailable(f"outcomes were not published: {error}") from error
+    await answer_of(pipeline.execute())
 
 
 def decode(message: bytes) -> list[tuple[int, Outcome]]:

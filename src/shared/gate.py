@@ -15,8 +15,7 @@ import msgspec
 from shared import keys
 from shared.domain.ids import CampaignId, ClaimId, Incarnation, PartitionNo, UserId, user_mark
 from shared.domain.settlement import Settlement
-from shared.errors import RedisUnavailable
-from shared.redis_client import NO_ANSWER, Redis, RedisError
+from shared.redis_client import Redis, answer_of
 from shared.scripts import script
 
 #: How long a certificate of having nothing to give may be answered from, counted from before the gate was asked.
@@ -119,7 +118,7 @@ class Gate:
             args += (campaign.campaign_id.hex, campaign.closed, campaign.edition, campaign.known)
         for claim in claims:
             args += (claim.campaign + 1, claim.claim_id.hex, claim.user_id, int(claim.checked), claim.entry)
-        answer = await self._call(self._admit, names, args)
+        answer = await answer_of(self._admit(keys=names, args=args))
         if answer[0] != b"ok":
             return _moved(answer)
         return Admission(answer[1], [_campaign_reply(reply) for reply in answer[2]])
@@ -145,14 +144,14 @@ class Gate:
         for mode, settlement in settlements:
             names += _campaign_keys(partition, incarnation, settlement.campaign_id)
             args += _settle_arguments(mode, settlement)
-        answer = await self._call(self._settle, names, args)
+        answer = await answer_of(self._settle(keys=names, args=args))
         if answer[0] != b"ok":
             return _moved(answer)
         return Settled([None if at < 0 else at for at in answer[1]])
 
     async def living(self, partition: PartitionNo) -> Incarnation | None:
         """The incarnation that the partition's pointer names; None when there is none."""
-        pointer = await self._answer(self._redis.get(keys.incarnation_pointer(partition)))
+        pointer = await answer_of(self._redis.get(keys.incarnation_pointer(partition)))
         return None if pointer is None else Incarnation(pointer.decode(errors="replace"))
 
     async def pending(self, partition: PartitionNo, claims: Sequence[ClaimId]) -> dict[ClaimId, UserId]:
@@ -161,22 +160,22 @@ class Gate:
         if incarnation is None:
             return {}
         name = keys.reservations(partition, incarnation)
-        found = await self._answer(self._redis.hmget(name, [claim.hex for claim in claims]))
+        found = await answer_of(self._redis.hmget(name, [claim.hex for claim in claims]))
         # A reservation's value is the campaign's 32 hex digits, then the user.
         return {claim: UserId(holder[32:].decode()) for claim, holder in zip(claims, found, strict=True) if holder}
 
     async def drain_active(self, partition: PartitionNo, incarnation: Incarnation) -> list[CampaignId]:
         """Campaigns asked for since the last call."""
-        names = await self._answer(self._redis.spop(keys.active(partition, incarnation), 10_000))
+        names = await answer_of(self._redis.spop(keys.active(partition, incarnation), 10_000))
         return [CampaignId(UUID(name.decode())) for name in names]
 
     async def run_id(self) -> str:
         """Eight letters that change whenever Redis starts anew."""
-        return str((await self._answer(self._redis.info("server")))["run_id"][:8])
+        return str((await answer_of(self._redis.info("server")))["run_id"][:8])
 
     async def point(self, partition: PartitionNo, incarnation: Incarnation) -> None:
         """Make `incarnation` the living one."""
-        await self._answer(self._redis.set(keys.incarnation_pointer(partition), incarnation))
+        await answer_of(self._redis.set(keys.incarnation_pointer(partition), incarnation))
 
     async def forget_others(self, partition: PartitionNo, incarnation: Incarnation) -> None:
         """Delete what is left of the partition's earlier incarnations."""
@@ -184,21 +183,12 @@ class Gate:
         living = keys.of_incarnation(partition, incarnation).encode()
         cursor = 0
         while True:
-            cursor, found = await self._answer(self._redis.scan(cursor, match=keys.of_partition(partition), count=1000))
+            cursor, found = await answer_of(self._redis.scan(cursor, match=keys.of_partition(partition), count=1000))
             over = [name for name in found if name not in kept and not name.startswith(living)]
             if over:
-                await self._answer(self._redis.unlink(*over))
+                await answer_of(self._redis.unlink(*over))
             if cursor == 0:
                 return
-
-    async def _call(self, run: Any, names: list[str], args: list[Any]) -> Any:
-        return await self._answer(run(keys=names, args=args))
-
-    async def _answer(self, call: Any) -> Any:
-        try:
-            return await call
-        except (RedisError, *NO_ANSWER) as error:
-            raise RedisUnavailable(f"the gate gave no answer: {error}") from error
 
 
 def _campaign_keys(partition: PartitionNo, incarnation: Incarnation, campaign: CampaignId) -> tuple[str, str, str]:

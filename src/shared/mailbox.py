@@ -11,8 +11,7 @@ import msgspec
 from shared import keys
 from shared.domain.ids import CampaignId, Incarnation, PartitionNo
 from shared.domain.operations import SubmitClaim
-from shared.errors import RedisUnavailable
-from shared.redis_client import NO_ANSWER, Redis, RedisError
+from shared.redis_client import Redis, answer_of
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(SubmitClaim)
@@ -59,10 +58,7 @@ class Mailbox:
 
         Raises RedisUnavailable when Redis does not answer.
         """
-        try:
-            answer = await self._redis.xread({self._mail: cursor, self._bell: bell}, count=count, block=block_ms)
-        except (RedisError, *NO_ANSWER) as error:
-            raise RedisUnavailable(f"the mailbox cannot be read: {error}") from error
+        answer = await answer_of(self._redis.xread({self._mail: cursor, self._bell: bell}, count=count, block=block_ms))
         streams = {stream: items for stream, items in answer or []}
         rings = streams.get(self._bell, [])
         return Post(
@@ -73,20 +69,14 @@ class Mailbox:
 
     async def unsettled(self, cursor: str) -> list[Entry]:
         """Entries up to `cursor` that are still there: committed, and never settled. Raises RedisUnavailable."""
-        try:
-            items = await self._redis.xrange(self._mail, "-", cursor)
-        except (RedisError, *NO_ANSWER) as error:
-            raise RedisUnavailable(f"the mailbox cannot be read: {error}") from error
+        items = await answer_of(self._redis.xrange(self._mail, "-", cursor))
         return [_entry(entry_id, fields) for entry_id, fields in items]
 
     async def last_id(self) -> str:
         """The id of the last entry ever appended, "0-0" when there was none."""
-        try:
-            if not await self._redis.exists(self._mail):
-                return "0-0"
-            return str((await self._redis.xinfo_stream(self._mail))["last-generated-id"].decode())
-        except (RedisError, *NO_ANSWER) as error:
-            raise RedisUnavailable(f"the mailbox cannot be read: {error}") from error
+        if not await answer_of(self._redis.exists(self._mail)):
+            return "0-0"
+        return str((await answer_of(self._redis.xinfo_stream(self._mail)))["last-generated-id"].decode())
 
 
 def position(entry_id: str) -> tuple[int, int]:

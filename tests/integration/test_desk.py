@@ -356,15 +356,17 @@ async def test_what_breaks_at_the_gate_breaks_that_batch_and_the_next_is_served(
 async def test_an_answer_of_the_gate_that_was_lost_costs_no_second_slot(stores: Stores, door: Door) -> None:
     campaign = await launch(stores.pool, 5)
     assert granted(await door.redeem(campaign, "warm"))
-    real, lost = door.gate._call, iter([True])
+    real, lost = door.gate.admit, iter([True])
 
-    async def loses_its_first_answer(run: Any, names: list[str], args: list[Any]) -> Any:
-        answer = await real(run, names, args)
+    async def loses_its_first_answer(
+        partition: PartitionNo, incarnation: Incarnation, campaigns: Sequence[CampaignAsk], claims: Sequence[ClaimAsk]
+    ) -> Admission | Moved:
+        answer = await real(partition, incarnation, campaigns, claims)
         if next(lost, False):
             raise RedisUnavailable
         return answer
 
-    door.gate._call = loses_its_first_answer  # type: ignore[method-assign]
+    door.gate.admit = loses_its_first_answer  # type: ignore[method-assign]
     assert isinstance(await door.redeem(campaign, "a"), Granted | Replayed)
     assert await stores.pool.fetchval("SELECT claimed FROM campaign_slices") == 2
 
