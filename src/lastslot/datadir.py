@@ -1,4 +1,4 @@
-"""A data directory: whose it is, what it keeps from one life of a stack to the next, and what it tells about this one."""
+"""A data directory: whose it is, what it keeps from one stack to the next, and what it tells about this one."""
 
 import asyncio
 import fcntl

@@ -110,7 +110,7 @@ class EmbeddedServer:
             time.sleep(0.02)
 
     def orphan(self) -> psutil.Process | None:
-        """A server of an earlier life that still runs on this directory; both servers work inside theirs."""
+        """A server of an earlier run that is still on this directory; both servers work inside theirs."""
         try:
             process = psutil.Process(int(self._pid_file.read_text().split()[0]))
             return process if Path(process.cwd()) == self.directory else None
@@ -118,7 +118,7 @@ class EmbeddedServer:
             return None
 
     def end_orphan(self) -> int | None:
-        """Stop what an earlier life left running here, and give its process number. Call only as holder of the directory."""
+        """Stop what an earlier run left here, and give its process number. Call only as holder of the directory."""
         orphan = self.orphan()
         if orphan is None:
             return None
@@ -129,7 +129,7 @@ class EmbeddedServer:
             pass
         except psutil.TimeoutExpired:
             raise ServerFailed(
-                f"{self.program.name} of an earlier life (pid {orphan.pid}) does not stop; end it and try again"
+                f"{self.program.name} of an earlier run (pid {orphan.pid}) does not stop; end it and try again"
             ) from None
         return orphan.pid
 

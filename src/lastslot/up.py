@@ -118,7 +118,7 @@ class _Up:
     async def _start_server(self, server: EmbeddedServer) -> str:
         orphan = await asyncio.to_thread(server.end_orphan)
         if orphan is not None:
-            _say(f"stopped the {server.program.name} (pid {orphan}) that an earlier life had left on this data directory")
+            _say(f"stopped the {server.program.name} (pid {orphan}) that an earlier run had left on this data directory")
         [child] = await self._supervisor.start([server.program])
         await asyncio.to_thread(server.wait_until_ready, lambda: child.deaths == 0 and not self._stopping.is_set())
         return server.url
