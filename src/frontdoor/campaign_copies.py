@@ -13,7 +13,7 @@ import structlog
 from shared import clock, keys
 from shared.domain.campaign import Campaign
 from shared.domain.code import Code
-from shared.redis_client import NO_ANSWER, Redis, RedisError
+from shared.redis_client import Redis, RedisError
 
 GOOD_FOR_S = 60
 
@@ -41,7 +41,7 @@ class CampaignCopies:
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 values = await self._redis.mget([keys.campaign_by_code(code) for code in codes])
-        except (RedisError, *NO_ANSWER) as error:
+        except (RedisError, OSError) as error:
             self._rest("read", error)
             return {}
         return {
@@ -58,7 +58,7 @@ class CampaignCopies:
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await pipeline.execute()
-        except (RedisError, *NO_ANSWER) as error:
+        except (RedisError, OSError) as error:
             self._rest("write", error)
 
     async def announce(self, campaign: Campaign) -> None:
@@ -66,7 +66,7 @@ class CampaignCopies:
         try:
             await self._redis.delete(keys.campaign_by_code(campaign.code))
             await self._redis.publish(keys.CAMPAIGN_CHANGED_CHANNEL, campaign.code)
-        except (RedisError, *NO_ANSWER) as error:
+        except (RedisError, OSError) as error:
             log.warning("campaign_change_not_announced", campaign=str(campaign.campaign_id), error=repr(error))
 
     def _rest(self, doing: str, error: Exception) -> None:

@@ -10,7 +10,7 @@ from frontdoor.replies import reply
 from frontdoor.shapes import Health, Readiness
 from shared.metrics import exposition
 from shared.postgres import NO_ANSWER
-from shared.redis_client import NO_ANSWER as REDIS_SILENT
+from shared.redis_client import RedisError
 
 routes = web.RouteTableDef()
 
@@ -53,6 +53,6 @@ async def _redis_answers(door: Door) -> bool:
     try:
         async with asyncio.timeout(_WITHIN_S):
             await door.redis.ping()
-    except (*REDIS_SILENT, TimeoutError):
+    except (RedisError, OSError):
         return False
     return True

@@ -19,7 +19,7 @@ from frontdoor.certificates import Certificates
 from frontdoor.desk import Desk
 from frontdoor.listening import listen
 from frontdoor.submissions import Answer
-from shared import campaigns, clock, mailbox
+from shared import campaigns, clock, keys, mailbox
 from shared.domain.campaign import Campaign
 from shared.domain.discount import Discount
 from shared.domain.draft import CampaignDraft, planned
@@ -238,7 +238,7 @@ async def open_door(pool: Pool, redis_url: str, name: str = "door", *, hears: bo
     """A door that hears the outcome feed, or one whose every message is lost."""
     redis, channel = open_redis(redis_url), open_redis(redis_url, reply_within_s=None)
     door, heard = Door(name, pool, redis), asyncio.Event()
-    listening = asyncio.create_task(listen(channel, door.name, door.desk, heard))
+    listening = asyncio.create_task(listen(channel, {keys.outcome_channel(door.name): door.desk.hear}, heard))
     try:
         await heard.wait()
         if not hears:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from claim_workers.consumer import Stores
-from frontdoor import desk as room
+from frontdoor import lookups as room
 from frontdoor.problems import BUSY, UNAVAILABLE
 from frontdoor.submissions import Answer, Undecided
 from lastslot.ports import free_port
