@@ -32,9 +32,11 @@ class Availability:
         until = clock.monotonic() + GOOD_FOR_S
         if len(self._said) + len(campaigns) > self._most:
             self._said.clear()
+        homes: dict[PartitionNo, list[Campaign]] = {}
+        for campaign in campaigns:
+            homes.setdefault(campaign.slices[0].partition_no, []).append(campaign)
         found: dict[Campaign, Refusal | None] = {}
-        for partition in {campaign.slices[0].partition_no for campaign in campaigns}:
-            there = [campaign for campaign in campaigns if campaign.slices[0].partition_no == partition]
+        for partition, there in homes.items():
             found.update(zip(there, await self._ask(partition, there), strict=True))
         self._said.update({campaign.campaign_id: (until, refusal) for campaign, refusal in found.items()})
         return found

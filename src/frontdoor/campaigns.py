@@ -166,9 +166,9 @@ def _after(text: str | None) -> CampaignId | None:
 def _page_size(text: str | None) -> int:
     if text is None:
         return PAGE_SIZE
-    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_PAGE_SIZE):
+    if not (size := parse.whole_number(text, MAX_PAGE_SIZE)):
         raise ProblemRaised(parse.field_problem("limit", f"must be between 1 and {MAX_PAGE_SIZE}"))
-    return int(text)
+    return size
 
 
 def _problem(refused: ChangeRefused) -> Problem:

@@ -93,9 +93,8 @@ async def _look_in_mailboxes(door: Door, claim: ClaimId, partitions: list[Partit
 
 def _partitions(named: str | None) -> list[PartitionNo]:
     """The partition that Location named, or all, when it names none."""
-    if named is None or not named.isascii() or not named.isdigit() or len(named) > 3 or int(named) >= PARTITIONS:
-        return [PartitionNo(partition) for partition in range(PARTITIONS)]
-    return [PartitionNo(int(named))]
+    partition = None if named is None else parse.whole_number(named, PARTITIONS - 1)
+    return [PartitionNo(number) for number in (range(PARTITIONS) if partition is None else [partition])]
 
 
 def _told(outcome: Outcome) -> web.Response:

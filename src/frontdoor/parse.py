@@ -15,12 +15,12 @@ from uuid import UUID
 import msgspec
 
 from frontdoor.problems import BODY_INVALID, FIELD_INVALID, KEY_INVALID, KEY_MISSING, MEDIA_TYPE_UNSUPPORTED, Problem
+from shared.domain.ids import MAX_USER_LENGTH, user_of
 
 T = TypeVar("T")
 
 MAX_BIGINT = 2**63 - 1
 MAX_ORDER_ID_LENGTH = 200
-MAX_USER_LENGTH = 256
 MAX_KEY_LENGTH = 255
 DEFAULT_WAIT_S = 2.0
 MAX_WAIT_S = 30.0
@@ -69,8 +69,8 @@ def redeem_body(raw: bytes) -> RedeemBody | Problem:
         return body
     if not body.order_id.isprintable():
         return _unprintable("order_id")
-    if body.user_id is not None and "\0" in body.user_id:
-        return field_problem("user_id", "must not hold NUL")
+    if body.user_id is not None and user_of(body.user_id) is None:
+        return field_problem("user_id", f"must be of 1 to {MAX_USER_LENGTH} characters, without NUL")
     return body
 
 
@@ -143,6 +143,12 @@ def wait_query(text: str | None) -> float | Problem:
     if not text.isascii() or not text.isdigit():
         return field_problem("wait", "must be a whole number of seconds")
     return min(float(text), MAX_WAIT_S)
+
+
+def whole_number(text: str, most: int) -> int | None:
+    """A number of 0 to `most` in plain digits; None when the text is any other."""
+    plain = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+    return int(text) if plain and int(text) <= most else None
 
 
 def path_id(text: str) -> UUID | None:

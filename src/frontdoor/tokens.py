@@ -18,13 +18,12 @@ from jwt.exceptions import InvalidAlgorithmError, InvalidSignatureError, Invalid
 
 from frontdoor.problems import SCOPE_REQUIRED, TOKEN_INVALID, TOKEN_MISSING, Problem
 from shared.clock import unix_now
-from shared.domain.ids import UserId
+from shared.domain.ids import MAX_USER_LENGTH, UserId, user_of
 
 SERVICE = "service"
 ADMIN = "admin"
 
 MAX_TOKEN_LENGTH = 4096
-MAX_USER_LENGTH = 256
 
 _NO_SCOPES: frozenset[str] = frozenset()
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
@@ -145,10 +144,11 @@ def _identity(payload: bytes, now: float) -> Identity | Problem:
         return _invalid("not_yet_valid", "The token is not valid yet.")
     if claims.aud is not None:
         return _invalid("audience", "The token names an audience, and we are none (RFC 7519, section 4.1.3).")
-    if not 0 < len(claims.sub) <= MAX_USER_LENGTH or "\0" in claims.sub:
+    user = user_of(claims.sub)
+    if user is None:
         return _invalid("user_invalid", f"sub must be of 1 to {MAX_USER_LENGTH} characters, without NUL.")
     scopes = frozenset(claims.scope.split()) if claims.scope else _NO_SCOPES
-    return Identity(UserId(claims.sub), scopes, claims.exp)
+    return Identity(user, scopes, claims.exp)
 
 
 def _invalid(reason: str, detail: str) -> Problem:
