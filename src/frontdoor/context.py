@@ -8,8 +8,8 @@ from frontdoor.campaign_cache import CampaignCache
 from frontdoor.certificates import Certificates
 from frontdoor.desk import Desk
 from frontdoor.microbatch import MicroBatch
-from frontdoor.problems import REFUSALS, Problem, ProblemRaised, accepted
-from frontdoor.tokens import Identity, TokenVerifier, require_scope
+from frontdoor.problems import REFUSALS, Problem, accepted
+from frontdoor.tokens import Identity, TokenVerifier, with_scope
 from shared.domain.campaign import Campaign
 from shared.domain.code import normal_form
 from shared.domain.ids import ClaimId, DoorId, PartitionNo
@@ -49,10 +49,7 @@ class Door:
 
     def identify_with_scope(self, request: web.BaseRequest, scope: str) -> Identity:
         """Who asks, if the token has `scope`. Raises ProblemRaised (401, 403)."""
-        identity = self.identify(request)
-        if (problem := require_scope(identity, scope)) is not None:
-            raise ProblemRaised(problem)
-        return identity
+        return accepted(with_scope(self.identify(request), scope))
 
     async def campaign_of(self, typed: str) -> Campaign | Problem:
         """The campaign of a code as it was typed."""

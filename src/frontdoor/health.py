@@ -8,9 +8,10 @@ from aiohttp import web
 from frontdoor.context import DOOR, Door
 from frontdoor.replies import reply
 from frontdoor.shapes import Health, Readiness
+from shared.errors import RedisUnavailable
 from shared.metrics import exposition
 from shared.postgres import NO_ANSWER
-from shared.redis_client import RedisError
+from shared.redis_client import answer_of
 
 routes = web.RouteTableDef()
 
@@ -52,7 +53,7 @@ async def _postgres_answers(door: Door) -> bool:
 async def _redis_answers(door: Door) -> bool:
     try:
         async with asyncio.timeout(_WITHIN_S):
-            await door.redis.ping()
-    except (RedisError, OSError):
+            await answer_of(door.redis.ping())
+    except (RedisUnavailable, TimeoutError):
         return False
     return True

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from shared.redis_client import Redis, RedisError
+from shared.errors import RedisUnavailable
+from shared.redis_client import Redis, answer_of
 
 log = structlog.get_logger()
 
@@ -17,13 +18,17 @@ async def listen(redis: Redis, channels: Mapping[str, Callable[[bytes], None]], 
     listeners = {name.encode(): hear for name, hear in channels.items()}
     while True:
         try:
-            async with redis.pubsub() as subscription:
-                await subscription.subscribe(*channels)
-                async for message in subscription.listen():
-                    if message["type"] == "message":
-                        listeners[message["channel"]](message["data"])
-                    elif message["data"] == len(channels):
-                        heard.set()
-        except (RedisError, OSError) as error:
-            log.warning("channels_lost", channels=list(channels), error=repr(error))
+            await answer_of(_listen(redis, listeners, heard))
+        except RedisUnavailable as error:
+            log.warning("channels_lost", channels=list(channels), error=str(error))
             await asyncio.sleep(_PAUSE_S)
+
+
+async def _listen(redis: Redis, listeners: Mapping[bytes, Callable[[bytes], None]], heard: asyncio.Event) -> None:
+    async with redis.pubsub() as subscription:
+        await subscription.subscribe(*listeners)
+        async for message in subscription.listen():
+            if message["type"] == "message":
+                listeners[message["channel"]](message["data"])
+            elif message["data"] == len(listeners):
+                heard.set()

@@ -14,8 +14,7 @@ from aiohttp import web
 from frontdoor.problems import INTERNAL, UNAVAILABLE, ProblemRaised
 from frontdoor.replies import NO_CALL, counted, refuse, refuse_http
 from shared.errors import RedisUnavailable
-from shared.postgres import NO_ANSWER as POSTGRES_SILENT
-from shared.redis_client import NO_ANSWER as REDIS_SILENT
+from shared.postgres import NO_ANSWER
 
 REQUEST_ID_HEADER = "X-Request-Id"
 
@@ -25,7 +24,7 @@ _id_prefix = token_hex(6)
 _id_count = count(1)
 
 #: A store that is away is no fault of ours: whatever was asked was not decided, or is not known to be.
-_STORE_AWAY = (RedisUnavailable, *REDIS_SILENT, *POSTGRES_SILENT)
+_STORE_AWAY = (RedisUnavailable, *NO_ANSWER)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -60,9 +60,9 @@ def issue(secret: str, user: str, scopes: Iterable[str] = (), ttl_s: float = 86_
     return (signed + b"." + _signature(secret.encode(), signed)).decode()
 
 
-def require_scope(identity: Identity, scope: str) -> Problem | None:
-    """Why `identity` may not do what needs `scope`; None when it may."""
-    return None if scope in identity.scopes else SCOPE_REQUIRED.carrying(scope=scope)
+def with_scope(identity: Identity, scope: str) -> Identity | Problem:
+    """The same identity, if it may do what needs `scope`."""
+    return identity if scope in identity.scopes else SCOPE_REQUIRED.carrying(scope=scope)
 
 
 class TokenVerifier:
