@@ -5,7 +5,7 @@ the versions (see `campaign_cache`), and while Redis does not answer nobody wait
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -33,14 +33,13 @@ _decode = msgspec.json.Decoder(Campaign).decode
 class CampaignCopies:
     """The copies in one Redis. No method fails when Redis does."""
 
-    def __init__(self, redis: Redis, now: Callable[[], float] = clock.monotonic) -> None:
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._now = now
         self._rests_until = 0.0
 
     async def read(self, codes: Sequence[Code]) -> dict[Code, Campaign]:
         """Those of the campaigns that there are copies of."""
-        if self._now() < self._rests_until:
+        if clock.monotonic() < self._rests_until:
             return {}
         try:
             values = await answer_of(_soon(self._redis.mget([keys.campaign_by_code(code) for code in codes])))
@@ -53,7 +52,7 @@ class CampaignCopies:
 
     async def write(self, campaigns: Mapping[Code, Campaign]) -> None:
         """Leave copies for others."""
-        if not campaigns or self._now() < self._rests_until:
+        if not campaigns or clock.monotonic() < self._rests_until:
             return
         pipeline = self._redis.pipeline(transaction=False)
         for code, campaign in campaigns.items():
@@ -72,7 +71,7 @@ class CampaignCopies:
             log.warning("campaign_change_not_announced", campaign=str(campaign.campaign_id), error=str(error))
 
     def _rest(self, doing: str, error: RedisUnavailable) -> None:
-        self._rests_until = self._now() + _REST_S
+        self._rests_until = clock.monotonic() + _REST_S
         log.warning("campaign_copies_away", doing=doing, error=str(error))
 
 
