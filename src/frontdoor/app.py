@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator
+from functools import partial
 from secrets import token_hex
 
 import structlog
@@ -15,6 +16,7 @@ from frontdoor.context import DOOR, Door
 from frontdoor.listening import listen
 from frontdoor.middlewares import answer_every_request
 from frontdoor.tokens import TokenVerifier
+from frontdoor.wicket import Call, Calls
 from shared import keys, metrics
 from shared.domain.ids import DoorId
 from shared.postgres import close_pool, open_pool
@@ -67,6 +69,14 @@ def _stop_without(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("part_failed", part=task.get_name(), exc_info=error)
         signal.raise_signal(signal.SIGTERM)
+
+
+def at_once(door: Door) -> Calls:
+    """The calls of which some can be answered from memory."""
+    return {
+        "/api/v1/coupons/redeem": Call("redeem", partial(redeem.at_once, door)),
+        "/api/v1/coupons/validate": Call("validate", partial(validate.at_once, door)),
+    }
 
 
 def application(door: Door) -> web.Application:

@@ -21,12 +21,20 @@ class Availability:
         self._said: dict[CampaignId, tuple[float, Refusal | None]] = {}
         self._surveys = MicroBatch(self._survey)
 
-    async def refusal(self, campaign: Campaign) -> Refusal | None:
-        """Why `campaign` gives nothing; None when it may, or when the gate does not say."""
+    def knows(self, campaign: Campaign) -> bool:
+        """Whether the gate was asked lately."""
         said = self._said.get(campaign.campaign_id)
-        if said is not None and clock.monotonic() < said[0]:
-            return said[1]
-        return await self._surveys.get(campaign)
+        return said is not None and clock.monotonic() < said[0]
+
+    async def learn(self, campaign: Campaign) -> None:
+        """Ask the gate, unless it was asked lately."""
+        if not self.knows(campaign):
+            await self._surveys.get(campaign)
+
+    def refusal(self, campaign: Campaign) -> Refusal | None:
+        """Why `campaign` gave nothing when the gate was last asked; None when it may, or when the gate did not say."""
+        said = self._said.get(campaign.campaign_id)
+        return None if said is None else said[1]
 
     async def _survey(self, campaigns: list[Campaign]) -> dict[Campaign, Refusal | None]:
         until = clock.monotonic() + GOOD_FOR_S

@@ -35,7 +35,12 @@ class Certificates:
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._latest = 0.0
         self._held: dict[CampaignId, Certificate] = {}
+
+    def any_at(self, now: float) -> bool:
+        """Whether any certificate may be good at `now`, in monotonic seconds."""
+        return now < self._latest
 
     def refusal(self, campaign: CampaignId, user: UserId, now: float) -> Refusal | None:
         """Why `user` gets nothing of `campaign`; None when only the gate can say. `now` is monotonic seconds."""
@@ -65,6 +70,7 @@ class Certificates:
         if held.known == reply.marks_total:
             held.reason = Refusal(reply.closed) if reply.closed else Refusal.EXHAUSTED
             held.until = asked_at + CERTIFICATE_MS / 1000
+            self._latest = max(self._latest, held.until)
 
     def _remember(self, campaign: CampaignId, edition: bytes) -> Certificate:
         self._held.pop(campaign, None)

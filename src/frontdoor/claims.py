@@ -36,7 +36,7 @@ async def read_claim(request: web.Request) -> web.Response:
     """The claim's outcome, waited for as long as `?wait=` says. Only its own user (or a service) may ask."""
     door = request.app[DOOR]
     wait_s = accepted(parse.wait_query(request.query.get("wait")))
-    identity = door.identify(request)
+    identity = door.identify(request.headers)
     named = parse.path_id(request.match_info["claim_id"])
     if named is None:
         return refuse(CLAIM_UNKNOWN)
@@ -59,7 +59,7 @@ async def read_order(request: web.Request) -> web.Response:
     """Everything an order holds or held: all of it for a service, the caller's own for a user."""
     door = request.app[DOOR]
     order_id = accepted(parse.path_order_id(request.match_info["order_id"]))
-    identity = door.identify(request)
+    identity = door.identify(request.headers)
     async with door.pool.acquire(timeout=2) as connection:
         held = await redemptions.by_order(connection, order_id)
     return reply(OrderRedemptions(order_id, [redemption(each) for each in held if _may_see(identity, each.user_id)]))

@@ -2,6 +2,7 @@
 
 import structlog
 from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from frontdoor.availability import Availability
 from frontdoor.campaign_cache import CampaignCache
@@ -43,13 +44,18 @@ class Door:
         self.outcomes = MicroBatch(self._load_outcomes)
         self.draining = False
 
-    def identify(self, request: web.BaseRequest) -> Identity:
+    def identify(self, headers: CIMultiDictProxy[str]) -> Identity:
         """Who asks. Raises ProblemRaised (401)."""
-        return accepted(self.verifier.identify(request.headers.get("Authorization")))
+        return accepted(self.verifier.identify(headers.get("Authorization")))
 
     def identify_with_scope(self, request: web.BaseRequest, scope: str) -> Identity:
         """Who asks, if the token has `scope`. Raises ProblemRaised (401, 403)."""
-        return accepted(with_scope(self.identify(request), scope))
+        return accepted(with_scope(self.identify(request.headers), scope))
+
+    def known_campaign_of(self, typed: str) -> Campaign | None:
+        """The campaign of a code as it was typed, if it is in memory."""
+        code = normal_form(typed)
+        return None if code is None else self.campaigns.peek(code)
 
     async def campaign_of(self, typed: str) -> Campaign | Problem:
         """The campaign of a code as it was typed."""

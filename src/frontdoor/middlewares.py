@@ -32,7 +32,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @web.middleware
 async def answer_every_request(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Echo (or give) a request id, turn every failure into the problem it is, and count the answer. Cancellation passes."""
-    request_id = _request_id(request.headers.get(REQUEST_ID_HEADER))
+    named = request_id(request.headers.get(REQUEST_ID_HEADER))
     call = handler.__name__
     try:
         response = await handler(request)
@@ -41,16 +41,17 @@ async def answer_every_request(request: web.Request, handler: Handler) -> web.St
     except web.HTTPError as raised:
         call, response = NO_CALL, refuse_http(raised)
     except _STORE_AWAY as error:
-        _log.warning("a store is away", request_id=request_id, path=request.path, error=repr(error))
+        _log.warning("a store is away", request_id=named, path=request.path, error=repr(error))
         response = refuse(UNAVAILABLE)
     except Exception:
-        _log.exception("request failed", request_id=request_id, method=request.method, path=request.path)
-        response = refuse(INTERNAL.carrying(request_id=request_id))
-    response.headers[REQUEST_ID_HEADER] = request_id
+        _log.exception("request failed", request_id=named, method=request.method, path=request.path)
+        response = refuse(INTERNAL.carrying(request_id=named))
+    response.headers[REQUEST_ID_HEADER] = named
     return counted(call, response)
 
 
-def _request_id(given: str | None) -> str:
+def request_id(given: str | None) -> str:
+    """The id of a request: the one it came with, if that is fit to be shown and logged, or a new one."""
     if given is not None and _sane_id(given):
         return given
     return f"{_id_prefix}-{next(_id_count):x}"

@@ -5,6 +5,7 @@ behind the gate, a replay of the caller's own success before any refusal of the 
 """
 
 from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from frontdoor import parse
 from frontdoor.bodies import read_body
@@ -28,17 +29,38 @@ routes = web.RouteTableDef()
 async def redeem(request: web.Request) -> web.Response:
     """Claim a slot, or show the slot that this very claim took before."""
     door = request.app[DOOR]
-    body = accepted(parse.redeem_body(accepted(await read_body(request))))
-    key = accepted(parse.idempotency_key(request.headers.getall("Idempotency-Key", ())))
-    user = accepted(_user(door.identify(request), body.user_id))
+    body, key, user = _asked(door, request.headers, accepted(await read_body(request)))
     campaign = accepted(await door.campaign_of(body.code))
-    reason = door.certificates.refusal(campaign.campaign_id, user, clock.monotonic())
-    if reason is not None:
-        metrics.CERTIFICATE_ANSWERS.add()
-        return refuse(REFUSALS[reason])
+    refusal = _refused_from_memory(door, campaign, user)
+    if refusal is not None:
+        return refuse(refusal)
     claim = _claim(door, campaign, user, key, body)
     wait_s = parse.preferred_wait(request.headers.getall("Prefer", ()))
     return _answered(claim.claim_id, await door.desk.submit(claim, campaign, shut(campaign), wait_s))
+
+
+def at_once(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> Problem | None:
+    """Why this call gets nothing, when a certificate says so; None when it takes more than that. Raises ProblemRaised."""
+    if not door.certificates.any_at(clock.monotonic()):
+        return None
+    body, _, user = _asked(door, headers, raw)
+    campaign = door.known_campaign_of(body.code)
+    return None if campaign is None else _refused_from_memory(door, campaign, user)
+
+
+def _asked(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> tuple[parse.RedeemBody, str, UserId]:
+    """What is asked for, by which key, and for whom. Raises ProblemRaised."""
+    body = accepted(parse.redeem_body(raw))
+    key = accepted(parse.idempotency_key(headers.getall("Idempotency-Key", ())))
+    return body, key, accepted(_user(door.identify(headers), body.user_id))
+
+
+def _refused_from_memory(door: Door, campaign: Campaign, user: UserId) -> Problem | None:
+    reason = door.certificates.refusal(campaign.campaign_id, user, clock.monotonic())
+    if reason is None:
+        return None
+    metrics.CERTIFICATE_ANSWERS.add()
+    return REFUSALS[reason]
 
 
 def _user(identity: Identity, named: str | None) -> UserId | Problem:

@@ -29,8 +29,10 @@ NO_CALL = "none"
 #: aiohttp's own refusals in our words.
 _IN_OUR_WORDS = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 413: BODY_TOO_LARGE, 417: EXPECTATION_FAILED}
 
-_encode = msgspec.json.Encoder().encode
-_JSON = {"Content-Type": "application/json"}
+JSON_TYPE = "application/json"
+
+encode = msgspec.json.Encoder().encode
+_JSON = {"Content-Type": JSON_TYPE}
 
 
 class Refusal(web.Response):
@@ -43,7 +45,7 @@ class Refusal(web.Response):
 
 def reply(shape: object, status: int = 200, fields: Mapping[str, str] | None = None) -> web.Response:
     """`shape` as JSON in UTF-8, times in RFC 3339; `fields` are further headers."""
-    return web.Response(status=status, body=_encode(shape), headers=_JSON if fields is None else {**_JSON, **fields})
+    return web.Response(status=status, body=encode(shape), headers=_JSON if fields is None else {**_JSON, **fields})
 
 
 def reply_pending(pending: Pending) -> web.Response:
