@@ -22,6 +22,8 @@ NO_ANSWER = (
     asyncpg.InsufficientResourcesError,
     OSError,
     TimeoutError,
+    # A connection that was made anew is to a server that may lose what it says is committed: no answer counts.
+    DurabilityOff,
 )
 
 #: How long a statement, or a transaction that went quiet (a frozen owner would block a takeover for ever), may take.
@@ -55,7 +57,6 @@ async def _open_pool(dsn: str, size: int) -> Pool:
     )
     try:
         async with pool.acquire(timeout=10) as connection:
-            await _check_durable(connection)
             await _check_schema(connection)
     except BaseException:
         pool.terminate()
@@ -72,6 +73,8 @@ async def close_pool(pool: Pool) -> None:
 
 
 async def _prepare(connection: Connection) -> None:
+    """Every connection is checked: what a server, or an administrator, changes holds for those made later."""
+    await _check_durable(connection)
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode, decoder=msgspec.json.decode, format="text")
 
 
@@ -80,9 +83,8 @@ def _encode(value: Any) -> str:
 
 
 async def _check_durable(connection: Connection) -> None:
-    fsync = await connection.fetchval("SHOW fsync")
-    synchronous_commit = await connection.fetchval("SHOW synchronous_commit")
-    if fsync != "on" or synchronous_commit == "off":
+    row = await connection.fetchrow("SELECT current_setting('fsync'), current_setting('synchronous_commit')")
+    if row is None or row[0] != "on" or row[1] == "off":
         raise DurabilityOff
 
 
