@@ -160,6 +160,17 @@ async def test_refusals_are_committed_with_their_story_and_the_cursor(proven: Be
         assert (await outcomes(connection, [claim]))[claim].outcome == Refused(Refusal.EXHAUSTED)
 
 
+async def test_the_last_refusal_is_the_last_of_the_ledger_and_not_of_a_clock_that_went_back(bench: Bench) -> None:
+    claim = claim_of(bench.campaign, "a")
+    for number, (status, refusal) in enumerate([("paused", "campaign_paused"), ("ended", "ended")], 1):
+        await bench.pool.execute("UPDATE campaigns SET status = $1", status)
+        assert names(await bench.committer.commit(posted([claim], first=number))) == [refusal]
+    await bench.pool.execute("ALTER TABLE ledger DISABLE TRIGGER append_only")
+    await bench.pool.execute("UPDATE ledger SET at = at - interval '1 hour' WHERE payload LIKE '%\"ended\"%'")
+    async with bench.pool.acquire() as connection:
+        assert (await outcomes(connection, [claim.claim_id]))[claim.claim_id].outcome == Refused(Refusal.ENDED)
+
+
 async def test_a_claim_of_a_campaign_that_lives_elsewhere_is_refused(proven: Bench) -> None:
     elsewhere = await launch(proven.pool, partition=PARTITION + 1)
     assert names(await proven.committer.commit(posted([claim_of(elsewhere, "a")]))) == ["unknown_code"]

@@ -150,7 +150,7 @@ CREATE TABLE ledger (
     at            timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (partition_no, seq)
 );
-CREATE INDEX refusals_by_claim ON ledger (redemption_id, at) WHERE kind IN ('refused', 'dead_lettered');
+CREATE INDEX refusals_by_claim ON ledger (redemption_id, partition_no, seq) WHERE kind IN ('refused', 'dead_lettered');
 
 CREATE FUNCTION refuse_rewriting() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
