@@ -90,6 +90,12 @@ async def test_a_shard_that_is_killed_is_replaced_when_its_leases_end(stores: St
         assert await until(lambda: owns(heir, 16)) < ttl_s + 1.0
 
 
+async def test_a_shard_that_died_before_the_clock_went_back_keeps_no_share(stores: Stores) -> None:
+    await stores.pool.execute("INSERT INTO shards (shard_id, seen_until) VALUES ('dead', now() + interval '1 hour')")
+    async with shard_at_work(stores, "alive", ttl_s=1.0) as alive:
+        await until(lambda: owns(alive, 16))
+
+
 async def test_claims_go_on_through_every_change_of_owner(stores: Stores, postgres_dsn: str, redis_url: str) -> None:
     campaigns = [await launch(stores.pool, 30, partition=partition) for partition in (0, 5, 10, 15)]
     async with open_door(stores.pool, redis_url) as door, shard_at_work(stores, "one", 0.6):
