@@ -40,20 +40,25 @@ SERVER_SETTINGS = {
 _CLOSE_WITHIN_S = 5.0
 
 
-async def open_pool(dsn: str, size: int) -> Pool:
+async def open_pool(dsn: str, size: int, *, lock_wait_s: float | None = None) -> Pool:
     """A pool of at most `size` connections to a durable server at this version's schema.
 
+    Its statements wait for a lock for at most `lock_wait_s` seconds (None: for as long as a statement may take).
     Raises StoreAway when there is none, DurabilityOff or SchemaMissing when it does not qualify.
     """
     try:
-        return await _open_pool(dsn, size)
+        return await _open_pool(dsn, size, SERVER_SETTINGS | _lock_timeout(lock_wait_s))
     except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.ClientConfigurationError) as error:
         raise StoreAway(f"Postgres cannot be reached (LASTSLOT_POSTGRES_DSN): {error or type(error).__name__}") from error
 
 
-async def _open_pool(dsn: str, size: int) -> Pool:
+def _lock_timeout(seconds: float | None) -> dict[str, str]:
+    return {} if seconds is None else {"lock_timeout": f"{round(seconds * 1000)}ms"}
+
+
+async def _open_pool(dsn: str, size: int, settings: dict[str, str]) -> Pool:
     pool = await asyncpg.create_pool(
-        dsn, min_size=1, max_size=size, timeout=10, command_timeout=30, server_settings=SERVER_SETTINGS, init=_prepare
+        dsn, min_size=1, max_size=size, timeout=10, command_timeout=30, server_settings=settings, init=_prepare
     )
     try:
         async with pool.acquire(timeout=10) as connection:

@@ -14,6 +14,7 @@ from claim_workers.committer import Committed, Committer
 from claim_workers.consumer import Stores
 from claim_workers.incarnation import Life, enter
 from claim_workers.keeper import Keeper
+from claim_workers.main import KEEPING
 from claim_workers.settling import Settler
 from frontdoor.certificates import Certificates
 from frontdoor.desk import Desk
@@ -90,8 +91,9 @@ def posted(claims: Sequence[SubmitClaim], first: int = 1) -> list[Entry]:
 
 async def gain(pool: Pool, partition: PartitionNo, shard: str = "shard") -> int:
     """Own a partition from now on, whoever did before; the epoch of the lease."""
-    await pool.execute("UPDATE partitions SET lease_until = '-infinity' WHERE partition_no = $1", partition)
-    epoch: int = await pool.fetchval(statement("acquire_lease"), partition, shard, 60.0)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("UPDATE partitions SET lease_until = '-infinity' WHERE partition_no = $1", partition)
+        epoch: int = await connection.fetchval(statement("acquire_lease"), partition, shard, 60.0)
     return epoch
 
 
@@ -157,13 +159,14 @@ class Owner:
 @asynccontextmanager
 async def opened_stores(dsn: str, redis_url: str) -> AsyncIterator[Stores]:
     """What one worker process connects to."""
-    pool = await open_pool(dsn, 16)
+    pool, keeping = await open_pool(dsn, 16), await open_pool(dsn, KEEPING, lock_wait_s=0.1)
     redis, reading = open_redis(redis_url), open_redis(redis_url, reply_within_s=5.0)
     try:
-        yield Stores(pool, redis, reading, Gate(redis, MAILBOX_MAX))
+        yield Stores(pool, keeping, redis, reading, Gate(redis, MAILBOX_MAX))
     finally:
         await redis.aclose()
         await reading.aclose()
+        await close_pool(keeping)
         await close_pool(pool)
 
 
