@@ -17,7 +17,7 @@ from shared.domain.ids import ClaimId, DoorId, PartitionNo
 from shared.domain.outcomes import Refusal
 from shared.domain.settlement import Settlement
 from shared.errors import RedisUnavailable
-from shared.gate import Gate, Mode
+from shared.gate import Gate
 from shared.postgres import Pool
 from shared.redemptions import Told, outcomes
 from shared.redis_client import Redis
@@ -63,14 +63,21 @@ class Door:
         found = None if code is None else await self.campaigns.find(code)
         return found or REFUSALS[Refusal.UNKNOWN_CODE]
 
-    async def settle(self, partition: PartitionNo, settlements: list[Settlement], mode: Mode = "move") -> None:
+    async def settle(self, partition: PartitionNo, settlements: list[Settlement]) -> None:
         """Set gates to what was committed. A gate that cannot be told is put right by the partition's owner within a second."""
         try:
             living = await self.gate.living(partition)
             if living is not None:
-                await self.gate.settle(partition, living, [(mode, settlement) for settlement in settlements])
+                await self.gate.settle(partition, living, settlements)
         except RedisUnavailable as error:
             log.warning("gate_not_settled", partition=partition, error=str(error))
+
+    async def warm(self, campaign: Campaign) -> None:
+        """Have the gate of a new campaign seeded by its owner, who hears it whenever a cold one is asked for."""
+        try:
+            await self.desk.survey(campaign.slices[0].partition_no, [campaign])
+        except RedisUnavailable as error:
+            log.warning("gate_not_asked_for", campaign=str(campaign.campaign_id), error=str(error))
 
     async def _load_outcomes(self, claims: list[ClaimId]) -> dict[ClaimId, Told]:
         async with self.pool.acquire(timeout=1) as connection:

@@ -121,10 +121,13 @@ class Owner:
         self.cursor, self._bell = life.cursor, "0-0"
 
     @classmethod
-    async def of(cls, pool: Pool, redis: Redis, partition: PartitionNo) -> "Owner":
-        """Take the partition over, as a shard does that gains it."""
+    async def of(cls, pool: Pool, redis: Redis, partition: PartitionNo, *, fresh: bool = False) -> "Owner":
+        """Take the partition over, as a shard does that gains it; unless `fresh`, its life began long ago."""
         epoch = await gain(pool, partition)
-        return cls(pool, redis, await enter(pool, redis, Gate(redis, MAILBOX_MAX), partition, epoch))
+        life = await enter(pool, redis, Gate(redis, MAILBOX_MAX), partition, epoch)
+        if not fresh:
+            await redis.hset(keys.term(partition, life.incarnation), "began", "0")  # type: ignore[misc]
+        return cls(pool, redis, life)
 
     async def commit(self) -> list[Committed]:
         """Read and commit what has come, and tell nobody: what a shard leaves that is killed here."""

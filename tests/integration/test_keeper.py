@@ -15,7 +15,7 @@ from shared.domain.campaign import Campaign
 from shared.domain.ids import PARTITIONS, PartitionNo
 from shared.domain.lease import Lease
 from shared.domain.outcomes import Granted
-from shared.errors import Fenced
+from shared.errors import Fenced, IncarnationOver
 from shared.gate import Verdict
 from tests.integration.engine import (
     Door,
@@ -235,7 +235,8 @@ async def test_a_zombie_can_hurt_neither_store(stores: Stores) -> None:
     await heir.turn()
     with pytest.raises(Fenced):
         await zombie.committer.commit(post.entries or posted([claim_of(campaign, "b")]))
-    await zombie.settler.settle([], zombie.cursor)
+    with pytest.raises(IncarnationOver):
+        await zombie.settler.settle([], zombie.cursor)
     assert (await heir.ask((campaign, claim_of(campaign, "c"))))[0] == [Verdict.ADMITTED]
 
 
