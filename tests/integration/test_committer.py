@@ -194,6 +194,15 @@ async def test_an_owner_that_is_overtaken_while_it_waits_for_the_lock_writes_not
     assert await proven.written() == NOTHING
 
 
+async def test_a_window_that_ends_while_the_lock_is_waited_for_has_ended(proven: Bench) -> None:
+    async with proven.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT FROM partitions WHERE partition_no = $1 FOR UPDATE", PARTITION)
+        late = asyncio.create_task(proven.committer.commit(posted(proven.claims("a"))))
+        await until(lambda: somebody_waits(proven.pool))
+        await connection.execute("UPDATE campaigns SET ends_at = clock_timestamp()")
+    assert names(await late) == ["expired"]
+
+
 async def test_entries_of_another_life_of_the_mailbox_are_not_committed(proven: Bench) -> None:
     await proven.pool.execute("UPDATE partitions SET incarnation = 'run-2' WHERE partition_no = $1", PARTITION)
     with pytest.raises(IncarnationOver):

@@ -261,6 +261,25 @@ async def test_a_certificate_needs_that_nothing_is_free_and_nothing_pending(benc
     assert (verdicts, reply.certified) == ([Verdict.EXHAUSTED], True)
 
 
+@pytest.mark.parametrize("closed", [None, Refusal.CAMPAIGN_PAUSED])
+async def test_who_is_pending_forbids_a_certificate_also_of_a_gate_that_has_nothing_to_give(
+    bench: Bench, closed: Refusal | None
+) -> None:
+    """The pending claim may have won before that, and is not among the users yet."""
+    await bench.seed(free=1)
+    await bench.ask("a")
+    await bench.settle(0, seq=2, closed=closed)
+    _, reply = await bench.asked("b")
+    assert not reply.certified
+
+
+async def test_a_pending_claim_is_pending_also_when_the_campaign_has_been_closed_meanwhile(bench: Bench) -> None:
+    await bench.seed(free=2)
+    await bench.ask("a")
+    await bench.settle(2, seq=2, closed=Refusal.CAMPAIGN_PAUSED)
+    assert await bench.ask("a", "b") == [Verdict.PENDING, Verdict.CLOSED]
+
+
 async def test_a_certificate_carries_everybody_who_holds_or_held_something(bench: Bench) -> None:
     await bench.seed(free=0, limit=1, winner=1, released=0)
     _, reply = await bench.asked("b")
