@@ -88,8 +88,8 @@ class Desk:
         metrics.OUTCOME_MESSAGES.add()
         try:
             outcomes = feed.decode(message)
-        except msgspec.DecodeError as error:
-            log.error("outcome_unreadable", error=str(error))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            log.error("outcome_unreadable", error=repr(error))
             return
         for ticket, outcome in outcomes:
             if (submission := self._by_ticket.get(ticket)) is not None:

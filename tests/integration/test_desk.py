@@ -167,6 +167,26 @@ async def test_a_refusal_that_the_feed_does_not_bring_is_found_too(stores: Store
         assert await deaf.redeem(campaign, "a") == SOLD_OUT
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"\xc1",
+        b"\x91\x92\x01\x82\xa4type\xa7refused\xa6reason\xa2no",
+        b"\x91\x92\x01\x82\xa4type\xa7refused\xa6reason\xa2\xff\xfe",
+        b"\x91\x92\x01\x83\xa4type\xa7refused\xa6reason\xa9exhausted\xa1x" + b"\x91" * 100_000,
+    ],
+    ids=["empty", "no_msgpack", "no_reason", "no_text", "too_deep"],
+)
+async def test_a_message_that_cannot_be_read_is_passed_over(stores: Stores, alone: Door, message: bytes) -> None:
+    campaign = await launch(stores.pool, 5)
+    redis: Any = stores.redis
+    assert await redis.publish(keys.outcome_channel(alone.name), message) == 1
+    async with shard_at_work(stores):
+        assert granted(await alone.redeem(campaign, "a"))
+    assert await redis.pubsub_numsub(keys.outcome_channel(alone.name)) == [(keys.outcome_channel(alone.name).encode(), 1)]
+
+
 async def test_who_waited_through_a_flush_is_submitted_again_and_decided_once(stores: Stores, alone: Door) -> None:
     campaign = await launch(stores.pool, 5)
     owner = await Owner.of(stores.pool, stores.redis, home(campaign))
