@@ -73,8 +73,10 @@ class GateDesk:
             try:
                 await self._ask(batch)
             except RedisUnavailable as error:
-                log.warning("gate_unavailable", partition=self._partition, claims=len(batch), error=str(error))
-                self._tell_cold(batch)
+                # Whoever is behind them would only wait for the same silence, a batch at a time.
+                unanswered, self._queue = batch + self._queue, []
+                log.warning("gate_unavailable", partition=self._partition, claims=len(unanswered), error=str(error))
+                self._tell_cold(unanswered)
             except Exception as error:
                 for submission in batch:
                     submission.fail(error)

@@ -1,5 +1,8 @@
 """What the stores know of submissions: which are still in a mailbox, and what is committed of them."""
 
+import asyncio
+from collections.abc import Iterable
+
 from frontdoor.microbatch import MicroBatch
 from frontdoor.submissions import Submission
 from shared.domain.ids import CampaignId, ClaimId, PartitionNo, UserId
@@ -34,13 +37,14 @@ class LookUps:
         claims: dict[PartitionNo, list[ClaimId]] = {}
         for submission in submissions:
             claims.setdefault(submission.partition_no, []).append(submission.claim.claim_id)
-        pending: set[ClaimId] = set()
-        for partition, ids in claims.items():
-            try:
-                pending.update(await self._gate.pending(partition, ids))
-            except RedisUnavailable:
-                pending.update(ids)
-        return pending
+        found = await asyncio.gather(*(self._pending(partition, ids) for partition, ids in claims.items()))
+        return set().union(*found)
+
+    async def _pending(self, partition: PartitionNo, claims: list[ClaimId]) -> Iterable[ClaimId]:
+        try:
+            return await self._gate.pending(partition, claims)
+        except RedisUnavailable:
+            return claims
 
     async def _load(self, asked: list[_Asked]) -> dict[_Asked, Standing]:
         async with self._pool.acquire(timeout=1) as connection:

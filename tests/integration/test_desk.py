@@ -1,13 +1,18 @@
 """A front door's desk before a real engine: who is answered what, and when nobody may be left waiting."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from claim_workers.consumer import Stores
 from frontdoor import lookups as room
+from frontdoor.availability import Availability
 from frontdoor.problems import BUSY, UNAVAILABLE
 from frontdoor.submissions import Answer, Undecided
 from lastslot.ports import free_port
@@ -20,6 +25,7 @@ from shared.errors import RedisUnavailable
 from shared.gate import CERTIFICATE_MS, Admission, CampaignAsk, ClaimAsk, Moved
 from shared.redis_client import Redis, open_redis
 from tests.integration.engine import Door, Owner, home, launch, open_door, opened_stores, shard_at_work, until
+from tests.servers import embedded_redis, running
 
 SOLD_OUT, ALREADY, KEY_REUSED = (
     Refused(reason) for reason in (Refusal.EXHAUSTED, Refusal.ALREADY_REDEEMED, Refusal.KEY_REUSED)
@@ -322,6 +328,30 @@ async def test_a_redis_that_is_away_is_said_at_once_rather_than_waited_for(store
         assert clock.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("partitions", [[7] * 1_000, list(range(16))], ids=["one", "all"])
+async def test_nobody_waits_for_a_frozen_redis_much_longer_than_he_said(
+    stores: Stores, tmp_path: Path, partitions: list[int]
+) -> None:
+    """Neither a batch at a time, nor a partition at a time."""
+    homes = {number: await launch(stores.pool, 5_000, partition=number) for number in set(partitions)}
+    async with frozen_redis(tmp_path) as redis:
+        door = Door("door", stores.pool, redis)
+        began = clock.monotonic()
+        asked = (door.redeem(homes[number], f"user {n}", wait_s=0.5) for n, number in enumerate(partitions))
+        answers = await asyncio.gather(*asked)
+        assert clock.monotonic() - began < 2.5
+    assert answers == [UNAVAILABLE] * len(partitions)
+
+
+async def test_what_is_available_is_asked_of_all_partitions_at_once(stores: Stores, tmp_path: Path) -> None:
+    everywhere = [await launch(stores.pool, 5, partition=number) for number in range(16)]
+    async with frozen_redis(tmp_path) as redis:
+        availability = Availability(Door("door", stores.pool, redis).desk, 100)
+        began = clock.monotonic()
+        await asyncio.gather(*(availability.learn(campaign) for campaign in everywhere))
+        assert clock.monotonic() - began < 2.5
+
+
 async def test_a_partition_that_nobody_owns_is_said_to_be_unavailable(stores: Stores, alone: Door) -> None:
     assert await alone.redeem(await launch(stores.pool, 5), "a", wait_s=0.2) == UNAVAILABLE
 
@@ -429,6 +459,18 @@ async def test_a_survey_says_why_a_campaign_gives_nothing(stores: Stores, door: 
         return await door.desk.survey(home(campaign), [campaign]) == [Refusal.EXHAUSTED]
 
     await until(surveyed)
+
+
+@asynccontextmanager
+async def frozen_redis(directory: Path) -> AsyncIterator[Redis]:
+    """A Redis that takes connections and answers nothing."""
+    with running(embedded_redis(directory)) as server:
+        async with open_redis(server.url) as redis:
+            os.kill(server.pid, signal.SIGSTOP)
+            try:
+                yield redis
+            finally:
+                os.kill(server.pid, signal.SIGCONT)
 
 
 async def admitted(stores: Stores, owner: Owner, number: int) -> None:
