@@ -16,7 +16,7 @@ from frontdoor.microbatch import MicroBatch
 from shared.catalogue import campaigns_by_code, versions
 from shared.domain.campaign import Campaign
 from shared.domain.code import Code
-from shared.postgres import NO_ANSWER, Pool
+from shared.postgres import NO_ANSWER, Pool, for_a_look
 from shared.redis_client import Redis
 
 #: A little less than the second within which a change is to be seen: the comparison takes its time too.
@@ -92,7 +92,7 @@ class CampaignCache:
         missing = [code for code in codes if code not in found]
         if not missing:
             return found
-        async with self._pool.acquire(timeout=1) as connection:
+        async with for_a_look(self._pool) as connection:
             read = await campaigns_by_code(connection, missing)
         self._keep(read)
         await self._copies.write(read)
@@ -100,7 +100,7 @@ class CampaignCache:
 
     async def _current(self, checked: dict[Code, Campaign]) -> dict[Code, Campaign]:
         """The same campaigns where their version is the same, read again where it is not, left out where they are gone."""
-        async with self._pool.acquire(timeout=1) as connection:
+        async with for_a_look(self._pool) as connection:
             now = await versions(connection, {campaign.campaign_id for campaign in checked.values()})
             same = {code: known for code, known in checked.items() if now.get(known.campaign_id) == known.version}
             others = checked.keys() - same.keys()

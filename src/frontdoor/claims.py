@@ -16,6 +16,7 @@ from shared import clock, redemptions
 from shared.domain.ids import PARTITIONS, ClaimId, PartitionNo, UserId
 from shared.domain.outcomes import Granted, Outcome, Refused, Replayed
 from shared.errors import RedisUnavailable
+from shared.postgres import for_a_look
 from shared.redemptions import Told
 
 routes = web.RouteTableDef()
@@ -60,7 +61,7 @@ async def read_order(request: web.Request) -> web.Response:
     door = request.app[DOOR]
     order_id = accepted(parse.path_order_id(request.match_info["order_id"]))
     identity = door.identify(request.headers)
-    async with door.pool.acquire(timeout=2) as connection:
+    async with for_a_look(door.pool) as connection:
         held = await redemptions.by_order(connection, order_id)
     return reply(OrderRedemptions(order_id, [redemption(each) for each in held if _may_see(identity, each.user_id)]))
 

@@ -18,7 +18,7 @@ from shared.domain.outcomes import Refusal
 from shared.domain.settlement import Settlement
 from shared.errors import RedisUnavailable
 from shared.gate import Gate
-from shared.postgres import Pool
+from shared.postgres import Pool, for_a_look
 from shared.redemptions import Told, outcomes
 from shared.redis_client import Redis
 from shared.settings import Settings
@@ -80,7 +80,7 @@ class Door:
             log.warning("gate_not_asked_for", campaign=str(campaign.campaign_id), error=str(error))
 
     async def _load_outcomes(self, claims: list[ClaimId]) -> dict[ClaimId, Told]:
-        async with self.pool.acquire(timeout=1) as connection:
+        async with for_a_look(self.pool) as connection:
             return await outcomes(connection, claims)
 
 

@@ -9,7 +9,7 @@ from shared.domain.ids import CampaignId, ClaimId, PartitionNo, UserId
 from shared.domain.operations import SubmitClaim
 from shared.errors import RedisUnavailable
 from shared.gate import Gate
-from shared.postgres import Pool
+from shared.postgres import Pool, for_a_look
 from shared.redemptions import Standing, standings
 
 _Asked = tuple[ClaimId, CampaignId, UserId]
@@ -47,7 +47,7 @@ class LookUps:
             return claims
 
     async def _load(self, asked: list[_Asked]) -> dict[_Asked, Standing]:
-        async with self._pool.acquire(timeout=1) as connection:
+        async with for_a_look(self._pool) as connection:
             return await standings(connection, asked)
 
 
