@@ -11,6 +11,7 @@ from frontdoor.desk import Desk
 from frontdoor.microbatch import MicroBatch
 from frontdoor.problems import REFUSALS, Problem, accepted
 from frontdoor.tokens import Identity, TokenVerifier, with_scope
+from frontdoor.windows import shut
 from shared.domain.campaign import Campaign
 from shared.domain.code import normal_form
 from shared.domain.ids import ClaimId, DoorId, PartitionNo
@@ -39,7 +40,7 @@ class Door:
         self.verifier = verifier
         self.gate = Gate(redis, settings.mailbox_max)
         self.certificates = Certificates(settings.campaign_cache_max)
-        self.desk = Desk(self.gate, pool, self.certificates, settings.waiters_max)
+        self.desk = Desk(self.gate, pool, self.certificates, self.shut, settings.waiters_max)
         self.availability = Availability(self.desk, settings.campaign_cache_max)
         self.outcomes = MicroBatch(self._load_outcomes)
         self.draining = False
@@ -62,6 +63,11 @@ class Door:
         code = normal_form(typed)
         found = None if code is None else await self.campaigns.find(code)
         return found or REFUSALS[Refusal.UNKNOWN_CODE]
+
+    def shut(self, campaign: Campaign) -> Refusal | None:
+        """Why a campaign's window is shut beyond doubt, by the version that is known now: who waits may hold an older one."""
+        known = self.campaigns.peek(campaign.code)
+        return None if known is None else shut(known)
 
     async def settle(self, partition: PartitionNo, settlements: list[Settlement]) -> None:
         """Set gates to what was committed. A gate that cannot be told is put right by the partition's owner within a second."""

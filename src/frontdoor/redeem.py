@@ -15,7 +15,6 @@ from frontdoor.render import pending, redemption
 from frontdoor.replies import refuse, reply, reply_pending
 from frontdoor.submissions import Answer, Undecided
 from frontdoor.tokens import SERVICE, Identity
-from frontdoor.windows import shut
 from shared import clock, metrics
 from shared.domain.campaign import Campaign
 from shared.domain.ids import ClaimId, UserId, claim_id
@@ -36,7 +35,7 @@ async def redeem(request: web.Request) -> web.Response:
         return refuse(refusal)
     claim = _claim(door, campaign, user, key, body)
     wait_s = parse.preferred_wait(request.headers.getall("Prefer", ()))
-    return _answered(claim.claim_id, await door.desk.submit(claim, campaign, shut(campaign), wait_s))
+    return _answered(claim.claim_id, await door.desk.submit(claim, campaign, wait_s))
 
 
 def at_once(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> Problem | None:
@@ -82,7 +81,6 @@ def _claim(door: Door, campaign: Campaign, user: UserId, key: str, body: parse.R
         idempotency_key=key,
         body_hash=body_hash(campaign.code, body.order_id, body.subtotal),
         door=door.door_id,
-        ticket=door.desk.next_ticket(),
     )
 
 
