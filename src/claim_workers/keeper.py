@@ -124,12 +124,22 @@ class Keeper:
         serving = list(self._serving.values())
         for consumer, _ in serving:
             consumer.stop()
-        await asyncio.gather(*(task for _, task in serving))
+        await self._ended([task for _, task in serving])
         try:
             async with self._connection() as connection:
                 await connection.execute(statement("shard_farewell"), self._shard)
         except Exception as error:
             log.warning("farewell_not_said", error=repr(error))
+
+    async def _ended(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Wait for what consumers have at hand; what takes longer than a lease is decided by the next owner."""
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=self._ttl_s)
+        for task in late:
+            log.warning("consumer_abandoned", task=task.get_name())
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:

@@ -16,7 +16,7 @@ from shared.audit import audit
 from shared.domain.campaign import Campaign
 from shared.domain.ids import PARTITIONS, PartitionNo
 from shared.domain.lease import Lease
-from shared.domain.outcomes import Granted
+from shared.domain.outcomes import Granted, Replayed
 from shared.errors import Fenced, IncarnationOver
 from shared.gate import Verdict
 from tests.integration.engine import (
@@ -219,6 +219,26 @@ async def test_a_connection_that_falls_silent_costs_no_lease(stores: Stores) -> 
             os.kill(backend, signal.SIGCONT)
         assert await owns(shard, 16)
         assert await epochs(stores) == before
+
+
+async def test_a_batch_that_waits_for_its_row_keeps_no_shard_from_stopping_and_is_decided_by_the_next(
+    stores: Stores, postgres_dsn: str, redis_url: str
+) -> None:
+    campaign, ttl_s = await launch(stores.pool, None, partition=5), 1.0
+    async with open_door(stores.pool, redis_url) as door, shard_at_work(stores, "one", ttl_s) as one:
+        await until(lambda: owns(one, 16))
+        assert isinstance(await door.redeem(campaign, "first"), Granted)
+        async with held(postgres_dsn, home(campaign)):
+            waiting = asyncio.create_task(door.redeem(campaign, "last"))
+            await until(lambda: pending(stores, campaign, "last"))
+            async with asyncio.timeout(5 * ttl_s):
+                await one.stop()
+        async with shard_at_work(stores, "two", ttl_s):
+            assert isinstance(await waiting, Granted | Replayed)
+
+
+async def pending(stores: Stores, campaign: Campaign, user: str) -> bool:
+    return bool(await stores.gate.pending(home(campaign), [claim_of(campaign, user).claim_id]))
 
 
 async def test_a_shard_that_can_reach_nobody_stops_when_it_is_told_to(stores: Stores) -> None:
