@@ -36,7 +36,7 @@ def var(name: str) -> dict[str, Any]:
         {">": ["10", 9]},
         {"==": [{"var": ["attrs.missing", "fallback"]}, "fallback"]},
         {"missing": ["attrs.age", "user_id"]},
-        {"==": [{"missing_some": [1, ["attrs.age", "attrs.country"]]}, []]},
+        {"!": {"missing_some": [1, ["attrs.age", "attrs.country"]]}},
     ],
 )
 def test_a_rule_that_holds_for_ann(rule: Any) -> None:
