@@ -59,7 +59,8 @@ class CampaignCache:
 
     async def changed(self, campaign: Campaign) -> None:
         """Forget what a campaign was before this process changed it, here and everywhere. Never fails."""
-        self._forget(campaign.code)
+        if campaign.code is not None:
+            self._forget(campaign.code)
         await self._copies.announce(campaign)
 
     async def run(self) -> None:

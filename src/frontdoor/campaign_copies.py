@@ -63,6 +63,8 @@ class CampaignCopies:
 
     async def announce(self, campaign: Campaign) -> None:
         """Take the copy away, then tell all front doors, so that whoever drops its own finds no copy of before."""
+        if campaign.code is None:
+            return
         try:
             await self._redis.delete(keys.campaign_by_code(campaign.code))
             await self._redis.publish(keys.CAMPAIGN_CHANGED_CHANNEL, campaign.code)

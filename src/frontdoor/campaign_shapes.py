@@ -18,7 +18,7 @@ class CampaignShown(msgspec.Struct, frozen=True):
     campaign_id: CampaignId
     name: str
     type: CampaignType
-    code: str
+    code: str | None
     status: CampaignStatus
     discount: Discount
     total_limit: int | None

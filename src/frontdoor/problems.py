@@ -70,6 +70,9 @@ CAMPAIGN_ENDED = Problem(
 )
 NOT_CLAIMED = Problem(409, "not_claimed", "Not in state claimed", "Only a claimed redemption can be confirmed or fail.")
 NOT_REDEEMED = Problem(409, "not_redeemed", "Not in state redeemed", "Only a redeemed redemption can be refunded.")
+HOLD_EXPIRED = Problem(
+    409, "hold_expired", "The hold has expired", "It was not confirmed in time, and its slot is given back. Claim again."
+)
 RELEASE_NOT_ALLOWED = Problem(
     409, "release_not_allowed", "The slot is not given back", "The campaign does not give a slot back for this reason."
 )
@@ -97,10 +100,28 @@ REFUSALS: dict[Refusal, Problem] = {
     Refusal.NOT_STARTED: Problem(409, "not_started", "The campaign has not started", "Try again when it has started."),
     Refusal.ENDED: Problem(410, "ended", "The campaign has ended", "It was ended, and gives nothing any more."),
     Refusal.EXPIRED: Problem(410, "expired", "The code has expired", "Its time is over."),
+    Refusal.AUDIENCE_MISMATCH: Problem(403, "audience_mismatch", "Not for you", "This code is for others than you."),
+    Refusal.NOT_FIRST_ORDER: Problem(403, "not_first_order", "Not the first order", "This code is for a first order only."),
     Refusal.ALREADY_REDEEMED: Problem(
         409, "already_redeemed", "Already redeemed", "You have used this code as often as it allows."
     ),
+    Refusal.PERIOD_LIMIT_REACHED: Problem(
+        409, "period_limit_reached", "Enough for now", "You have used this code as often as it allows in a day, week or month."
+    ),
+    Refusal.SUBTOTAL_REQUIRED: Problem(
+        409, "subtotal_required", "The subtotal is needed", "What this code gives depends on the cart: send its subtotal."
+    ),
+    Refusal.MINIMUM_NOT_MET: Problem(
+        409, "minimum_not_met", "The cart is too small", "The subtotal is below what this code asks for."
+    ),
+    Refusal.NOT_STACKABLE: Problem(
+        409, "not_stackable", "Cannot be combined", "This code cannot be combined with another code of the order."
+    ),
+    Refusal.CODE_USED: Problem(410, "code_used", "The code is used", "This code was good for one use, and somebody has it."),
     Refusal.EXHAUSTED: Problem(410, "exhausted", "Sold out", "Every slot of this campaign is taken."),
+    Refusal.BUDGET_INSUFFICIENT: Problem(
+        409, "budget_insufficient", "Not enough is left", "The campaign's money does not reach for this discount any more."
+    ),
     Refusal.CLAIM_REJECTED: Problem(
         422, "claim_rejected", "The claim could not be written", "The claim was set aside for inspection; it took nothing."
     ),

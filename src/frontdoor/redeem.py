@@ -17,7 +17,7 @@ from frontdoor.tokens import SERVICE, Identity
 from frontdoor.windows import shut
 from shared import clock, metrics
 from shared.domain.campaign import Campaign
-from shared.domain.code import normal_form
+from shared.domain.code import Code, normal_form
 from shared.domain.ids import UserId, claim_id
 from shared.domain.operations import SubmitClaim, body_hash
 from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
@@ -41,24 +41,18 @@ async def redeem(request: web.Request) -> web.Response:
     user = _user(door.identify(request), body.user_id)
     if isinstance(user, Problem):
         return _refused(user)
-    campaign = await _campaign(door, body.code)
-    if campaign is None:
+    code = normal_form(body.code)
+    campaign = None if code is None else door.campaigns.peek(code) or await door.campaigns.find(code)
+    if code is None or campaign is None:
         return _refused(REFUSALS[Refusal.UNKNOWN_CODE])
     reason = door.certificates.refusal(campaign.campaign_id, user, clock.monotonic())
     if reason is not None:
         metrics.CERTIFICATE_ANSWERS.add()
         return _refused(REFUSALS[reason])
     prefer = parse.prefer(request.headers.getall("Prefer", ()))
-    claim = _claim(door, campaign, user, key, body)
+    claim = _claim(door, campaign, code, user, key, body)
     answer = await door.desk.submit(claim, campaign, shut(campaign), prefer.wait_s)
     return _answered(claim, campaign, answer)
-
-
-async def _campaign(door: Door, typed: str) -> Campaign | None:
-    code = normal_form(typed)
-    if code is None:
-        return None
-    return door.campaigns.peek(code) or await door.campaigns.find(code)
 
 
 def _user(identity: Identity, named: str | None) -> UserId | Problem:
@@ -68,17 +62,17 @@ def _user(identity: Identity, named: str | None) -> UserId | Problem:
     return UserId(named) if SERVICE in identity.scopes else USER_MISMATCH
 
 
-def _claim(door: Door, campaign: Campaign, user: UserId, key: str, body: parse.RedeemBody) -> SubmitClaim:
+def _claim(door: Door, campaign: Campaign, code: Code, user: UserId, key: str, body: parse.RedeemBody) -> SubmitClaim:
     return SubmitClaim(
         claim_id=claim_id(user, key),
         campaign_id=campaign.campaign_id,
         slice_no=0,
         user_id=user,
-        code=campaign.code,
+        code=code,
         order_id=body.order_id,
         subtotal=body.subtotal,
         idempotency_key=key,
-        body_hash=body_hash(campaign.code, body.order_id, body.subtotal),
+        body_hash=body_hash(code, body.order_id, body.subtotal),
         door=door.door_id,
         ticket=door.desk.next_ticket(),
     )

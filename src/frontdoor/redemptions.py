@@ -5,7 +5,7 @@ from aiohttp import web
 from frontdoor import parse
 from frontdoor.bodies import read_body
 from frontdoor.context import DOOR
-from frontdoor.problems import NOT_CLAIMED, NOT_REDEEMED, REDEMPTION_UNKNOWN, RELEASE_NOT_ALLOWED, Problem
+from frontdoor.problems import HOLD_EXPIRED, NOT_CLAIMED, NOT_REDEEMED, REDEMPTION_UNKNOWN, RELEASE_NOT_ALLOWED, Problem
 from frontdoor.render import encode, redemption
 from frontdoor.replies import refuse
 from frontdoor.tokens import SERVICE
@@ -14,7 +14,12 @@ from shared.domain.redemption import Stay, Step
 
 routes = web.RouteTableDef()
 
-_STAYS = {Stay.NOT_ALLOWED: RELEASE_NOT_ALLOWED, Stay.NOT_CLAIMED: NOT_CLAIMED, Stay.NOT_REDEEMED: NOT_REDEEMED}
+_STAYS = {
+    Stay.NOT_ALLOWED: RELEASE_NOT_ALLOWED,
+    Stay.NOT_CLAIMED: NOT_CLAIMED,
+    Stay.NOT_REDEEMED: NOT_REDEEMED,
+    Stay.HOLD_EXPIRED: HOLD_EXPIRED,
+}
 
 
 @routes.post("/api/v1/redemptions/{redemption_id}/confirm")

@@ -14,7 +14,6 @@ import msgspec
 from shared.book import append, lock_partition
 from shared.catalogue import campaign_of
 from shared.domain.campaign import Campaign, CampaignStatus, closed_by_status
-from shared.domain.code import Code
 from shared.domain.draft import CampaignChange, Fault, frees_slots, revised
 from shared.domain.ids import CampaignId, PartitionNo, UserId, home_partition
 from shared.domain.ledger import Event, Kind
@@ -49,8 +48,6 @@ class CampaignEnded(msgspec.Struct, frozen=True):
 
 class CodeTaken(msgspec.Struct, frozen=True):
     """The code belongs, for ever, to another campaign."""
-
-    code: Code
 
 
 class LimitBelowClaimed(msgspec.Struct, frozen=True):
@@ -92,7 +89,7 @@ async def create(pool: Pool, campaign: Campaign, by: UserId) -> Committed | Code
         head = await lock_partition(connection, partition_no)
         version = await connection.fetchval(statement("insert_campaign"), *_created(campaign))
         if version is None:
-            return CodeTaken(campaign.code)
+            return CodeTaken()
         created = msgspec.structs.replace(campaign, version=version)
         seq = await append(connection, head, [_event(Kind.CAMPAIGN_CREATED, created, by)])
         return _committed(created, 0, seq)

@@ -44,7 +44,7 @@ async def take(pool: Pool, redemption_id: UUID, step: Step) -> Stepped | Stay | 
         head = await lock_partition(connection, found.partition_no)
         # What was read before the lock may have moved since.
         found = await _read(connection, redemption_id) or found
-        following = next_state(found.redemption.state, step, found.policy)
+        following = next_state(found.redemption, step, found.policy, head.now)
         if following is Stay.DONE:
             return Stepped(found.redemption, found.partition_no, None)
         if isinstance(following, Stay):

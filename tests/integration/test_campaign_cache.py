@@ -188,12 +188,12 @@ async def test_a_copy_in_redis_that_is_behind_is_put_right(pool: Pool, redis: Re
 
 async def test_what_nobody_asks_for_is_forgotten_rather_than_compared(pool: Pool, cache: CampaignCache) -> None:
     used, unused = await create(pool), await create(pool, Code("UNUSED"))
-    assert (await cache.find(used.code), await cache.find(unused.code)) == (used, unused)
+    assert (await cache.find(CODE), await cache.find(Code("UNUSED"))) == (used, unused)
     await cache.compare()
-    cache.peek(used.code)
+    cache.peek(CODE)
     await cache.compare()
-    assert cache.peek(used.code) == used
-    assert cache.peek(unused.code) is None
+    assert cache.peek(CODE) == used
+    assert cache.peek(Code("UNUSED")) is None
 
 
 async def test_a_campaign_that_is_gone_is_forgotten(pool: Pool, redis: Redis, cache: CampaignCache) -> None:

@@ -17,37 +17,38 @@ from frontdoor.calls import Call
 from frontdoor.openapi import CALLS, document, refusals
 from frontdoor.problems import PROBLEMS, Problem, problem_type
 from shared.domain import discount
-from shared.domain.campaign import Campaign, CampaignStatus, Slice
+from shared.domain.campaign import Campaign
 from shared.domain.code import Code
 from shared.domain.discount import Discount
-from shared.domain.ids import CampaignId, ClaimId, PartitionNo, UserId
+from shared.domain.draft import CampaignDraft, planned
+from shared.domain.ids import CampaignId, ClaimId, UserId
 from shared.domain.redemption import Redemption, State
 
 PAGES_FOR_PEOPLE = {("get", "/docs"), ("get", "/problems/{code}")}
 NOW = datetime(2026, 11, 27, 9, 0, 0, 5, tzinfo=UTC)
-CAMPAIGN = Campaign(
-    CampaignId(UUID(int=1)),
-    "Black Friday",
-    "shared",
-    Code("BLACKFRI100"),
-    Discount("percent", 10, "EUR"),
-    1_000,
-    1,
-    "Europe/Berlin",
-    None,
-    datetime(2026, 11, 28, tzinfo=UTC),
-    CampaignStatus.ACTIVE,
-    False,
-    True,
-    1,
-    (Slice(0, PartitionNo(0)),),
+DRAFT = CampaignDraft(
+    name="Black Friday",
+    type="shared",
+    code="BLACKFRI100",
+    discount=Discount("percent", 10, "EUR"),
+    total_limit=1_000,
+    ends_at="2026-11-28T00:00",
 )
+
+
+def made(draft: CampaignDraft) -> Campaign:
+    campaign = planned(draft, CampaignId(UUID(int=1)))
+    assert isinstance(campaign, Campaign)
+    return campaign
+
+
+CAMPAIGN = made(DRAFT)
 CLAIMED = Redemption(
     redemption_id=ClaimId(UUID(int=2)),
     campaign_id=CAMPAIGN.campaign_id,
     slice_no=0,
     code_id=1,
-    code=CAMPAIGN.code,
+    code=Code("BLACKFRI100"),
     user_id=UserId("usr_1"),
     use_no=1,
     user_limit=1,
