@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from shared.domain import audience
 from shared.domain import discount as discounts
 from shared.domain.campaign import Campaign, CampaignStatus, CampaignType, Slice, StackingRules, budget
 from shared.domain.code import MAX_CODE_LENGTH, Code, normal_form
@@ -203,6 +204,8 @@ def _faults_of(campaign: Campaign) -> list[Fault]:
         faults.append(Fault(*objection.split(" ", 1)))
     elif campaign.discount.value > MAX_NUMBER:
         faults.append(Fault("discount.value", f"must be at most {MAX_NUMBER}"))
+    if campaign.audience_filter is not None and (wrong := audience.fault(campaign.audience_filter)) is not None:
+        faults.append(Fault("audience_filter", wrong))
     if campaign.amount_limit is not None and campaign.discount.type == "free_shipping":
         faults.append(Fault("amount_limit", "needs a discount in money: an amount or a percentage"))
     if campaign.starts_at is not None and campaign.ends_at is not None and campaign.starts_at >= campaign.ends_at:

@@ -245,3 +245,17 @@ def test_rules_that_could_match_nothing_are_refused(rules: StackingRules, wrong:
 )
 def test_single_use_codes_are_a_limit_of_their_own(kind: str, total_limit: int | None, minted: int, slots: int | None) -> None:
     assert budget(campaign(type=kind, total_limit=total_limit, minted=minted)) == slots
+
+
+@pytest.mark.parametrize("wrong", [{"frobnicate": 1}, "everybody", {}])
+def test_a_filter_that_is_no_rule_is_a_fault_also_of_a_change(wrong: Any) -> None:
+    assert faults(planned(msgspec.structs.replace(DRAFT, audience_filter=wrong), ID)) == ["audience_filter"]
+    assert faults(revised(campaign(), CampaignChange(audience_filter=wrong))) == ["audience_filter"]
+
+
+def test_a_filter_may_be_any_rule_and_be_taken_away() -> None:
+    rule = {"==": [{"var": "attrs.country"}, "DE"]}
+    limited = campaign(audience_filter=rule)
+    assert campaign().audience_filter is None
+    assert planned(msgspec.structs.replace(DRAFT, audience_filter=rule), ID) == limited
+    assert revised(limited, CampaignChange(audience_filter=None)) == campaign()
