@@ -28,10 +28,20 @@ from frontdoor.problems import (
 from frontdoor.replies import refuse
 from frontdoor.tokens import ADMIN
 from shared import campaigns, metrics
-from shared.campaigns import CampaignEnded, CampaignUnknown, ChangeRefused, CodeTaken, Committed, Faulty, LimitBelowClaimed
-from shared.catalogue import campaigns_by_code
+from shared.campaigns import (
+    AmountLimitBelowClaimed,
+    CampaignEnded,
+    CampaignUnknown,
+    ChangeRefused,
+    CodeTaken,
+    Committed,
+    Faulty,
+    Known,
+    LimitBelowClaimed,
+)
+from shared.catalogue import codes_by_code
 from shared.domain.campaign import Campaign, CampaignStatus
-from shared.domain.code import normal_form
+from shared.domain.code import normal_form, spelling
 from shared.domain.draft import CampaignChange, CampaignDraft, Fault, planned
 from shared.domain.ids import CampaignId, UserId
 from shared.postgres import Connection
@@ -52,13 +62,13 @@ async def create(request: web.Request) -> web.Response:
     plan = planned(draft, CampaignId(uuid4()))
     if not isinstance(plan, Campaign):
         return _refused(_faulty(plan))
-    made = await campaigns.create(door.pool, plan, by)
+    made = await campaigns.create(door.pool, plan, by, spelling(draft.code or ""))
     if isinstance(made, CodeTaken):
         return _refused(CODE_TAKEN)
     # Nobody holds anything of it yet, so its gate can be made whole here and now.
     await door.settle(made.partition_no, [made.settlement], "seed")
     location = f"/api/v1/campaigns/{made.campaign.campaign_id}"
-    return _answer("created", shown(made.campaign, made.claimed), status=201, headers={"Location": location})
+    return _answer("created", shown(made), status=201, headers={"Location": location})
 
 
 @routes.get("/api/v1/campaigns")
@@ -73,8 +83,8 @@ async def index(request: web.Request) -> web.Response:
             listed, more = await _of_code(connection, typed), None
         else:
             listed = await campaigns.page(connection, after, size)
-            more = listed[-1][0].campaign_id if len(listed) == size else None
-    return _answer("listed", CampaignPage([shown(*each) for each in listed], more))
+            more = listed[-1].campaign.campaign_id if len(listed) == size else None
+    return _answer("listed", CampaignPage([shown(each) for each in listed], more))
 
 
 @routes.get("/api/v1/campaigns/{campaign_id}")
@@ -83,7 +93,7 @@ async def show(request: web.Request) -> web.Response:
     door, _ = _administrator(request)
     async with door.pool.acquire(timeout=1) as connection:
         known = await campaigns.read(connection, _named(request))
-    return _refused(CAMPAIGN_UNKNOWN) if known is None else _answer("shown", shown(*known))
+    return _refused(CAMPAIGN_UNKNOWN) if known is None else _answer("shown", shown(known))
 
 
 @routes.get("/api/v1/campaigns/{campaign_id}/stats")
@@ -124,10 +134,10 @@ async def end(request: web.Request) -> web.Response:
     return await _put(request, CampaignStatus.ENDED)
 
 
-async def _of_code(connection: Connection, typed: str) -> list[tuple[Campaign, int]]:
+async def _of_code(connection: Connection, typed: str) -> list[Known]:
     code = normal_form(typed)
-    found = {} if code is None else await campaigns_by_code(connection, [code])
-    known = [await campaigns.read(connection, campaign.campaign_id) for campaign in found.values()]
+    found = {} if code is None else await codes_by_code(connection, [code])
+    known = [await campaigns.read(connection, each.campaign_id) for each in found.values()]
     return [each for each in known if each is not None]
 
 
@@ -140,7 +150,7 @@ async def _changed(door: Door, made: Committed | ChangeRefused) -> web.Response:
     if not isinstance(made, Committed):
         return _refused(_problem(made))
     await asyncio.gather(door.settle(made.partition_no, [made.settlement]), door.campaigns.changed(made.campaign))
-    return _answer("changed", shown(made.campaign, made.claimed))
+    return _answer("changed", shown(made))
 
 
 def _administrator(request: web.Request) -> tuple[Door, UserId]:
@@ -189,6 +199,10 @@ def _problem(refused: ChangeRefused) -> Problem:
         case LimitBelowClaimed(claimed):
             return LIMIT_BELOW_CLAIMED.saying(f"{claimed} slots are held; no limit can be below that.").carrying(
                 claimed=claimed
+            )
+        case AmountLimitBelowClaimed(amount):
+            return LIMIT_BELOW_CLAIMED.saying(f"{amount} minor units are given; no limit can be below that.").carrying(
+                amount_claimed=amount
             )
         case Faulty(faults):
             return _faulty(faults)

@@ -69,7 +69,8 @@ async def test_the_gate_of_a_new_campaign_is_warm_before_the_answer(client: Clie
         ({"name": ""}, "name"),
         ({"name": "nul\0"}, "name"),
         ({"code": "two words"}, "code"),
-        ({"type": "unique"}, "type"),
+        ({"type": "lottery"}, "type"),
+        ({"type": "unique"}, "code"),
         ({"discount": {"type": "percent", "value": 101}}, "discount.value"),
         ({"discount": {"type": "percent", "value": 10, "extra": 1}}, "discount.extra"),
         ({"total_limit": -1}, "total_limit"),
@@ -79,9 +80,11 @@ async def test_the_gate_of_a_new_campaign_is_warm_before_the_answer(client: Clie
         ({"per_user_limit": 0}, "per_user_limit"),
         ({"timezone": "Mars/Olympus"}, "timezone"),
         ({"ends_at": "2026-11-01T01:30"}, "ends_at"),
-        ({"audience_filter": None}, "audience_filter"),
-        ({"stacking_rules": {}}, "stacking_rules"),
-        ({"hold_ttl_s": 60}, "hold_ttl_s"),
+        ({"ends_at": None, "ends_on": "2026-02-30"}, "ends_on"),
+        ({"stacking_rules": {"excludes": "SAVE*"}}, "stacking_rules.excludes"),
+        ({"stacking_rules": {"includes": []}}, "stacking_rules.includes"),
+        ({"hold_ttl_s": 0}, "hold_ttl_s"),
+        ({"minted": 5}, "minted"),
     ],
 )
 async def test_a_wrong_field_is_refused_by_name(client: Client, different: dict[str, Any], field: str) -> None:
@@ -244,4 +247,6 @@ async def test_numbers_are_counted(client: Client) -> None:
         "redeemed": 0,
         "released": 0,
         "remaining": 1000,
+        "amount_limit": None,
+        "amount_claimed": 0,
     }

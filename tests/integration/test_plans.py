@@ -9,7 +9,15 @@ import pytest
 from shared.postgres import SERVER_SETTINGS
 from shared.statements import statement
 
-HOT = ["claim_facts", "known_claims", "claim_outcomes", "redemptions_of_order", "lifecycle_facts", "campaigns_by_code"]
+HOT = [
+    "claim_facts",
+    "known_claims",
+    "claim_outcomes",
+    "redemptions_of_order",
+    "lifecycle_facts",
+    "campaigns_by_code",
+    "codes_by_code",
+]
 GROWING = {"redemptions", "ledger", "codes"}
 
 

@@ -13,7 +13,7 @@ from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
 class Settlement(msgspec.Struct, frozen=True):
     """The gate of one campaign's slice as the ledger's row `seq` left it.
 
-    `free`: slots that nobody holds, None for unlimited. `closed`: why nothing is given whatever is free. `users`: active
+    `free`: slots that can be had (see `free_slots`). `closed`: why nothing is given whatever is free. `users`: active
     redemptions of each user whose number may have changed (all of them, 0 included, when a gate is seeded).
     """
 
@@ -23,6 +23,13 @@ class Settlement(msgspec.Struct, frozen=True):
     per_user_limit: int
     closed: Refusal | None
     users: dict[UserId, int]
+
+
+def free_slots(budget: int | None, claimed: int, amount_budget: int | None, amount_claimed: int) -> int | None:
+    """Slots that nobody holds, None for any number; none once the money is spent, whatever number of slots is left."""
+    if amount_budget is not None and amount_claimed >= amount_budget:
+        return 0
+    return None if budget is None else budget - claimed
 
 
 def settlements(facts: Facts, decisions: Sequence[Decision], claimed: Mapping[SliceKey, int], seq: int) -> list[Settlement]:
