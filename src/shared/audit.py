@@ -41,6 +41,9 @@ class FaultKind(StrEnum):
     SLICE_IS_MISCOUNTED = "slice_is_miscounted"
     SLICE_IS_OVERDRAWN = "slice_is_overdrawn"
     BUDGETS_MISS_THE_LIMIT = "budgets_miss_the_limit"
+    MONEY_IS_MISCOUNTED = "money_is_miscounted"
+    CODES_ARE_MISCOUNTED = "codes_are_miscounted"
+    CODE_IS_MISSTATED = "code_is_misstated"
     CAMPAIGN_IS_OVER_ISSUED = "campaign_is_over_issued"
     USER_IS_OVER_LIMIT = "user_is_over_limit"
     LIFE_IS_ILLEGAL = "life_is_illegal"
@@ -186,6 +189,9 @@ _CHECKS: tuple[tuple[Any, ...], ...] = (
     (FaultKind.SLICE_IS_MISCOUNTED, "audit_slice_counts"),
     (FaultKind.SLICE_IS_OVERDRAWN, "audit_slice_budgets"),
     (FaultKind.BUDGETS_MISS_THE_LIMIT, "audit_campaign_limits"),
+    (FaultKind.MONEY_IS_MISCOUNTED, "audit_amounts"),
+    (FaultKind.CODES_ARE_MISCOUNTED, "audit_code_counts"),
+    (FaultKind.CODE_IS_MISSTATED, "audit_code_states"),
     (FaultKind.CAMPAIGN_IS_OVER_ISSUED, "audit_over_issue"),
     (FaultKind.USER_IS_OVER_LIMIT, "audit_user_limits"),
     (FaultKind.LIFE_IS_ILLEGAL, "audit_lives", *_legal_lives()),

@@ -6,7 +6,7 @@ the gate has to be set to.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
@@ -111,7 +111,7 @@ async def create(pool: Pool, campaign: Campaign, by: UserId, spelling: str | Non
         seq = await append(connection, head, [_event(Kind.CAMPAIGN_CREATED, created.campaign, by)])
         return _committed(created, seq)
 
-    return await _decided(pool, write)
+    return await decided(pool, write)
 
 
 async def change(pool: Pool, campaign_id: CampaignId, asked: CampaignChange, by: UserId) -> Committed | ChangeRefused:
@@ -175,15 +175,26 @@ async def stats(connection: Connection, campaign_id: CampaignId) -> Stats | None
     )
 
 
-async def write_change(connection: Connection, head: Head, known: Known, after: Campaign, by: UserId) -> Committed:
-    """Write `after` in the place of `known`, which was read under the lock on `head`, the campaign's home partition."""
+async def write_change(
+    connection: Connection,
+    head: Head,
+    known: Known,
+    after: Campaign,
+    by: UserId,
+    kind: Kind = Kind.CAMPAIGN_CHANGED,
+    **said: Any,
+) -> Committed:
+    """Write `after` in the place of `known`, which was read under the lock on `head`, the campaign's home partition.
+
+    `kind` and `said`: what the ledger calls it, and tells beside the campaign.
+    """
     version = await connection.fetchval(
         statement("update_campaign"), after, head.partition_no, budget(after), frees_slots(known.campaign, after)
     )
     if version is None:
         raise ShortWrite
     written = msgspec.structs.replace(known, campaign=msgspec.structs.replace(after, version=version))
-    seq = await append(connection, head, [_event(Kind.CAMPAIGN_CHANGED, written.campaign, by)])
+    seq = await append(connection, head, [_event(kind, written.campaign, by, **said)])
     return _committed(written, seq)
 
 
@@ -205,7 +216,7 @@ async def _rewrite(
             return _committed(known, head.last_seq)
         return await write_change(connection, head, known, after, by)
 
-    return await _decided(pool, write)
+    return await decided(pool, write)
 
 
 async def _lock(connection: Connection, campaign_id: CampaignId, *, everywhere: bool) -> Head:
@@ -219,7 +230,7 @@ async def _lock(connection: Connection, campaign_id: CampaignId, *, everywhere: 
     return heads[home]
 
 
-async def _decided(pool: Pool, write: Callable[[Connection], Awaitable[T]]) -> T:
+async def decided(pool: Pool, write: Callable[[Connection], Awaitable[T]]) -> T:
     """Run `write` in a transaction, again when the facts had moved. Postgres's errors pass after a few times."""
     for _ in range(_ATTEMPTS - 1):
         try:
@@ -238,8 +249,8 @@ def _known(row: asyncpg.Record) -> Known:
     return Known(campaign_of(row["document"]), row["claimed"], row["amount_claimed"])
 
 
-def _event(kind: Kind, campaign: Campaign, by: UserId) -> Event:
-    return Event(kind, None, msgspec.json.encode({"by": by, "campaign": campaign}).decode())
+def _event(kind: Kind, campaign: Campaign, by: UserId, **said: Any) -> Event:
+    return Event(kind, None, msgspec.json.encode({"by": by, **said, "campaign": campaign}).decode())
 
 
 def _committed(known: Known, seq: int) -> Committed:

@@ -18,10 +18,14 @@ SPARSENESS = 100
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """How codes are spelled: `template` is the spelling with # for each character that is drawn out of `charset`."""
+    """How codes are spelled: `template` is the spelling with # for each character that is drawn out of `charset`.
+
+    `exact`: the spelling counts; if not, it is the normal form.
+    """
 
     template: str
     charset: str
+    exact: bool
 
     @property
     def drawn(self) -> int:
@@ -54,7 +58,7 @@ def recipe(pattern: str | None, charset: str | None, prefix: str | None, *, exac
     # Two codes would become one if what is drawn could be joined by an accent beside it.
     if any(normal_form(normal.replace("#", drawn)) != normal.replace("#", drawn.upper()) for drawn in alphabet):
         return Fault(at_fault, "must not hold accents that join what is drawn")
-    return Recipe(spelling(written) if exact else normal, alphabet)
+    return Recipe(spelling(written) if exact else normal, alphabet, exact)
 
 
 def too_small(made_of: Recipe, codes: int) -> bool:
