@@ -5,29 +5,24 @@ waited for beyond Redis's patience: owners and front doors find out for themselv
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import assert_never
 from uuid import uuid4
 
-import msgspec
 from aiohttp import web
 
 from frontdoor import parse
-from frontdoor.bodies import read_body
+from frontdoor.administration import administrator, answered, campaign_named, faulty, json_body, refused
 from frontdoor.campaign_shapes import CampaignPage, shown
-from frontdoor.context import DOOR, Door
+from frontdoor.context import Door
 from frontdoor.problems import (
     CAMPAIGN_ENDED,
     CAMPAIGN_UNKNOWN,
     CODE_TAKEN,
-    FIELD_INVALID,
     LIMIT_BELOW_CLAIMED,
     Problem,
     ProblemRaised,
 )
-from frontdoor.replies import refuse
-from frontdoor.tokens import ADMIN
-from shared import campaigns, metrics
+from shared import campaigns
 from shared.campaigns import (
     AmountLimitBelowClaimed,
     CampaignEnded,
@@ -42,39 +37,40 @@ from shared.campaigns import (
 from shared.catalogue import codes_by_code
 from shared.domain.campaign import Campaign, CampaignStatus
 from shared.domain.code import normal_form, spelling
-from shared.domain.draft import CampaignChange, CampaignDraft, Fault, planned
-from shared.domain.ids import CampaignId, UserId
+from shared.domain.draft import CampaignChange, CampaignDraft, planned
+from shared.domain.ids import CampaignId
 from shared.postgres import Connection
 
 routes = web.RouteTableDef()
 
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
+_ROOM = "campaigns"
 
 
 @routes.post("/api/v1/campaigns")
 async def create(request: web.Request) -> web.Response:
     """A new campaign, active at once (its window may lie ahead)."""
-    door, by = _administrator(request)
-    draft = parse.decode(await _body(request), CampaignDraft)
+    door, by = administrator(request)
+    draft = parse.decode(await json_body(request), CampaignDraft)
     if isinstance(draft, Problem):
-        return _refused(draft)
+        return refused(_ROOM, draft)
     plan = planned(draft, CampaignId(uuid4()))
     if not isinstance(plan, Campaign):
-        return _refused(_faulty(plan))
+        return refused(_ROOM, faulty(plan))
     made = await campaigns.create(door.pool, plan, by, spelling(draft.code or ""))
     if isinstance(made, CodeTaken):
-        return _refused(CODE_TAKEN)
+        return refused(_ROOM, CODE_TAKEN)
     # Nobody holds anything of it yet, so its gate can be made whole here and now.
     await door.settle(made.partition_no, [made.settlement], "seed")
     location = f"/api/v1/campaigns/{made.campaign.campaign_id}"
-    return _answer("created", shown(made), status=201, headers={"Location": location})
+    return answered(_ROOM, "created", shown(made), status=201, headers={"Location": location})
 
 
 @routes.get("/api/v1/campaigns")
 async def index(request: web.Request) -> web.Response:
     """A page of campaigns, the newest first; `?after=` goes on behind one, `?code=` finds the one of a code."""
-    door, _ = _administrator(request)
+    door, _ = administrator(request)
     size = _page_size(request.query.get("limit"))
     after = _after(request.query.get("after"))
     typed = request.query.get("code")
@@ -84,35 +80,35 @@ async def index(request: web.Request) -> web.Response:
         else:
             listed = await campaigns.page(connection, after, size)
             more = listed[-1].campaign.campaign_id if len(listed) == size else None
-    return _answer("listed", CampaignPage([shown(each) for each in listed], more))
+    return answered(_ROOM, "listed", CampaignPage([shown(each) for each in listed], more))
 
 
 @routes.get("/api/v1/campaigns/{campaign_id}")
 async def show(request: web.Request) -> web.Response:
     """A campaign as committed, with the number of slots that are held."""
-    door, _ = _administrator(request)
+    door, _ = administrator(request)
     async with door.pool.acquire(timeout=1) as connection:
-        known = await campaigns.read(connection, _named(request))
-    return _refused(CAMPAIGN_UNKNOWN) if known is None else _answer("shown", shown(known))
+        known = await campaigns.read(connection, campaign_named(request))
+    return refused(_ROOM, CAMPAIGN_UNKNOWN) if known is None else answered(_ROOM, "shown", shown(known))
 
 
 @routes.get("/api/v1/campaigns/{campaign_id}/stats")
 async def stats(request: web.Request) -> web.Response:
     """A campaign's numbers in one snapshot of Postgres."""
-    door, _ = _administrator(request)
+    door, _ = administrator(request)
     async with door.pool.acquire(timeout=1) as connection:
-        counted = await campaigns.stats(connection, _named(request))
-    return _refused(CAMPAIGN_UNKNOWN) if counted is None else _answer("counted", counted)
+        counted = await campaigns.stats(connection, campaign_named(request))
+    return refused(_ROOM, CAMPAIGN_UNKNOWN) if counted is None else answered(_ROOM, "counted", counted)
 
 
 @routes.patch("/api/v1/campaigns/{campaign_id}")
 async def change(request: web.Request) -> web.Response:
     """The campaign with what the body names put in place of what was there; the rest stays."""
-    door, by = _administrator(request)
-    named = _named(request)
-    asked = parse.decode(await _body(request), CampaignChange)
+    door, by = administrator(request)
+    named = campaign_named(request)
+    asked = parse.decode(await json_body(request), CampaignChange)
     if isinstance(asked, Problem):
-        return _refused(asked)
+        return refused(_ROOM, asked)
     return await _changed(door, await campaigns.change(door.pool, named, asked, by))
 
 
@@ -142,35 +138,15 @@ async def _of_code(connection: Connection, typed: str) -> list[Known]:
 
 
 async def _put(request: web.Request, status: CampaignStatus) -> web.Response:
-    door, by = _administrator(request)
-    return await _changed(door, await campaigns.set_status(door.pool, _named(request), status, by))
+    door, by = administrator(request)
+    return await _changed(door, await campaigns.set_status(door.pool, campaign_named(request), status, by))
 
 
 async def _changed(door: Door, made: Committed | ChangeRefused) -> web.Response:
     if not isinstance(made, Committed):
-        return _refused(_problem(made))
+        return refused(_ROOM, _problem(made))
     await asyncio.gather(door.settle(made.partition_no, [made.settlement]), door.campaigns.changed(made.campaign))
-    return _answer("changed", shown(made))
-
-
-def _administrator(request: web.Request) -> tuple[Door, UserId]:
-    """The door, and who asks. Raises ProblemRaised unless it is an administrator."""
-    door = request.app[DOOR]
-    return door, door.identify_with_scope(request, ADMIN).user_id
-
-
-async def _body(request: web.Request) -> bytes:
-    raw = await read_body(request)
-    if isinstance(raw, Problem):
-        raise ProblemRaised(raw)
-    return raw
-
-
-def _named(request: web.Request) -> CampaignId:
-    named = parse.path_id(request.match_info["campaign_id"])
-    if named is None:
-        raise ProblemRaised(CAMPAIGN_UNKNOWN)
-    return CampaignId(named)
+    return answered(_ROOM, "changed", shown(made))
 
 
 def _after(text: str | None) -> CampaignId | None:
@@ -205,22 +181,6 @@ def _problem(refused: ChangeRefused) -> Problem:
                 amount_claimed=amount
             )
         case Faulty(faults):
-            return _faulty(faults)
+            return faulty(faults)
         case _:
             assert_never(refused)
-
-
-def _faulty(faults: Sequence[Fault]) -> Problem:
-    told = " ".join(f"{fault.field} {fault.what}." for fault in faults)
-    return FIELD_INVALID.saying(told).carrying(field=faults[0].field, faults=faults)
-
-
-def _refused(problem: Problem) -> web.Response:
-    metrics.ANSWERS.add("campaigns", problem.code)
-    return refuse(problem)
-
-
-def _answer(what: str, body: msgspec.Struct, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    metrics.ANSWERS.add("campaigns", what)
-    encoded = msgspec.json.encode(body)
-    return web.Response(status=status, body=encoded, content_type="application/json", headers=headers)
