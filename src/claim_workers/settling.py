@@ -11,13 +11,13 @@ import structlog
 
 from claim_workers.incarnation import Life
 from shared import metrics
-from shared.domain.campaign import CampaignStatus, closed_by_status
 from shared.domain.ids import CampaignId, UserId
 from shared.domain.settlement import Settlement
 from shared.errors import IncarnationOver
 from shared.gate import Gate, Mode, Moved
+from shared.gate_facts import GateFacts, gate_facts, settlements_of
 from shared.mailbox import Entry
-from shared.postgres import Connection, Pool
+from shared.postgres import Pool
 from shared.statements import statement
 
 #: For how many ticks a campaign is set again after it was last asked for.
@@ -27,13 +27,6 @@ _TICKS_REMEMBERED = 60
 _SEED_CHUNK = 2_000
 
 log = structlog.get_logger()
-
-
-class GateFacts(msgspec.Struct, frozen=True):
-    """What a gate is to be set to, and for how long a certificate from before may still refuse one of its slots."""
-
-    settlement: Settlement
-    hold_ms: int
 
 
 class Settler:
@@ -57,11 +50,7 @@ class Settler:
         """
         claims = [entry.claim.claim_id for entry in unsettled if entry.claim is not None]
         async with self._pool.acquire(timeout=5) as connection, connection.transaction(isolation="repeatable_read"):
-            users: dict[CampaignId, dict[UserId, int]] = {}
-            for campaign, user, active in await connection.fetch(statement("winners"), claims):
-                users.setdefault(CampaignId(campaign), {})[UserId(user)] = active
-            facts = await _gate_facts(connection, self._life.partition_no, users)
-        won = [msgspec.structs.replace(each.settlement, users=users[each.settlement.campaign_id]) for each in facts]
+            won = await settlements_of(connection, self._life.partition_no, claims)
         await self.settle(won, cursor)
 
     async def tick(self, cursor: str) -> None:
@@ -94,7 +83,7 @@ class Settler:
     async def _seed_one(self, campaign: CampaignId, cursor: str) -> None:
         partition = self._life.partition_no
         async with self._pool.acquire(timeout=5) as connection, connection.transaction(isolation="repeatable_read"):
-            [facts] = await _gate_facts(connection, partition, [campaign])
+            [facts] = await gate_facts(connection, partition, [campaign])
             await self._apply("wipe", [facts.settlement], cursor)
             users = await connection.cursor(statement("gate_users"), campaign, partition)
             while chunk := await users.fetch(_SEED_CHUNK):
@@ -117,7 +106,7 @@ class Settler:
         if not campaigns:
             return []
         async with self._pool.acquire(timeout=5) as connection:
-            return await _gate_facts(connection, self._life.partition_no, campaigns)
+            return await gate_facts(connection, self._life.partition_no, campaigns)
 
     async def _apply(self, mode: Mode, settlements: Sequence[Settlement], cursor: str) -> list[int | None]:
         partition, incarnation = self._life.partition_no, self._life.incarnation
@@ -126,21 +115,3 @@ class Settler:
         if isinstance(answer, Moved):
             raise IncarnationOver(f"partition {partition} lives as {answer.incarnation} in Redis, not as {incarnation}")
         return answer.sequences
-
-
-async def _gate_facts(connection: Connection, partition: int, campaigns: Collection[CampaignId]) -> list[GateFacts]:
-    rows = await connection.fetch(statement("gate_facts"), partition, list(campaigns))
-    return [
-        GateFacts(
-            Settlement(
-                campaign_id=CampaignId(row["campaign_id"]),
-                seq=row["seq"],
-                free=row["free"],
-                per_user_limit=row["per_user_limit"],
-                closed=closed_by_status(CampaignStatus(row["status"])),
-                users={},
-            ),
-            row["hold_ms"],
-        )
-        for row in rows
-    ]

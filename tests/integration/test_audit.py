@@ -19,8 +19,13 @@ from shared.postgres import Connection, Pool
 PARTITION = PartitionNo(3)
 
 
+def code_of(campaign: CampaignId) -> Code:
+    return Code(campaign.hex[:12].upper())
+
+
 async def create_campaign(connection: Connection, total_limit: int | None = 10, per_user_limit: int = 1) -> CampaignId:
-    campaign, code = CampaignId(uuid4()), f"CODE{uuid4().hex[:8].upper()}"
+    campaign = CampaignId(uuid4())
+    code = code_of(campaign)
     await connection.execute(
         "INSERT INTO campaigns (campaign_id, name, type, code, discount, total_limit, per_user_limit, timezone) "
         "VALUES ($1, 'audited', 'shared', $2, $3, $4, $5, 'UTC')",
@@ -54,7 +59,7 @@ async def claim(connection: Connection, campaign: CampaignId, users: Sequence[st
 
 
 def _submission(campaign: CampaignId, user: UserId, key: str) -> SubmitClaim:
-    code = Code("AUDITED")
+    code = code_of(campaign)
     body = body_hash(code, "order", None)
     return SubmitClaim(claim_id(user, key), campaign, 0, user, code, "order", None, key, body, DoorId("door"), 1)
 

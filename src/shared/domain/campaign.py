@@ -99,3 +99,15 @@ def closed_by_window(starts_at: datetime | None, ends_at: datetime | None, now: 
     if ends_at is not None and now >= ends_at:
         return Refusal.EXPIRED
     return None
+
+
+def closed_by_subtotal(
+    discount: Discount, amount_limit: int | None, minimum_subtotal: int | None, subtotal: int | None
+) -> Refusal | None:
+    """Why a cart of `subtotal` (None: not said) gets nothing; None when it may. A share of limited money needs a subtotal."""
+    if subtotal is None:
+        needed = minimum_subtotal is not None or (amount_limit is not None and discount.type == "percent")
+        return Refusal.SUBTOTAL_REQUIRED if needed else None
+    if minimum_subtotal is not None and subtotal < minimum_subtotal:
+        return Refusal.MINIMUM_NOT_MET
+    return None

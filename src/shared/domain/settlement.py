@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from shared.domain.campaign import closed_by_status
-from shared.domain.decide import Decision, Facts, Holder, SliceKey
+from shared.domain.decide import Decision, Facts, Holder, SliceFacts, SliceKey
 from shared.domain.ids import CampaignId, UserId
 from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
 
@@ -32,23 +32,35 @@ def free_slots(budget: int | None, claimed: int, amount_budget: int | None, amou
     return None if budget is None else budget - claimed
 
 
-def settlements(facts: Facts, decisions: Sequence[Decision], claimed: Mapping[SliceKey, int], seq: int) -> list[Settlement]:
+class Counts(msgspec.Struct, frozen=True):
+    """A slice's counters: slots that are held, and money that is given."""
+
+    claimed: int
+    amount_claimed: int
+
+
+def settlements(facts: Facts, decisions: Sequence[Decision], moved: Mapping[SliceKey, Counts], seq: int) -> list[Settlement]:
     """What the gates of a committed batch are set to.
 
-    `claimed` is what the commit returned for the slices it moved; the others stand as the facts say.
+    `moved` is what the commit returned for the slices it moved; the others stand as the facts say.
     """
     users = _holders(facts, decisions)
     return [
         Settlement(
             campaign_id=key[0],
             seq=seq,
-            free=None if terms.budget is None else terms.budget - claimed.get(key, terms.claimed),
+            free=_free(terms, moved.get(key)),
             per_user_limit=terms.per_user_limit,
             closed=closed_by_status(terms.status),
             users={user: active for (campaign, user), active in users.items() if campaign == key[0]},
         )
         for key, terms in facts.slices.items()
     ]
+
+
+def _free(terms: SliceFacts, moved: Counts | None) -> int | None:
+    counts = moved or terms
+    return free_slots(terms.budget, counts.claimed, terms.amount_budget, counts.amount_claimed)
 
 
 def _holders(facts: Facts, decisions: Sequence[Decision]) -> dict[Holder, int]:
@@ -60,7 +72,7 @@ def _holders(facts: Facts, decisions: Sequence[Decision]) -> dict[Holder, int]:
         match outcome:
             case Granted():
                 active[holder] = before + 1
-            case Replayed() | Refused(Refusal.ALREADY_REDEEMED):
+            case Replayed() | Refused(Refusal.ALREADY_REDEEMED) | Refused(Refusal.PERIOD_LIMIT_REACHED):
                 active[holder] = before
             case Refused():
                 pass

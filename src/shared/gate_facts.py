@@ -1,0 +1,48 @@
+"""What gates are to be set to, read from Postgres in one snapshot with the ledger's sequence."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+import msgspec
+
+from shared.domain.campaign import CampaignStatus, closed_by_status
+from shared.domain.ids import CampaignId, PartitionNo, UserId
+from shared.domain.settlement import Settlement, free_slots
+from shared.postgres import Connection
+from shared.statements import statement
+
+
+class GateFacts(msgspec.Struct, frozen=True):
+    """What a gate is to be set to, and for how long a certificate from before may still refuse one of its slots."""
+
+    settlement: Settlement
+    hold_ms: int
+
+
+async def gate_facts(connection: Connection, partition: PartitionNo, campaigns: Collection[CampaignId]) -> list[GateFacts]:
+    """The facts of those of `campaigns` that live in the partition, without their users."""
+    rows = await connection.fetch(statement("gate_facts"), partition, list(campaigns))
+    return [
+        GateFacts(
+            Settlement(
+                campaign_id=CampaignId(row["campaign_id"]),
+                seq=row["seq"],
+                free=free_slots(row["budget"], row["claimed"], row["amount_budget"], row["amount_claimed"]),
+                per_user_limit=row["per_user_limit"],
+                closed=closed_by_status(CampaignStatus(row["status"])),
+                users={},
+            ),
+            row["hold_ms"],
+        )
+        for row in rows
+    ]
+
+
+async def settlements_of(connection: Connection, partition: PartitionNo, redemptions: Collection[UUID]) -> list[Settlement]:
+    """The gates that these redemptions concern, with what their users hold. In a transaction that sees one snapshot, or holds
+    the partition's lock."""
+    users: dict[CampaignId, dict[UserId, int]] = {}
+    for campaign, user, active in await connection.fetch(statement("winners"), list(redemptions)):
+        users.setdefault(CampaignId(campaign), {})[UserId(user)] = active
+    facts = await gate_facts(connection, partition, users)
+    return [msgspec.structs.replace(each.settlement, users=users[each.settlement.campaign_id]) for each in facts]
