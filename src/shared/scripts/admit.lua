@@ -3,7 +3,8 @@
 -- ARGV: 1 incarnation, 2 longest mailbox, 3 how long a certificate is good for (ms), 4 number of campaigns;
 --       then for each campaign: its id, why the caller thinks it closed ('' if it does not), the life of the gate whose marks
 --       the caller has, and how many bytes of them;
---       then for each claim: number of its campaign, claim id, user, '1' to pass over how much the gate thinks the user has, entry
+--       then for each claim: number of its campaign, claim id, user, '1' to pass over how much the gate thinks the user has,
+--       why the caller thinks nothing is given to this one ('' if it does not, then the campaign's reason stands), entry
 -- answer: {'moved', living incarnation or ''} | {'broken'} | {'ok', verdicts, campaigns}
 --         verdicts: an integer a claim, see shared.gate.Verdict
 --         campaigns: {why closed, 1 if certified, life of the gate, bytes of marks in all, marks the caller lacks}
@@ -63,11 +64,11 @@ for i = 1, count do
   arg = arg + 4
 end
 
-local function decide(c, claim, user, checked, entry)
+local function decide(c, claim, user, checked, closed, entry)
   if redis.call('HEXISTS', KEYS[3], claim) == 1 then return PENDING end
   if not c.warm then return COLD end
   local held = redis.call('HGET', c.users, user)
-  if c.closed ~= '' then return held and LOOK_CLOSED or CLOSED end
+  if closed or c.closed ~= '' then return held and LOOK_CLOSED or CLOSED end
   local holder = c.id .. user
   local waiting = number(redis.call('HGET', KEYS[4], holder)) or 0
   local has = held and not checked and tonumber(string.match(held, '^(%-?%d+):')) or 0
@@ -85,8 +86,8 @@ end
 local verdicts = {}
 while arg <= #ARGV do
   local c = campaigns[tonumber(ARGV[arg])]
-  verdicts[#verdicts + 1] = decide(c, ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3] == '1', ARGV[arg + 4])
-  arg = arg + 5
+  verdicts[#verdicts + 1] = decide(c, ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3] == '1', ARGV[arg + 4] ~= '', ARGV[arg + 5])
+  arg = arg + 6
 end
 
 local replies = {}
