@@ -11,6 +11,10 @@ from shared.domain.outcomes import Refusal
 
 Access = Literal["open", "optional", "user", "service", "admin"]
 
+#: Bodies that are texts of a media type, and have no further shape.
+CSV = "text/csv"
+PLAIN = "text/plain"
+
 
 class Parameter(msgspec.Struct, frozen=True):
     """A parameter beside the body. Those of the path are always required."""
@@ -23,10 +27,13 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One call: who may make it, what it takes, what it gives by status, and what it may refuse with by itself."""
+    """One call: who may make it, what it takes, what it gives by status, and what it may refuse with by itself.
+
+    A body is a type that JSON is read into or made of, or the media type of a text.
+    """
 
     name: str
-    method: Literal["get", "post", "patch"]
+    method: Literal["get", "post", "put", "patch", "delete"]
     path: str
     group: str
     summary: str
@@ -193,7 +200,7 @@ OPERATION_CALLS = (
         group="Operation",
         summary="What was counted",
         access="open",
-        gives={200: ("Prometheus's text format.", None)},
+        gives={200: ("Prometheus's text format.", PLAIN)},
     ),
     Call(
         name="openapi",

@@ -111,9 +111,19 @@ def media_problem(content_type: str | None, content_encoding: str | None) -> Pro
     """Why a body so labelled is not read; None when it is JSON in UTF-8, not compressed."""
     if content_encoding is not None and content_encoding.strip().lower() != "identity":
         return MEDIA_TYPE_UNSUPPORTED.saying("Send the body without Content-Encoding.")
-    if content_type == "application/json" or (content_type is not None and _means_json(content_type)):
+    if content_type == "application/json" or means_utf8(content_type, "application/json"):
         return None
     return MEDIA_TYPE_UNSUPPORTED
+
+
+@lru_cache(maxsize=64)
+def means_utf8(content_type: str | None, media_type: str) -> bool:
+    """Whether a Content-Type names `media_type`, and no encoding but UTF-8."""
+    named, *parameters = (content_type or "").split(";")
+    if named.strip().lower() != media_type:
+        return False
+    given = [parameter.partition("=") for parameter in parameters]
+    return all(value.strip().strip('"').lower() == "utf-8" for name, _, value in given if name.strip().lower() == "charset")
 
 
 def idempotency_key(values: Sequence[str]) -> str | Problem:
@@ -249,12 +259,3 @@ def _malformed(raw: bytes, message: str) -> str:
     if raw.startswith(b"\xef\xbb\xbf"):
         return "The body begins with a byte order mark."
     return f"{message}."
-
-
-@lru_cache(maxsize=64)
-def _means_json(content_type: str) -> bool:
-    media_type, *parameters = content_type.split(";")
-    if media_type.strip().lower() != "application/json":
-        return False
-    given = [parameter.partition("=") for parameter in parameters]
-    return all(value.strip().strip('"').lower() == "utf-8" for name, _, value in given if name.strip().lower() == "charset")

@@ -42,6 +42,8 @@ class ProblemRaised(Exception):
 
 BODY_INVALID = Problem(400, "body_invalid", "The body is not acceptable JSON", "Send one JSON object in UTF-8.")
 FIELD_INVALID = Problem(400, "field_invalid", "A field is not acceptable", "A field has the wrong type or value.")
+TOO_MANY_CODES = Problem(400, "too_many_codes", "Too many codes at once", "Mint at most 50,000 codes a call.")
+CSV_INVALID = Problem(400, "csv_invalid", "A line of the list is not acceptable", "A line cannot be read.")
 KEY_MISSING = Problem(
     400, "key_missing", "Idempotency-Key is missing", "Send one Idempotency-Key header; reuse it for retries."
 )
@@ -59,6 +61,7 @@ CLAIM_UNKNOWN = Problem(
 )
 REDEMPTION_UNKNOWN = Problem(404, "redemption_unknown", "No such redemption", "No redemption has this id.")
 CAMPAIGN_UNKNOWN = Problem(404, "campaign_unknown", "No such campaign", "No campaign has this id.")
+SEGMENT_UNKNOWN = Problem(404, "segment_unknown", "No such segment", "No segment has this name.")
 METHOD_NOT_ALLOWED = Problem(405, "method_not_allowed", "Method not allowed", "This path is served, but not for this method.")
 REQUEST_TIMEOUT = Problem(408, "request_timeout", "The body did not arrive", "The body took too long. Send it again.")
 CODE_TAKEN = Problem(409, "code_taken", "The code is in use", "A code is unique for ever, also after its campaign has ended.")
@@ -67,6 +70,15 @@ LIMIT_BELOW_CLAIMED = Problem(
 )
 CAMPAIGN_ENDED = Problem(
     409, "campaign_ended", "The campaign has ended", "An ended campaign stays ended and cannot be changed."
+)
+NOTHING_TO_MINT = Problem(
+    409,
+    "nothing_to_mint",
+    "The campaign has one code",
+    "Everybody types the same code. Pools and unique codes are minted.",
+)
+PATTERN_TOO_SMALL = Problem(
+    409, "pattern_too_small", "Codes would be guessed", "A pattern must leave 100 possible codes for each: use more #."
 )
 NOT_CLAIMED = Problem(409, "not_claimed", "Not in state claimed", "Only a claimed redemption can be confirmed or fail.")
 NOT_REDEEMED = Problem(409, "not_redeemed", "Not in state redeemed", "Only a redeemed redemption can be refunded.")
@@ -80,6 +92,7 @@ BODY_TOO_LARGE = Problem(413, "body_too_large", "The body is too large", "The bo
 MEDIA_TYPE_UNSUPPORTED = Problem(
     415, "media_type_unsupported", "Not JSON", "Send Content-Type: application/json in UTF-8, without Content-Encoding."
 )
+CSV_EXPECTED = Problem(415, "csv_expected", "Not CSV", "Send Content-Type: text/csv in UTF-8, without Content-Encoding.")
 EXPECTATION_FAILED = Problem(417, "expectation_failed", "Expectation failed", "The only expectation served is 100-continue.")
 RATE_LIMITED = Problem(429, "rate_limited", "Too many requests", "Slow down, and try again later.", retry_after_s=1)
 HEADERS_TOO_LARGE = Problem(431, "headers_too_large", "The headers are too large", "The path, or a header, is too long.")

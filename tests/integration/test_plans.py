@@ -17,8 +17,10 @@ HOT = [
     "lifecycle_facts",
     "campaigns_by_code",
     "codes_by_code",
+    "memberships",
+    "code_page",
 ]
-GROWING = {"redemptions", "ledger", "codes"}
+GROWING = {"redemptions", "ledger", "codes", "segment_members"}
 
 
 def scans(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from frontdoor import campaigns, claims, docs, health, openapi, redeem, redemptions, render, shapes, validate
+from frontdoor import campaigns, claims, codes, docs, health, openapi, redeem, redemptions, render, segments, shapes, validate
 from frontdoor.calls import Call
 from frontdoor.openapi import CALLS, document, refusals
 from frontdoor.problems import PROBLEMS, Problem, problem_type
@@ -63,7 +63,7 @@ RELEASED = msgspec.structs.replace(CLAIMED, state=State.RELEASED, redeemed_at=NO
 
 
 def served() -> set[tuple[str, str]]:
-    rooms = (redeem, validate, claims, redemptions, campaigns, health, openapi, docs)
+    rooms = (redeem, validate, claims, redemptions, campaigns, codes, segments, health, openapi, docs)
     routes = [route for room in rooms for route in room.routes]
     return {(route.method.lower(), re.sub(r":[^{}]+}", "}", route.path)) for route in routes if isinstance(route, web.RouteDef)}
 
