@@ -8,14 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
+from uuid import UUID
 
 from redis.asyncio import Redis
 
 from lastslot import crowd
-from lastslot.burst import fire, render
+from lastslot.burst import fire
 from lastslot.ports import free_port
 from lastslot.program import Program
 from lastslot.running import Stack, address
+from lastslot.wire import render
 from loadtest.peers.books import Books, create_database, open_campaign, read_books
 from loadtest.peers.textbook import gate_keys
 from shared.audit import audit_campaign
@@ -97,13 +99,13 @@ class Lastslot:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._host, self.port = address(stack.base_url)
-        self._campaigns: dict[str, crowd.Opened] = {}
+        self._campaigns: dict[str, UUID] = {}
 
     async def open_campaign(self, code: str, slots: int) -> None:
-        self._campaigns[code] = await crowd.open_campaign(self._stack, code, slots)
+        self._campaigns[code] = (await crowd.open_campaign(self._stack, code, slots)).campaign_id
 
     async def books(self, code: str) -> Books:
-        proof = await audit_campaign(self._stack.postgres_dsn, self._campaigns[code].campaign_id)
+        proof = await audit_campaign(self._stack.postgres_dsn, self._campaigns[code])
         if proof is None or not proof.chain_intact:
             raise RuntimeError(f"the ledger of {code} is not whole: {proof}")
         return Books(proof.active, proof.users, proof.claimed)

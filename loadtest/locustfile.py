@@ -17,7 +17,8 @@ from locust import FastHttpUser, constant, events, task
 
 from frontdoor.tokens import issue
 from lastslot.crowd import open_campaign
-from lastslot.running import Stack, find_stack
+from lastslot.datadir import find_stack
+from lastslot.running import Stack
 
 RUN = token_hex(3)
 CODE = f"LOCUST-{RUN}".upper()

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 
 from frontdoor.tokens import issue
-from lastslot.burst import Answer, fire, percentile, render
+from lastslot.burst import Answer, fire, percentile
 from lastslot.crowd import redeem
+from lastslot.wire import render
 from loadtest.contestants import Contestant
 
 CONNECTIONS = 256

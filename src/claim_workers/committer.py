@@ -5,38 +5,30 @@ unknown (the cursor in Postgres says whether it was committed), and anything els
 poison, which is found by bisection and put aside so that its neighbours are not hurt.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-import asyncpg
 import msgspec
 import structlog
 
 from claim_workers.incarnation import Life
 from shared import clock, metrics
-from shared.book import Head, append, lock_partition
+from shared.book import DECIDE_AGAIN, Head, append, decided, lock_partition
 from shared.claims import read_facts, write_decisions
-from shared.domain.decide import Decision, decide, overdue_holds
+from shared.domain.decide import decide, overdue_holds
 from shared.domain.ids import DoorId
 from shared.domain.ledger import Event, Kind
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Outcome, Refusal, Refused
 from shared.domain.settlement import Settlement
-from shared.errors import Fenced, IncarnationOver, ShortWrite
+from shared.errors import Fenced, IncarnationOver
 from shared.lifecycle import expire
 from shared.mailbox import Entry, position
 from shared.postgres import NO_ANSWER, Connection, Pool
 from shared.statements import statement
 
-#: The facts had moved under the decision; never the fault of an entry.
-_DECIDE_AGAIN = (
-    ShortWrite,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.QueryCanceledError,
-)
+#: What no bisection would help: none of it is the fault of an entry.
+_NOT_POISON = (Fenced, IncarnationOver, *DECIDE_AGAIN, *NO_ANSWER)
 
 log = structlog.get_logger()
 
@@ -59,66 +51,64 @@ class Committer:
     async def commit(self, entries: Sequence[Entry]) -> list[Committed]:
         """Decide and write `entries`, in order. Raises Fenced or IncarnationOver when they are no longer ours to commit.
 
-        One element for each transaction it took: one, unless there was poison. Raises what NO_ANSWER names when Postgres did
-        not answer; what was committed is then told by the cursor there.
+        One element for each transaction it took: one, unless there was poison. Raises what DECIDE_AGAIN names when the facts
+        would not stand still, and what NO_ANSWER names when Postgres did not answer; what was committed is then told by the
+        cursor there.
         """
-        attempt = 0
-        while True:
-            try:
-                return [await self._transaction(entries)]
-            except _DECIDE_AGAIN as error:
-                attempt += 1
-                log.warning("deciding_again", partition=self._life.partition_no, attempt=attempt, error=str(error))
-                await asyncio.sleep(min(0.01 * attempt, 0.5))
-            except (Fenced, IncarnationOver, *NO_ANSWER):
-                raise
-            except Exception as error:
-                if len(entries) == 1:
-                    return [await self._put_aside(entries[0], error)]
-                middle = len(entries) // 2
-                return await self.commit(entries[:middle]) + await self.commit(entries[middle:])
+        try:
+            return [await self._commit(entries)]
+        except _NOT_POISON:
+            raise
+        except Exception as error:
+            if len(entries) == 1:
+                return [await self._put_aside(entries[0], error)]
+            middle = len(entries) // 2
+            return await self.commit(entries[:middle]) + await self.commit(entries[middle:])
 
-    async def _transaction(self, entries: Sequence[Entry]) -> Committed:
-        async with self._pool.acquire(timeout=5) as connection, connection.transaction():
-            started = clock.monotonic()
+    async def _commit(self, entries: Sequence[Entry]) -> Committed:
+        started = clock.monotonic()
+        committed = await decided(self._pool, lambda connection: self._decide(connection, entries))
+        _count(committed, clock.monotonic() - started)
+        return committed
+
+    async def _decide(self, connection: Connection, entries: Sequence[Entry]) -> Committed:
+        head = await self._lock(connection)
+        entries = _after(entries, head.cursor)
+        claims = [_readable(entry) for entry in entries]
+        facts = await read_facts(connection, head, claims)
+        settlements: list[Settlement] = []
+        # What these users hold no more is given back first, so that it stands in nobody's way.
+        while holds := overdue_holds(facts):
+            settlements += await expire(connection, head, holds)
             head = await self._lock(connection)
-            entries = _after(entries, head.cursor)
-            claims = [_readable(entry) for entry in entries]
             facts = await read_facts(connection, head, claims)
-            settlements: list[Settlement] = []
-            # What these users hold no more is given back first, so that it stands in nobody's way.
-            while holds := overdue_holds(facts):
-                settlements += await expire(connection, head, holds)
-                head = await self._lock(connection)
-                facts = await read_facts(connection, head, claims)
-            decisions = decide(claims, facts)
-            cursor = entries[-1].entry_id if entries else head.cursor
-            settlements += await write_decisions(connection, head, facts, decisions, cursor)
-        _count(decisions, clock.monotonic() - started)
-        return Committed(
-            cursor, [(decision.claim.door, decision.claim.ticket, decision.outcome) for decision in decisions], settlements
-        )
+        decisions = decide(claims, facts)
+        cursor = entries[-1].entry_id if entries else head.cursor
+        settlements += await write_decisions(connection, head, facts, decisions, cursor)
+        told = [(decision.claim.door, decision.claim.ticket, decision.outcome) for decision in decisions]
+        return Committed(cursor, told, settlements)
 
     async def _put_aside(self, entry: Entry, error: Exception) -> Committed:
         log.error("dead_letter", partition=self._life.partition_no, entry=entry.entry_id, error=repr(error))
-        claim = entry.claim
-        async with self._pool.acquire(timeout=5) as connection, connection.transaction():
-            head = await self._lock(connection)
-            await connection.execute(
-                statement("dead_letter"),
-                head.partition_no,
-                self._life.incarnation,
-                entry.entry_id,
-                None if claim is None else claim.claim_id,
-                entry.raw,
-                repr(error)[:1000],
-            )
-            await append(connection, head, [_burial(entry, error)], cursor=entry.entry_id)
+        await decided(self._pool, lambda connection: self._bury(connection, entry, error))
         metrics.DEAD_LETTERS.inc()
-        told: list[tuple[DoorId, int, Outcome]] = []
-        if claim is not None:
-            told = [(claim.door, claim.ticket, Refused(Refusal.CLAIM_REJECTED))]
-        return Committed(entry.entry_id, told, [])
+        if entry.claim is None:
+            return Committed(entry.entry_id, [], [])
+        told = (entry.claim.door, entry.claim.ticket, Refused(Refusal.CLAIM_REJECTED))
+        return Committed(entry.entry_id, [told], [])
+
+    async def _bury(self, connection: Connection, entry: Entry, error: Exception) -> None:
+        head = await self._lock(connection)
+        await connection.execute(
+            statement("dead_letter"),
+            head.partition_no,
+            self._life.incarnation,
+            entry.entry_id,
+            None if entry.claim is None else entry.claim.claim_id,
+            entry.raw,
+            repr(error)[:1000],
+        )
+        await append(connection, head, [_burial(entry, error)], cursor=entry.entry_id)
 
     async def _lock(self, connection: Connection) -> Head:
         head = await lock_partition(connection, self._life.partition_no, self._life.epoch)
@@ -136,11 +126,11 @@ def _burial(entry: Entry, error: Exception) -> Event:
     return Event(Kind.DEAD_LETTERED, entry.claim.claim_id, msgspec.json.encode(story).decode())
 
 
-def _count(decisions: Sequence[Decision], seconds: float) -> None:
+def _count(committed: Committed, seconds: float) -> None:
     metrics.COMMITS.inc()
     metrics.COMMIT_SECONDS.observe(seconds)
-    metrics.BATCH_SIZE.observe(len(decisions))
-    for outcome, number in Counter(type(decision.outcome).__name__.lower() for decision in decisions).items():
+    metrics.BATCH_SIZE.observe(len(committed.outcomes))
+    for outcome, number in Counter(type(outcome).__name__.lower() for _, _, outcome in committed.outcomes).items():
         metrics.CLAIMS_COMMITTED.labels(outcome).inc(number)
 
 

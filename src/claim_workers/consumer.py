@@ -10,8 +10,9 @@ from claim_workers.expiry import expire_overdue
 from claim_workers.incarnation import Life, enter
 from claim_workers.settling import Settler
 from shared import clock, metrics
+from shared.book import DECIDE_AGAIN
 from shared.domain.lease import Lease
-from shared.errors import Fenced, GateUnavailable, IncarnationOver
+from shared.errors import Fenced, IncarnationOver, RedisUnavailable
 from shared.feed import publish
 from shared.gate import Gate
 from shared.mailbox import Mailbox, Post
@@ -22,7 +23,7 @@ from shared.redis_client import Redis
 _BLOCK_MS = 200
 _TICK_S = 1.0
 
-#: How long to wait before asking a store again that did not answer.
+#: How long to wait before going on from the cursor after a store gave no answer, or none that stood still.
 _PAUSE_S = 0.1
 
 log = structlog.get_logger()
@@ -66,8 +67,11 @@ class Consumer:
                 return
             except IncarnationOver as over:
                 log.warning("incarnation_over", partition=lease.partition_no, reason=str(over))
-            except (GateUnavailable, *NO_ANSWER) as error:
+            except (RedisUnavailable, *NO_ANSWER) as error:
                 log.warning("store_unavailable", partition=lease.partition_no, error=repr(error))
+                await asyncio.sleep(_PAUSE_S)
+            except DECIDE_AGAIN as error:
+                log.warning("facts_keep_moving", partition=lease.partition_no, error=repr(error))
                 await asyncio.sleep(_PAUSE_S)
 
     def _may_act(self) -> bool:
@@ -102,6 +106,6 @@ class Consumer:
     async def _tell(self, committed: Committed) -> None:
         try:
             await publish(self._stores.redis, committed.outcomes)
-        except GateUnavailable as error:
+        except RedisUnavailable as error:
             # Nobody is left in the dark: whoever waits looks in Postgres.
             log.warning("outcomes_not_published", partition=self.lease.partition_no, error=str(error))

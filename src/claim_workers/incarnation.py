@@ -32,7 +32,7 @@ class Life(msgspec.Struct, frozen=True):
 
 
 async def enter(pool: Pool, redis: Redis, gate: Gate, partition: PartitionNo, epoch: int) -> Life:
-    """Go on with the present life when it can be trusted, else begin a new one. Raises Fenced or GateUnavailable."""
+    """Go on with the present life when it can be trusted, else begin a new one. Raises Fenced or RedisUnavailable."""
     async with pool.acquire(timeout=5) as connection:
         row = await connection.fetchrow(statement("term"), partition, epoch)
     if row is None:

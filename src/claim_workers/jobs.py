@@ -8,7 +8,6 @@ import asyncio
 from datetime import UTC
 from typing import Any
 
-import asyncpg
 import msgspec
 import structlog
 from arq.connections import ArqRedis
@@ -17,6 +16,7 @@ from arq.worker import Worker
 
 from shared import clock, keys, metrics, process
 from shared.audit import audit
+from shared.postgres import Pool, close_pool, open_pool
 from shared.process import stopped_within
 from shared.redis_client import NO_ANSWER, RedisError
 from shared.settings import Settings
@@ -27,6 +27,9 @@ _AUDIT_WITHIN_S = 4 * 3600
 _SHARD_GONE_S = 24 * 3600
 _LOOK_AGAIN_S = 5.0
 
+#: An audit has a connection of its own; the other jobs are short.
+_CONNECTIONS = 1
+
 log = structlog.get_logger()
 
 
@@ -36,15 +39,19 @@ def run(settings: Settings) -> None:
 
 
 async def _run(settings: Settings, stopping: asyncio.Event) -> None:
+    pool = await open_pool(settings.postgres_dsn, _CONNECTIONS)
     log.info("jobs_started")
-    while not stopping.is_set():
-        try:
-            async with _open_queue(settings.redis_url) as queue:
-                await _work(schedule(settings, queue), stopping)
-        except (*NO_ANSWER, RedisError) as error:
-            log.warning("redis_away", error=repr(error))
-            await stopped_within(stopping, _LOOK_AGAIN_S)
-    log.info("jobs_stopped")
+    try:
+        while not stopping.is_set():
+            try:
+                async with _open_queue(settings.redis_url) as queue:
+                    await _work(schedule(settings, pool, queue), stopping)
+            except (*NO_ANSWER, RedisError) as error:
+                log.warning("redis_away", error=repr(error))
+                await stopped_within(stopping, _LOOK_AGAIN_S)
+    finally:
+        await close_pool(pool)
+        log.info("jobs_stopped")
 
 
 async def _work(worker: Worker, stopping: asyncio.Event) -> None:
@@ -70,7 +77,7 @@ def _open_queue(redis_url: str) -> ArqRedis:
     return queue
 
 
-def schedule(settings: Settings, queue: ArqRedis) -> Worker:
+def schedule(settings: Settings, pool: Pool, queue: ArqRedis) -> Worker:
     """An arq worker that has these jobs and no others."""
     return Worker(
         cron_jobs=[
@@ -79,7 +86,7 @@ def schedule(settings: Settings, queue: ArqRedis) -> Worker:
         ],
         redis_pool=queue,
         queue_name=keys.JOBS_QUEUE,
-        ctx={"postgres_dsn": settings.postgres_dsn},
+        ctx={"postgres_dsn": settings.postgres_dsn, "pool": pool},
         handle_signals=False,
         keep_result=0,
         poll_delay=1.0,
@@ -101,11 +108,7 @@ async def nightly_audit(ctx: dict[str, Any]) -> None:
 
 async def forget_shards(ctx: dict[str, Any]) -> None:
     """Drop the rows of shards that died without a farewell, a day after they were last seen."""
-    connection = await asyncpg.connect(ctx["postgres_dsn"], timeout=10, command_timeout=30)
-    try:
-        await connection.execute(statement("forget_shards"), _SHARD_GONE_S)
-    finally:
-        await connection.close(timeout=5)
+    await ctx["pool"].execute(statement("forget_shards"), _SHARD_GONE_S)
 
 
 def _encode(value: Any) -> bytes:

@@ -44,10 +44,7 @@ class Keeper:
         await self._renew()
         async with self._stores.pool.acquire(timeout=self._ttl_s) as connection:
             await connection.execute(statement("shard_heartbeat"), self._shard, self._ttl_s)
-            row = await connection.fetchrow(statement("ownership"), self._ttl_s)
-        if row is None:
-            return
-        living, partitions, owners = row
+            [(living, partitions, owners)] = await connection.fetch(statement("ownership"), self._ttl_s)
         todo = plan(self._shard, living, dict(zip(partitions, owners, strict=True)))
         await asyncio.gather(*(self._resign(partition) for partition in todo.resign))
         for partition in todo.acquire:

@@ -23,7 +23,7 @@ def work(settings: Settings) -> None:
 
 
 async def _work(settings: Settings, stopping: asyncio.Event) -> None:
-    # A new name at every start: what an earlier life of this process owned is not ours.
+    # A new name at every start: what was owned before a restart is not ours.
     shard = ShardId(f"shard-{secrets.token_hex(4)}")
     pool = await open_pool(settings.postgres_dsn, settings.postgres_pool)
     redis = open_redis(settings.redis_url)

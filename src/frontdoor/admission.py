@@ -1,7 +1,7 @@
 """Micro-batching at the gate: claims that arrive in the same turn of the loop share one script call per partition.
 
-No timers: a batch is what has gathered while the last call was under way. What the gate says decides where a submission
-goes from here: answered, awaited, looked up in Postgres, or asked again a little later.
+No timers: a batch is what has gathered while the last call was under way. What the gate said of each is told to the desk,
+which knows what comes next.
 """
 
 import asyncio
@@ -10,13 +10,12 @@ from collections.abc import Callable
 import structlog
 
 from frontdoor.certificates import Certificates
-from frontdoor.problems import BUSY
 from frontdoor.submissions import Stage, Submission
 from shared import clock, mailbox, metrics
 from shared.domain.campaign import Campaign
 from shared.domain.ids import CampaignId, Incarnation, PartitionNo
-from shared.domain.outcomes import Refusal, Refused
-from shared.errors import GateUnavailable
+from shared.domain.outcomes import Refusal
+from shared.errors import RedisUnavailable
 from shared.gate import Admission, CampaignAsk, CampaignReply, ClaimAsk, Gate, Moved, Verdict
 
 #: Claims per script call at most: enough to share the round trip, few enough that others get their turn at Redis.
@@ -28,9 +27,8 @@ log = structlog.get_logger()
 class GateDesk:
     """Asks the gate of one partition on behalf of this front door.
 
-    `look` takes submissions that hold something, with the refusal they get when the claim is not what they hold.
-    `await_outcome` takes those that are in the mailbox, `again` those to be asked once more. `moved` is called when the
-    partition has begun another life.
+    `tell` hears the verdict on each submission, and why its campaign gives nothing ("" when it may). `moved` is called when
+    the partition has begun another life.
     """
 
     def __init__(
@@ -38,18 +36,13 @@ class GateDesk:
         gate: Gate,
         partition: PartitionNo,
         certificates: Certificates,
-        *,
-        look: Callable[[Submission, Refusal], None],
-        await_outcome: Callable[[Submission], None],
-        again: Callable[[Submission], None],
+        tell: Callable[[Submission, Verdict, str], None],
         moved: Callable[[PartitionNo], None],
     ) -> None:
         self._gate = gate
         self._partition = partition
         self._certificates = certificates
-        self._look = look
-        self._await_outcome = await_outcome
-        self._again = again
+        self._tell = tell
         self._moved = moved
         self._incarnation = Incarnation("")
         self._queue: list[Submission] = []
@@ -63,7 +56,7 @@ class GateDesk:
             self._asking = asyncio.create_task(self._drain())
 
     async def survey(self, campaigns: list[Campaign]) -> list[Refusal | None]:
-        """Why each campaign gives nothing now; None when it may. Raises GateUnavailable."""
+        """Why each campaign gives nothing now; None when it may. Raises RedisUnavailable."""
         for _ in range(2):
             asked_at = clock.monotonic()
             asks = [self._campaign_ask(campaign, None) for campaign in campaigns]
@@ -79,9 +72,9 @@ class GateDesk:
             batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
             try:
                 await self._ask(batch)
-            except GateUnavailable as error:
+            except RedisUnavailable as error:
                 log.warning("gate_unavailable", partition=self._partition, claims=len(batch), error=str(error))
-                self._ask_again(batch)
+                self._tell_cold(batch)
             except Exception as error:
                 for submission in batch:
                     submission.fail(error)
@@ -106,15 +99,17 @@ class GateDesk:
             case Moved(incarnation):
                 self._follow(incarnation, batch)
             case Admission():
-                self._apply(batch, claims, asks, answer, asked_at)
+                self._take_certificates(asks, answer, asked_at)
+                for submission, ask, verdict in zip(batch, claims, answer.verdicts, strict=True):
+                    self._tell(submission, Verdict(verdict), answer.campaigns[ask.campaign].closed)
 
     def _campaign_ask(self, campaign: Campaign, closed: Refusal | None) -> CampaignAsk:
-        life, known = self._certificates.known(campaign.campaign_id)
-        return CampaignAsk(campaign.campaign_id, closed or "", life, known)
+        edition, known = self._certificates.known(campaign.campaign_id)
+        return CampaignAsk(campaign.campaign_id, closed or "", edition, known)
 
     def _follow(self, incarnation: Incarnation | None, batch: list[Submission]) -> None:
         if incarnation is None:
-            self._ask_again(batch)
+            self._tell_cold(batch)
             return
         before, self._incarnation = self._incarnation, incarnation
         for submission in batch:
@@ -122,45 +117,14 @@ class GateDesk:
         if before:
             self._moved(self._partition)
 
-    def _ask_again(self, batch: list[Submission]) -> None:
+    def _tell_cold(self, batch: list[Submission]) -> None:
+        """No gate that answers is like one that has yet to be seeded."""
         for submission in batch:
-            self._again(submission)
-
-    def _apply(
-        self, batch: list[Submission], claims: list[ClaimAsk], asks: list[CampaignAsk], answer: Admission, asked_at: float
-    ) -> None:
-        self._take_certificates(asks, answer, asked_at)
-        for submission, claim, verdict in zip(batch, claims, answer.verdicts, strict=True):
-            self._go_on(submission, verdict, answer.campaigns[claim.campaign].closed)
+            self._tell(submission, Verdict.COLD, "")
 
     def _take_certificates(self, asks: list[CampaignAsk], answer: Admission, asked_at: float) -> None:
         for ask, reply in zip(asks, answer.campaigns, strict=True):
             self._certificates.take(ask, reply, asked_at)
-
-    def _go_on(self, submission: Submission, verdict: int, closed: str) -> None:
-        match verdict:
-            case Verdict.EXHAUSTED:
-                submission.resolve(Refused(Refusal.EXHAUSTED))
-            case Verdict.ADMITTED:
-                self._await_outcome(submission)
-            case Verdict.PENDING:
-                # In the mailbox already, by another door's call or by a lost one of ours.
-                submission.joined = True
-                self._await_outcome(submission)
-            case Verdict.CLOSED:
-                submission.resolve(Refused(Refusal(closed)))
-            case Verdict.LOOK_ALREADY:
-                self._look(submission, Refusal.ALREADY_REDEEMED)
-            case Verdict.LOOK_EXHAUSTED:
-                self._look(submission, Refusal.EXHAUSTED)
-            case Verdict.LOOK_CLOSED:
-                self._look(submission, Refusal(closed))
-            case Verdict.WAIT | Verdict.COLD:
-                self._again(submission)
-            case Verdict.BUSY:
-                submission.resolve(BUSY)
-            case _:
-                raise ValueError(f"the gate gave verdict {verdict}")
 
 
 def _nothing_to_give(reply: CampaignReply) -> Refusal | None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator
+from functools import partial
 from secrets import token_hex
 
 import structlog
@@ -15,7 +16,8 @@ from frontdoor.context import DOOR, Door
 from frontdoor.listening import listen
 from frontdoor.middlewares import answer_every_request
 from frontdoor.tokens import TokenVerifier
-from shared import metrics
+from frontdoor.wicket import Call, Calls
+from shared import keys, metrics
 from shared.domain.ids import DoorId
 from shared.postgres import close_pool, open_pool
 from shared.redis_client import open_redis
@@ -33,10 +35,11 @@ async def opened_door(settings: Settings) -> AsyncIterator[Door]:
     verifier = TokenVerifier(settings.jwt_secret, cache_max=settings.token_cache_max)
     cache = CampaignCache(pool, redis, settings.campaign_cache_max)
     door = Door(DoorId(f"door-{token_hex(4)}"), settings, pool, redis, cache, verifier)
+    channels = {keys.outcome_channel(door.door_id): door.desk.hear, keys.CAMPAIGN_CHANGED_CHANNEL: cache.hear}
     heard = asyncio.Event()
     tasks = [
-        asyncio.create_task(listen(hearing, door.door_id, door.desk, heard), name="outcome-feed"),
-        asyncio.create_task(cache.run(), name="campaign-cache"),
+        asyncio.create_task(listen(hearing, channels, heard), name="channels"),
+        asyncio.create_task(cache.keep_comparing(), name="campaign-cache"),
         asyncio.create_task(metrics.keep_folding(lambda: door.desk.waiting), name="metrics"),
     ]
     for task in tasks:
@@ -47,12 +50,18 @@ async def opened_door(settings: Settings) -> AsyncIterator[Door]:
             await asyncio.wait_for(heard.wait(), 2.0)
         yield door
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancelled(*tasks)
         await redis.aclose()
         await hearing.aclose()
         await close_pool(pool)
+
+
+async def cancelled(*tasks: asyncio.Task[None]) -> None:
+    """Cancel until all have ended: `wait_for` (before Python 3.12) swallows a cancellation that comes with its result."""
+    while alive := [task for task in tasks if not task.done()]:
+        for task in alive:
+            task.cancel()
+        await asyncio.wait(alive, timeout=0.1)
 
 
 def _stop_without(task: asyncio.Task[None]) -> None:
@@ -60,6 +69,14 @@ def _stop_without(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("part_failed", part=task.get_name(), exc_info=error)
         signal.raise_signal(signal.SIGTERM)
+
+
+def at_once(door: Door) -> Calls:
+    """The calls of which some can be answered from memory."""
+    return {
+        "/api/v1/coupons/redeem": Call("redeem", partial(redeem.at_once, door)),
+        "/api/v1/coupons/validate": Call("validate", partial(validate.at_once, door)),
+    }
 
 
 def application(door: Door) -> web.Application:

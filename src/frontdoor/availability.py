@@ -6,7 +6,7 @@ from shared import clock
 from shared.domain.campaign import Campaign
 from shared.domain.ids import CampaignId, PartitionNo
 from shared.domain.outcomes import Refusal
-from shared.errors import GateUnavailable
+from shared.errors import RedisUnavailable
 
 #: For how long what the gate said is good enough for an answer that promises nothing.
 GOOD_FOR_S = 0.5
@@ -21,20 +21,30 @@ class Availability:
         self._said: dict[CampaignId, tuple[float, Refusal | None]] = {}
         self._surveys = MicroBatch(self._survey)
 
-    async def refusal(self, campaign: Campaign) -> Refusal | None:
-        """Why `campaign` gives nothing; None when it may, or when the gate does not say."""
+    def knows(self, campaign: Campaign) -> bool:
+        """Whether the gate was asked lately."""
         said = self._said.get(campaign.campaign_id)
-        if said is not None and clock.monotonic() < said[0]:
-            return said[1]
-        return await self._surveys.get(campaign)
+        return said is not None and clock.monotonic() < said[0]
+
+    async def learn(self, campaign: Campaign) -> None:
+        """Ask the gate, unless it was asked lately."""
+        if not self.knows(campaign):
+            await self._surveys.get(campaign)
+
+    def refusal(self, campaign: Campaign) -> Refusal | None:
+        """Why `campaign` gave nothing when the gate was last asked; None when it may, or when the gate did not say."""
+        said = self._said.get(campaign.campaign_id)
+        return None if said is None else said[1]
 
     async def _survey(self, campaigns: list[Campaign]) -> dict[Campaign, Refusal | None]:
         until = clock.monotonic() + GOOD_FOR_S
         if len(self._said) + len(campaigns) > self._most:
             self._said.clear()
+        homes: dict[PartitionNo, list[Campaign]] = {}
+        for campaign in campaigns:
+            homes.setdefault(campaign.slices[0].partition_no, []).append(campaign)
         found: dict[Campaign, Refusal | None] = {}
-        for partition in {campaign.slices[0].partition_no for campaign in campaigns}:
-            there = [campaign for campaign in campaigns if campaign.slices[0].partition_no == partition]
+        for partition, there in homes.items():
             found.update(zip(there, await self._ask(partition, there), strict=True))
         self._said.update({campaign.campaign_id: (until, refusal) for campaign, refusal in found.items()})
         return found
@@ -42,5 +52,5 @@ class Availability:
     async def _ask(self, partition: PartitionNo, campaigns: list[Campaign]) -> list[Refusal | None]:
         try:
             return await self._desk.survey(partition, campaigns)
-        except GateUnavailable:
+        except RedisUnavailable:
             return [None] * len(campaigns)

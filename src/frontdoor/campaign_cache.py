@@ -13,29 +13,23 @@ import structlog
 
 from frontdoor.campaign_copies import CampaignCopies
 from frontdoor.microbatch import MicroBatch
-from shared import keys
 from shared.catalogue import campaigns_by_code, versions
 from shared.domain.campaign import Campaign
 from shared.domain.code import Code
 from shared.postgres import NO_ANSWER, Pool
-from shared.redis_client import NO_ANSWER as REDIS_SILENT
-from shared.redis_client import Redis, RedisError
+from shared.redis_client import Redis
 
 #: A little less than the second within which a change is to be seen: the comparison takes its time too.
 COMPARE_EVERY_S = 0.8
-
-_LISTEN_S = 5.0
-_RECONNECT_S = 0.5
 
 log = structlog.get_logger()
 
 
 class CampaignCache:
-    """At most `most` campaigns by code. `run` keeps them true, and has to be running while they are used."""
+    """At most `most` campaigns by code. `keep_comparing` keeps them true, and has to be running while they are used."""
 
     def __init__(self, pool: Pool, redis: Redis, most: int) -> None:
         self._pool = pool
-        self._redis = redis
         self._copies = CampaignCopies(redis)
         self._most = most
         self._known: dict[Code, Campaign] = {}
@@ -63,11 +57,18 @@ class CampaignCache:
             self._forget(campaign.code)
         await self._copies.announce(campaign)
 
-    async def run(self) -> None:
-        """Follow changes until cancelled, through any failure of either store."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_comparing())
-            tasks.create_task(self._keep_listening())
+    def hear(self, message: bytes) -> None:
+        """Forget the campaign whose code is broadcast: it has changed."""
+        self._forget(Code(message.decode(errors="replace")))
+
+    async def keep_comparing(self) -> None:
+        """Compare again and again until cancelled, through any failure of either store."""
+        while True:
+            await asyncio.sleep(COMPARE_EVERY_S)
+            try:
+                await self.compare()
+            except (asyncpg.PostgresError, *NO_ANSWER) as error:
+                log.warning("campaigns_not_compared", error=repr(error))
 
     async def compare(self) -> None:
         """Read again what is in use and has another version in Postgres; forget what is not in use."""
@@ -116,27 +117,3 @@ class CampaignCache:
 
     def _forget(self, code: Code) -> None:
         self._known.pop(code, None)
-
-    async def _keep_comparing(self) -> None:
-        while True:
-            await asyncio.sleep(COMPARE_EVERY_S)
-            try:
-                await self.compare()
-            except (asyncpg.PostgresError, *NO_ANSWER) as error:
-                log.warning("campaigns_not_compared", error=repr(error))
-
-    async def _keep_listening(self) -> None:
-        while True:
-            try:
-                await self._listen()
-            except (RedisError, *REDIS_SILENT) as error:
-                log.warning("campaign_changes_not_heard", error=repr(error))
-            await asyncio.sleep(_RECONNECT_S)
-
-    async def _listen(self) -> None:
-        async with self._redis.pubsub(ignore_subscribe_messages=True) as broadcasts:
-            await broadcasts.subscribe(keys.CAMPAIGN_CHANGED_CHANNEL)
-            while True:
-                message = await broadcasts.get_message(timeout=_LISTEN_S)
-                if message is not None:
-                    self._forget(Code(message["data"].decode(errors="replace")))

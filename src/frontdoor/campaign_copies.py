@@ -5,7 +5,8 @@ the versions (see `campaign_cache`), and while Redis does not answer nobody wait
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -13,7 +14,10 @@ import structlog
 from shared import clock, keys
 from shared.domain.campaign import Campaign
 from shared.domain.code import Code
-from shared.redis_client import NO_ANSWER, Redis, RedisError
+from shared.errors import RedisUnavailable
+from shared.redis_client import Redis, answer_of
+
+T = TypeVar("T")
 
 GOOD_FOR_S = 60
 
@@ -29,19 +33,17 @@ _decode = msgspec.json.Decoder(Campaign).decode
 class CampaignCopies:
     """The copies in one Redis. No method fails when Redis does."""
 
-    def __init__(self, redis: Redis, now: Callable[[], float] = clock.monotonic) -> None:
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._now = now
         self._rests_until = 0.0
 
     async def read(self, codes: Sequence[Code]) -> dict[Code, Campaign]:
         """Those of the campaigns that there are copies of."""
-        if self._now() < self._rests_until:
+        if clock.monotonic() < self._rests_until:
             return {}
         try:
-            async with asyncio.timeout(_PATIENCE_S):
-                values = await self._redis.mget([keys.campaign_by_code(code) for code in codes])
-        except (RedisError, *NO_ANSWER) as error:
+            values = await answer_of(_soon(self._redis.mget([keys.campaign_by_code(code) for code in codes])))
+        except RedisUnavailable as error:
             self._rest("read", error)
             return {}
         return {
@@ -50,15 +52,14 @@ class CampaignCopies:
 
     async def write(self, campaigns: Mapping[Code, Campaign]) -> None:
         """Leave copies for others."""
-        if not campaigns or self._now() < self._rests_until:
+        if not campaigns or clock.monotonic() < self._rests_until:
             return
         pipeline = self._redis.pipeline(transaction=False)
         for code, campaign in campaigns.items():
             pipeline.set(keys.campaign_by_code(code), msgspec.json.encode(campaign), ex=GOOD_FOR_S)
         try:
-            async with asyncio.timeout(_PATIENCE_S):
-                await pipeline.execute()
-        except (RedisError, *NO_ANSWER) as error:
+            await answer_of(_soon(pipeline.execute()))
+        except RedisUnavailable as error:
             self._rest("write", error)
 
     async def announce(self, campaign: Campaign) -> None:
@@ -66,14 +67,19 @@ class CampaignCopies:
         if campaign.code is None:
             return
         try:
-            await self._redis.delete(keys.campaign_by_code(campaign.code))
-            await self._redis.publish(keys.CAMPAIGN_CHANGED_CHANNEL, campaign.code)
-        except (RedisError, *NO_ANSWER) as error:
-            log.warning("campaign_change_not_announced", campaign=str(campaign.campaign_id), error=repr(error))
+            await answer_of(self._redis.delete(keys.campaign_by_code(campaign.code)))
+            await answer_of(self._redis.publish(keys.CAMPAIGN_CHANGED_CHANNEL, campaign.code))
+        except RedisUnavailable as error:
+            log.warning("campaign_change_not_announced", campaign=str(campaign.campaign_id), error=str(error))
 
-    def _rest(self, doing: str, error: Exception) -> None:
-        self._rests_until = self._now() + _REST_S
-        log.warning("campaign_copies_away", doing=doing, error=repr(error))
+    def _rest(self, doing: str, error: RedisUnavailable) -> None:
+        self._rests_until = clock.monotonic() + _REST_S
+        log.warning("campaign_copies_away", doing=doing, error=str(error))
+
+
+async def _soon(call: Awaitable[T]) -> T:
+    async with asyncio.timeout(_PATIENCE_S):
+        return await call
 
 
 def _readable(code: Code, value: bytes) -> Campaign | None:

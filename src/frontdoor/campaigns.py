@@ -11,7 +11,8 @@ from uuid import uuid4
 from aiohttp import web
 
 from frontdoor import parse
-from frontdoor.administration import administrator, answered, campaign_named, faulty, json_body, refused
+from frontdoor.administration import administrator, campaign_named, faulty
+from frontdoor.bodies import read_body
 from frontdoor.campaign_shapes import CampaignPage, shown
 from frontdoor.context import Door
 from frontdoor.problems import (
@@ -21,7 +22,9 @@ from frontdoor.problems import (
     LIMIT_BELOW_CLAIMED,
     Problem,
     ProblemRaised,
+    accepted,
 )
+from frontdoor.replies import refuse, reply
 from shared import campaigns
 from shared.campaigns import (
     AmountLimitBelowClaimed,
@@ -45,30 +48,27 @@ routes = web.RouteTableDef()
 
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
-_ROOM = "campaigns"
 
 
 @routes.post("/api/v1/campaigns")
-async def create(request: web.Request) -> web.Response:
+async def create_campaign(request: web.Request) -> web.Response:
     """A new campaign, active at once (its window may lie ahead)."""
     door, by = administrator(request)
-    draft = parse.decode(await json_body(request), CampaignDraft)
-    if isinstance(draft, Problem):
-        return refused(_ROOM, draft)
+    draft = accepted(parse.decode(accepted(await read_body(request)), CampaignDraft))
     plan = planned(draft, CampaignId(uuid4()))
     if not isinstance(plan, Campaign):
-        return refused(_ROOM, faulty(plan))
+        return refuse(faulty(plan))
     made = await campaigns.create(door.pool, plan, by, spelling(draft.code or ""))
     if isinstance(made, CodeTaken):
-        return refused(_ROOM, CODE_TAKEN)
+        return refuse(CODE_TAKEN)
     # Nobody holds anything of it yet, so its gate can be made whole here and now.
     await door.settle(made.partition_no, [made.settlement], "seed")
     location = f"/api/v1/campaigns/{made.campaign.campaign_id}"
-    return answered(_ROOM, "created", shown(made), status=201, headers={"Location": location})
+    return reply(shown(made), 201, {"Location": location})
 
 
 @routes.get("/api/v1/campaigns")
-async def index(request: web.Request) -> web.Response:
+async def list_campaigns(request: web.Request) -> web.Response:
     """A page of campaigns, the newest first; `?after=` goes on behind one, `?code=` finds the one of a code."""
     door, _ = administrator(request)
     size = _page_size(request.query.get("limit"))
@@ -80,52 +80,52 @@ async def index(request: web.Request) -> web.Response:
         else:
             listed = await campaigns.page(connection, after, size)
             more = listed[-1].campaign.campaign_id if len(listed) == size else None
-    return answered(_ROOM, "listed", CampaignPage([shown(each) for each in listed], more))
+    return reply(CampaignPage([shown(each) for each in listed], more))
 
 
 @routes.get("/api/v1/campaigns/{campaign_id}")
-async def show(request: web.Request) -> web.Response:
+async def read_campaign(request: web.Request) -> web.Response:
     """A campaign as committed, with the number of slots that are held."""
     door, _ = administrator(request)
+    named = campaign_named(request)
     async with door.pool.acquire(timeout=1) as connection:
-        known = await campaigns.read(connection, campaign_named(request))
-    return refused(_ROOM, CAMPAIGN_UNKNOWN) if known is None else answered(_ROOM, "shown", shown(known))
+        known = await campaigns.read(connection, named)
+    return refuse(CAMPAIGN_UNKNOWN) if known is None else reply(shown(known))
 
 
 @routes.get("/api/v1/campaigns/{campaign_id}/stats")
-async def stats(request: web.Request) -> web.Response:
+async def campaign_stats(request: web.Request) -> web.Response:
     """A campaign's numbers in one snapshot of Postgres."""
     door, _ = administrator(request)
+    named = campaign_named(request)
     async with door.pool.acquire(timeout=1) as connection:
-        counted = await campaigns.stats(connection, campaign_named(request))
-    return refused(_ROOM, CAMPAIGN_UNKNOWN) if counted is None else answered(_ROOM, "counted", counted)
+        counted = await campaigns.stats(connection, named)
+    return refuse(CAMPAIGN_UNKNOWN) if counted is None else reply(counted)
 
 
 @routes.patch("/api/v1/campaigns/{campaign_id}")
-async def change(request: web.Request) -> web.Response:
+async def change_campaign(request: web.Request) -> web.Response:
     """The campaign with what the body names put in place of what was there; the rest stays."""
     door, by = administrator(request)
     named = campaign_named(request)
-    asked = parse.decode(await json_body(request), CampaignChange)
-    if isinstance(asked, Problem):
-        return refused(_ROOM, asked)
+    asked = accepted(parse.decode(accepted(await read_body(request)), CampaignChange))
     return await _changed(door, await campaigns.change(door.pool, named, asked, by))
 
 
 @routes.post("/api/v1/campaigns/{campaign_id}/pause")
-async def pause(request: web.Request) -> web.Response:
+async def pause_campaign(request: web.Request) -> web.Response:
     """Gives nothing until it is resumed; what is held stays held."""
     return await _put(request, CampaignStatus.PAUSED)
 
 
 @routes.post("/api/v1/campaigns/{campaign_id}/resume")
-async def resume(request: web.Request) -> web.Response:
+async def resume_campaign(request: web.Request) -> web.Response:
     """Goes on giving after a pause."""
     return await _put(request, CampaignStatus.ACTIVE)
 
 
 @routes.post("/api/v1/campaigns/{campaign_id}/end")
-async def end(request: web.Request) -> web.Response:
+async def end_campaign(request: web.Request) -> web.Response:
     """Gives nothing any more; there is no way back."""
     return await _put(request, CampaignStatus.ENDED)
 
@@ -144,9 +144,9 @@ async def _put(request: web.Request, status: CampaignStatus) -> web.Response:
 
 async def _changed(door: Door, made: Committed | ChangeRefused) -> web.Response:
     if not isinstance(made, Committed):
-        return refused(_ROOM, _problem(made))
+        return refuse(_problem(made))
     await asyncio.gather(door.settle(made.partition_no, [made.settlement]), door.campaigns.changed(made.campaign))
-    return answered(_ROOM, "changed", shown(made))
+    return reply(shown(made))
 
 
 def _after(text: str | None) -> CampaignId | None:
@@ -161,9 +161,9 @@ def _after(text: str | None) -> CampaignId | None:
 def _page_size(text: str | None) -> int:
     if text is None:
         return PAGE_SIZE
-    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_PAGE_SIZE):
+    if not (size := parse.whole_number(text, MAX_PAGE_SIZE)):
         raise ProblemRaised(parse.field_problem("limit", f"must be between 1 and {MAX_PAGE_SIZE}"))
-    return int(text)
+    return size
 
 
 def _problem(refused: ChangeRefused) -> Problem:

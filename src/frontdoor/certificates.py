@@ -20,10 +20,10 @@ _MARK_BYTES = 4
 class Certificate:
     """What one front door knows of one campaign's gate: why it gives nothing, until when, and who may hold something."""
 
-    __slots__ = ("known", "life", "marks", "reason", "until")
+    __slots__ = ("edition", "known", "marks", "reason", "until")
 
-    def __init__(self, life: bytes) -> None:
-        self.life = life
+    def __init__(self, edition: bytes) -> None:
+        self.edition = edition
         self.known = 0
         self.marks: set[int] = set()
         self.reason = Refusal.EXHAUSTED
@@ -35,7 +35,12 @@ class Certificates:
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._latest = 0.0
         self._held: dict[CampaignId, Certificate] = {}
+
+    def any_at(self, now: float) -> bool:
+        """Whether any certificate may be good at `now`, in monotonic seconds."""
+        return now < self._latest
 
     def refusal(self, campaign: CampaignId, user: UserId, now: float) -> Refusal | None:
         """Why `user` gets nothing of `campaign`; None when only the gate can say. `now` is monotonic seconds."""
@@ -45,19 +50,19 @@ class Certificates:
         return held.reason
 
     def known(self, campaign: CampaignId) -> tuple[bytes, int]:
-        """The life of the gate whose marks are here, and how many bytes of them."""
+        """The edition of the gate whose marks are here, and how many bytes of them."""
         held = self._held.get(campaign)
-        return (b"", 0) if held is None else (held.life, held.known)
+        return (b"", 0) if held is None else (held.edition, held.known)
 
     def take(self, ask: CampaignAsk, reply: CampaignReply, asked_at: float) -> None:
         """Keep what the gate replied to a call that began at `asked_at`, in monotonic seconds."""
         if not reply.certified or reply.marks_total > MARKS_MAX * _MARK_BYTES:
             return
         held = self._held.get(ask.campaign_id)
-        if held is None or held.life != reply.life:
-            held = self._remember(ask.campaign_id, reply.life)
+        if held is None or held.edition != reply.edition:
+            held = self._remember(ask.campaign_id, reply.edition)
         # Two calls may have been under way at once: marks that follow others than those that are here came before.
-        if held.known == (ask.known if ask.life == reply.life else 0):
+        if held.known == (ask.known if ask.edition == reply.edition else 0):
             marks = array("I")
             marks.frombytes(reply.marks)
             held.marks.update(marks)
@@ -65,10 +70,11 @@ class Certificates:
         if held.known == reply.marks_total:
             held.reason = Refusal(reply.closed) if reply.closed else Refusal.EXHAUSTED
             held.until = asked_at + CERTIFICATE_MS / 1000
+            self._latest = max(self._latest, held.until)
 
-    def _remember(self, campaign: CampaignId, life: bytes) -> Certificate:
+    def _remember(self, campaign: CampaignId, edition: bytes) -> Certificate:
         self._held.pop(campaign, None)
         if len(self._held) >= self._most:
             del self._held[next(iter(self._held))]
-        held = self._held[campaign] = Certificate(life)
+        held = self._held[campaign] = Certificate(edition)
         return held

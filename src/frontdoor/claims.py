@@ -2,18 +2,20 @@
 
 import asyncio
 
+import msgspec
 from aiohttp import web
 
 from frontdoor import parse
 from frontdoor.context import DOOR, Door
-from frontdoor.problems import CLAIM_UNKNOWN, REFUSALS, Problem
-from frontdoor.render import encode, pending, redemption
-from frontdoor.replies import refuse
+from frontdoor.problems import CLAIM_UNKNOWN, REFUSALS, accepted
+from frontdoor.render import pending, redemption
+from frontdoor.replies import refuse, reply, reply_pending
+from frontdoor.shapes import OrderRedemptions
 from frontdoor.tokens import SERVICE, Identity
 from shared import clock, redemptions
 from shared.domain.ids import PARTITIONS, ClaimId, PartitionNo, UserId
-from shared.domain.outcomes import Granted, Refused, Replayed
-from shared.errors import GateUnavailable
+from shared.domain.outcomes import Granted, Outcome, Refused, Replayed
+from shared.errors import RedisUnavailable
 from shared.redemptions import Told
 
 routes = web.RouteTableDef()
@@ -22,78 +24,86 @@ routes = web.RouteTableDef()
 _LOOK_AGAIN_S = 0.1
 
 
+class _Waits(msgspec.Struct, frozen=True):
+    """A claim that is in a mailbox: whose it is, and where."""
+
+    user_id: UserId
+    partition_no: PartitionNo
+
+
 @routes.get("/api/v1/claims/{claim_id}")
 async def read_claim(request: web.Request) -> web.Response:
     """The claim's outcome, waited for as long as `?wait=` says. Only its own user (or a service) may ask."""
     door = request.app[DOOR]
-    identity = door.identify(request)
-    wait_s = parse.wait_query(request.query.get("wait"))
-    if isinstance(wait_s, Problem):
-        return refuse(wait_s)
-    named, partition = parse.path_id(request.match_info["claim_id"]), _partition(request.query.get("partition"))
+    wait_s = accepted(parse.wait_query(request.query.get("wait")))
+    identity = door.identify(request.headers)
+    named = parse.path_id(request.match_info["claim_id"])
     if named is None:
         return refuse(CLAIM_UNKNOWN)
-    claim = ClaimId(named)
+    claim, partitions = ClaimId(named), _partitions(request.query.get("partition"))
     deadline = clock.monotonic() + wait_s
     while True:
-        # Pending first: whatever leaves the mailbox has been committed before.
-        holder = await _pending_holder(door, partition, claim)
-        told = await door.outcomes.get(claim)
-        if told is not None and (holder is None or not isinstance(told.outcome, Refused)):
-            return _told(identity, told)
-        if holder is None:
+        found = await _find(door, claim, partitions)
+        if found is None or not _may_see(identity, found.user_id):
             return refuse(CLAIM_UNKNOWN)
-        if not _may_see(identity, holder):
-            return refuse(CLAIM_UNKNOWN)
-        if clock.monotonic() >= deadline:
-            return _json(202, pending(claim, request.path_qs.partition("&wait")[0]), {"Retry-After": "1"})
-        await asyncio.sleep(min(_LOOK_AGAIN_S, max(0.0, deadline - clock.monotonic())))
+        if isinstance(found, Told):
+            return _told(found.outcome)
+        left_s = deadline - clock.monotonic()
+        if left_s <= 0:
+            return reply_pending(pending(claim, found.partition_no))
+        await asyncio.sleep(min(_LOOK_AGAIN_S, left_s))
 
 
 @routes.get("/api/v1/orders/{order_id:[^/]+}/redemptions")  # by itself, a name in a path takes no braces
 async def read_order(request: web.Request) -> web.Response:
     """Everything an order holds or held: all of it for a service, the caller's own for a user."""
     door = request.app[DOOR]
-    identity = door.identify(request)
-    order_id = parse.path_order_id(request.match_info["order_id"])
-    if isinstance(order_id, Problem):
-        return refuse(order_id)
+    order_id = accepted(parse.path_order_id(request.match_info["order_id"]))
+    identity = door.identify(request.headers)
     async with door.pool.acquire(timeout=2) as connection:
         held = await redemptions.by_order(connection, order_id)
-    shown = [redemption(each) for each in held if _may_see(identity, each.user_id)]
-    return _json(200, {"order_id": order_id, "redemptions": shown})
+    return reply(OrderRedemptions(order_id, [redemption(each) for each in held if _may_see(identity, each.user_id)]))
 
 
-async def _pending_holder(door: Door, partition: PartitionNo | None, claim: ClaimId) -> UserId | None:
-    """Whose claim it is, while it is in a mailbox."""
-    partitions = range(PARTITIONS) if partition is None else [partition]
+async def _find(door: Door, claim: ClaimId, partitions: list[PartitionNo]) -> Told | _Waits | None:
+    """What is known of a claim: its outcome, or that it waits for one.
+
+    A success is for ever. A refusal may be of the claim's last life while it waits in its next one, so without Redis nothing
+    but a success is known: raises RedisUnavailable then.
+    """
+    waits, silence = None, None
     try:
-        found = await asyncio.gather(*(door.gate.pending(PartitionNo(each), [claim]) for each in partitions))
-    except GateUnavailable:
-        return None
-    return next((holders[claim] for holders in found if holders), None)
+        # First, for whatever leaves a mailbox has been committed before.
+        waits = await _look_in_mailboxes(door, claim, partitions)
+    except RedisUnavailable as error:
+        silence = error
+    told = await door.outcomes.get(claim)
+    if told is not None and not isinstance(told.outcome, Refused):
+        return told
+    if silence is not None:
+        raise silence
+    return waits or told
 
 
-def _partition(text: str | None) -> PartitionNo | None:
-    """The partition that Location named; None when it names none, and all must be asked."""
-    if text is None or not text.isascii() or not text.isdigit() or len(text) > 3 or int(text) >= PARTITIONS:
-        return None
-    return PartitionNo(int(text))
+async def _look_in_mailboxes(door: Door, claim: ClaimId, partitions: list[PartitionNo]) -> _Waits | None:
+    found = await asyncio.gather(*(door.gate.pending(partition, [claim]) for partition in partitions))
+    holders = zip(partitions, found, strict=True)
+    return next((_Waits(users[claim], partition) for partition, users in holders if claim in users), None)
 
 
-def _told(identity: Identity, told: Told) -> web.Response:
-    if not _may_see(identity, told.user_id):
-        return refuse(CLAIM_UNKNOWN)
-    match told.outcome:
-        case Granted(shown) | Replayed(shown):
-            return _json(200, redemption(shown))
+def _partitions(named: str | None) -> list[PartitionNo]:
+    """The partition that Location named, or all, when it names none."""
+    partition = None if named is None else parse.whole_number(named, PARTITIONS - 1)
+    return [PartitionNo(number) for number in (range(PARTITIONS) if partition is None else [partition])]
+
+
+def _told(outcome: Outcome) -> web.Response:
+    match outcome:
+        case Granted(taken) | Replayed(taken):
+            return reply(redemption(taken))
         case Refused(reason):
             return refuse(REFUSALS[reason])
 
 
 def _may_see(identity: Identity, user: UserId) -> bool:
     return identity.user_id == user or SERVICE in identity.scopes
-
-
-def _json(status: int, body: dict[str, object], headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(status=status, body=encode(body), headers={"Content-Type": "application/json", **(headers or {})})

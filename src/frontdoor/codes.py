@@ -10,7 +10,8 @@ import msgspec
 from aiohttp import web
 
 from frontdoor import parse
-from frontdoor.administration import administrator, answered, campaign_named, faulty, json_body, refused
+from frontdoor.administration import administrator, campaign_named, faulty
+from frontdoor.bodies import read_body
 from frontdoor.parse import UserName
 from frontdoor.problems import (
     CAMPAIGN_ENDED,
@@ -19,8 +20,10 @@ from frontdoor.problems import (
     PATTERN_TOO_SMALL,
     TOO_MANY_CODES,
     Problem,
+    accepted,
 )
-from shared import codes, metrics
+from frontdoor.replies import refuse, reply
+from shared import codes
 from shared.campaigns import CampaignEnded, CampaignUnknown, Faulty, read
 from shared.codes import Minted, MintRefused, NothingToMint, PatternTooSmall, Wish
 from shared.domain.ids import CampaignId, UserId
@@ -31,7 +34,6 @@ routes = web.RouteTableDef()
 MAX_CODES = 50_000
 MAX_SHOWN = 1_000
 MAX_BODY_BYTES = 1024 * 1024
-_ROOM = "codes"
 
 Spelling = Annotated[str, msgspec.Meta(max_length=128)]
 
@@ -55,34 +57,29 @@ class CodesMinted(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @routes.post("/api/v1/campaigns/{campaign_id}/codes")
-async def mint(request: web.Request) -> web.Response:
+async def mint_codes(request: web.Request) -> web.Response:
     """New single-use codes, all or none."""
     door, by = administrator(request)
     named = campaign_named(request)
-    body = parse.decode(await json_body(request, MAX_BODY_BYTES), MintBody)
-    if isinstance(body, Problem):
-        return refused(_ROOM, body)
-    wish = _wish(body)
-    if isinstance(wish, Problem):
-        return refused(_ROOM, wish)
+    body = accepted(parse.decode(accepted(await read_body(request, MAX_BODY_BYTES)), MintBody))
+    wish = accepted(_wish(body))
     made = await codes.mint(door.pool, named, wish, by)
     if not isinstance(made, Minted):
-        return refused(_ROOM, _problem(made))
+        return refuse(_problem(made))
     campaign, partition_no = made.committed.campaign, made.committed.partition_no
     await asyncio.gather(door.settle(partition_no, [made.committed.settlement]), door.campaigns.changed(campaign))
     shown = made.codes if body.count is None and len(made.codes) <= MAX_SHOWN else None
-    return answered(_ROOM, "minted", CodesMinted(len(made.codes), shown), status=201)
+    return reply(CodesMinted(len(made.codes), shown), 201)
 
 
 @routes.get("/api/v1/campaigns/{campaign_id}/codes")
-async def export(request: web.Request) -> web.Response:
+async def export_codes(request: web.Request) -> web.Response:
     """The campaign's single-use codes as CSV, however many there are: they pass through page by page."""
     door, _ = administrator(request)
     named = campaign_named(request)
     async with door.pool.acquire(timeout=1) as connection:
         if await read(connection, named) is None:
-            return refused(_ROOM, CAMPAIGN_UNKNOWN)
-    metrics.ANSWERS.add(_ROOM, "exported")
+            return refuse(CAMPAIGN_UNKNOWN)
     headers = {"Content-Disposition": f'attachment; filename="codes-{named}.csv"'}
     return web.Response(body=_lines(door.pool, named), content_type="text/csv", charset="utf-8", headers=headers)
 

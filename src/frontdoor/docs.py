@@ -32,13 +32,13 @@ h2, th, td { border-color: #323b4a } .method { color: #4fd1a5 } .who { color: #9
 
 
 @routes.get("/docs")
-async def serve_page(_: web.Request) -> web.Response:
+async def docs(_: web.Request) -> web.Response:
     """The whole API on one page."""
     return web.Response(body=_page(), headers=_HEADERS)
 
 
 @routes.get("/problems/{code}")
-async def serve_problem(request: web.Request) -> web.Response:
+async def problem_page(request: web.Request) -> web.Response:
     """What a problem's `type` points to."""
     problem = PROBLEMS.get(request.match_info["code"])
     return refuse(NOT_FOUND) if problem is None else web.Response(body=_problem_page(problem), headers=_HEADERS)

@@ -6,10 +6,12 @@ import asyncpg
 from aiohttp import web
 
 from frontdoor.context import DOOR, Door
-from frontdoor.render import encode
+from frontdoor.replies import reply
+from frontdoor.shapes import Health, Readiness
+from shared.errors import RedisUnavailable
 from shared.metrics import exposition
 from shared.postgres import NO_ANSWER
-from shared.redis_client import NO_ANSWER as REDIS_SILENT
+from shared.redis_client import answer_of
 
 routes = web.RouteTableDef()
 
@@ -17,19 +19,19 @@ _WITHIN_S = 1.0
 
 
 @routes.get("/healthz")
-async def healthy(_: web.Request) -> web.Response:
+async def healthz(_: web.Request) -> web.Response:
     """The process answers."""
-    return web.Response(body=b'{"status":"ok"}', content_type="application/json")
+    return reply(Health("ok"))
 
 
 @routes.get("/readyz")
-async def ready(request: web.Request) -> web.Response:
+async def readyz(request: web.Request) -> web.Response:
     """The process can serve: both stores answer, and it is not stopping."""
     door = request.app[DOOR]
     postgres, redis = await asyncio.gather(_postgres_answers(door), _redis_answers(door))
     checks = {"postgres": postgres, "redis": redis, "accepting": not door.draining}
-    status = 200 if all(checks.values()) else 503
-    return web.Response(status=status, body=encode({"ready": status == 200, "checks": checks}), content_type="application/json")
+    ready = all(checks.values())
+    return reply(Readiness(ready, checks), 200 if ready else 503)
 
 
 @routes.get("/metrics")
@@ -51,7 +53,7 @@ async def _postgres_answers(door: Door) -> bool:
 async def _redis_answers(door: Door) -> bool:
     try:
         async with asyncio.timeout(_WITHIN_S):
-            await door.redis.ping()
-    except (*REDIS_SILENT, TimeoutError):
+            await answer_of(door.redis.ping())
+    except (RedisUnavailable, TimeoutError):
         return False
     return True

@@ -1,42 +1,34 @@
-"""Listening to the outcome feed. Messages may be lost while the link is down: whoever waits looks in Postgres then."""
+"""Listening to channels of Redis. Messages may be lost while the link is down: whoever needs them looks for himself, too."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 
-import msgspec
 import structlog
 
-from frontdoor.desk import Desk
-from shared import feed, keys, metrics
-from shared.domain.ids import DoorId
-from shared.redis_client import NO_ANSWER, Redis, RedisError
+from shared.errors import RedisUnavailable
+from shared.redis_client import Redis, answer_of
 
 log = structlog.get_logger()
 
 _PAUSE_S = 0.2
 
 
-async def listen(redis: Redis, door: DoorId, desk: Desk, listening: asyncio.Event) -> None:
-    """Hand every outcome to the desk, until cancelled. `listening` is set once the channel is heard."""
+async def listen(redis: Redis, channels: Mapping[str, Callable[[bytes], None]], heard: asyncio.Event) -> None:
+    """Hand every message to whom its channel belongs, until cancelled. `heard` is set once all of them are heard."""
+    listeners = {name.encode(): hear for name, hear in channels.items()}
     while True:
         try:
-            async with redis.pubsub(ignore_subscribe_messages=False) as channel:
-                await channel.subscribe(keys.outcome_channel(door))
-                async for message in channel.listen():
-                    _hear(message, desk, listening)
-        except (RedisError, *NO_ANSWER) as error:
-            log.warning("feed_lost", error=repr(error))
+            await answer_of(_listen(redis, listeners, heard))
+        except RedisUnavailable as error:
+            log.warning("channels_lost", channels=list(channels), error=str(error))
             await asyncio.sleep(_PAUSE_S)
 
 
-def _hear(message: dict[str, object], desk: Desk, listening: asyncio.Event) -> None:
-    if message["type"] == "subscribe":
-        listening.set()
-        return
-    data = message["data"]
-    if not isinstance(data, bytes):
-        return
-    try:
-        desk.deliver(feed.decode(data))
-    except msgspec.DecodeError as error:
-        log.error("outcome_unreadable", error=str(error))
-    metrics.OUTCOME_MESSAGES.add()
+async def _listen(redis: Redis, listeners: Mapping[bytes, Callable[[bytes], None]], heard: asyncio.Event) -> None:
+    async with redis.pubsub() as subscription:
+        await subscription.subscribe(*listeners)
+        async for message in subscription.listen():
+            if message["type"] == "message":
+                listeners[message["channel"]](message["data"])
+            elif message["data"] == len(listeners):
+                heard.set()

@@ -8,15 +8,13 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from secrets import token_hex
 
-import asyncpg
 import structlog
 from aiohttp import web
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from frontdoor.problems import INTERNAL, UNAVAILABLE, ProblemRaised
-from frontdoor.replies import refuse, refuse_http
-from shared.errors import GateUnavailable
+from frontdoor.replies import NO_CALL, counted, refuse, refuse_http
+from shared.errors import RedisUnavailable
+from shared.postgres import NO_ANSWER
 
 REQUEST_ID_HEADER = "X-Request-Id"
 
@@ -26,42 +24,34 @@ _id_prefix = token_hex(6)
 _id_count = count(1)
 
 #: A store that is away is no fault of ours: whatever was asked was not decided, or is not known to be.
-_STORE_AWAY = (
-    OSError,
-    GateUnavailable,
-    RedisConnectionError,
-    RedisTimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-)
+_STORE_AWAY = (RedisUnavailable, *NO_ANSWER)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @web.middleware
 async def answer_every_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Echo (or give) a request id, and turn every failure into the problem it is. Cancellation and redirects pass."""
-    request_id = _request_id(request.headers.get(REQUEST_ID_HEADER))
+    """Echo (or give) a request id, turn every failure into the problem it is, and count the answer. Cancellation passes."""
+    named = request_id(request.headers.get(REQUEST_ID_HEADER))
+    call = handler.__name__
     try:
         response = await handler(request)
     except ProblemRaised as raised:
         response = refuse(raised.problem)
-    except web.HTTPRedirection:
-        raise
     except web.HTTPError as raised:
-        response = refuse_http(raised)
+        call, response = NO_CALL, refuse_http(raised)
     except _STORE_AWAY as error:
-        _log.warning("a store is away", request_id=request_id, path=request.path, error=repr(error))
+        _log.warning("a store is away", request_id=named, path=request.path, error=repr(error))
         response = refuse(UNAVAILABLE)
     except Exception:
-        _log.exception("request failed", request_id=request_id, method=request.method, path=request.path)
-        response = refuse(INTERNAL.carrying(request_id=request_id))
-    response.headers[REQUEST_ID_HEADER] = request_id
-    return response
+        _log.exception("request failed", request_id=named, method=request.method, path=request.path)
+        response = refuse(INTERNAL.carrying(request_id=named))
+    response.headers[REQUEST_ID_HEADER] = named
+    return counted(call, response)
 
 
-def _request_id(given: str | None) -> str:
+def request_id(given: str | None) -> str:
+    """The id of a request: the one it came with, if that is fit to be shown and logged, or a new one."""
     if given is not None and _sane_id(given):
         return given
     return f"{_id_prefix}-{next(_id_count):x}"

@@ -12,6 +12,7 @@ from frontdoor.calls import CHECKOUT_CALLS, COUPON_CALLS, OPERATION_CALLS, Call,
 from frontdoor.campaign_calls import CAMPAIGN_CALLS
 from frontdoor.code_calls import CODE_CALLS
 from frontdoor.problems import MEDIA_TYPE, Problem
+from frontdoor.replies import reply
 from frontdoor.segment_calls import SEGMENT_CALLS
 from frontdoor.shapes import ProblemDetails
 
@@ -35,9 +36,9 @@ _OF_A_TOKEN = (problems.TOKEN_MISSING, problems.TOKEN_INVALID)
 
 
 @routes.get("/openapi.json")
-async def serve_document(_: web.Request) -> web.Response:
+async def openapi(_: web.Request) -> web.Response:
     """The document itself."""
-    return web.Response(body=_encoded(), content_type="application/json")
+    return reply(document())
 
 
 @cache
@@ -58,11 +59,6 @@ def document() -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
-
-
-@cache
-def _encoded() -> bytes:
-    return msgspec.json.encode(document())
 
 
 def refusals(call: Call) -> tuple[Problem, ...]:

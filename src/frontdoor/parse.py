@@ -15,12 +15,12 @@ from uuid import UUID
 import msgspec
 
 from frontdoor.problems import BODY_INVALID, FIELD_INVALID, KEY_INVALID, KEY_MISSING, MEDIA_TYPE_UNSUPPORTED, Problem
+from shared.domain.ids import MAX_USER_LENGTH, user_of
 
 T = TypeVar("T")
 
 MAX_BIGINT = 2**63 - 1
 MAX_ORDER_ID_LENGTH = 200
-MAX_USER_LENGTH = 256
 MAX_KEY_LENGTH = 255
 DEFAULT_WAIT_S = 2.0
 MAX_WAIT_S = 30.0
@@ -56,14 +56,6 @@ class ReleaseBody(_Body, frozen=True):
     reason: Literal["failure", "refund"]
 
 
-class Prefer(msgspec.Struct, frozen=True, gc=False):
-    """How long a caller wants to wait for an outcome; `respond_async` when 202 was asked for by name."""
-
-    wait_s: float = DEFAULT_WAIT_S
-    respond_async: bool = False
-
-
-_NO_PREFERENCE = Prefer()
 _redeem = msgspec.json.Decoder(RedeemBody)
 _validate = msgspec.json.Decoder(ValidateBody)
 _release = msgspec.json.Decoder(ReleaseBody)
@@ -77,8 +69,8 @@ def redeem_body(raw: bytes) -> RedeemBody | Problem:
         return body
     if not body.order_id.isprintable():
         return _unprintable("order_id")
-    if body.user_id is not None and "\0" in body.user_id:
-        return field_problem("user_id", "must not hold NUL")
+    if body.user_id is not None and user_of(body.user_id) is None:
+        return field_problem("user_id", f"must be of 1 to {MAX_USER_LENGTH} characters, without NUL")
     return body
 
 
@@ -136,23 +128,22 @@ def idempotency_key(values: Sequence[str]) -> str | Problem:
     return key
 
 
-def prefer(values: Sequence[str]) -> Prefer:
-    """What the Prefer header fields ask for (RFC 7240).
+def preferred_wait(values: Sequence[str]) -> float:
+    """For how many seconds the Prefer header fields ask to wait for an outcome (RFC 7240).
 
     As section 2 has it, a preference that cannot be met (`wait=-1`, `wait=soon`) is ignored rather than refused, and of two
     the first counts. A longer wait than MAX_WAIT_S is cut to it; `respond-async` alone is a wait of nothing.
     """
     if not values:
-        return _NO_PREFERENCE
+        return DEFAULT_WAIT_S
     asked: dict[str, str] = {}
     for preference in ",".join(values).split(","):
         name, _, value = preference.partition(";")[0].partition("=")
         asked.setdefault(name.strip().lower(), value.strip().strip('"'))
-    respond_async = asked.get("respond-async") == ""
     wait = asked.get("wait", "")
     if wait.isascii() and wait.isdigit():
-        return Prefer(min(float(wait), MAX_WAIT_S), respond_async)
-    return Prefer(0.0 if respond_async else DEFAULT_WAIT_S, respond_async)
+        return min(float(wait), MAX_WAIT_S)
+    return 0.0 if asked.get("respond-async") == "" else DEFAULT_WAIT_S
 
 
 def wait_query(text: str | None) -> float | Problem:
@@ -162,6 +153,12 @@ def wait_query(text: str | None) -> float | Problem:
     if not text.isascii() or not text.isdigit():
         return field_problem("wait", "must be a whole number of seconds")
     return min(float(text), MAX_WAIT_S)
+
+
+def whole_number(text: str, most: int) -> int | None:
+    """A number of 0 to `most` in plain digits; None when the text is any other."""
+    plain = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+    return int(text) if plain and int(text) <= most else None
 
 
 def path_id(text: str) -> UUID | None:

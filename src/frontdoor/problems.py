@@ -4,17 +4,20 @@ A caller decides by `code` (or `type`, which is the page that explains it); `det
 are made of a few constants, so those are rendered once; a problem that says something of this request is rendered then.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from frontdoor.shapes import ProblemDetails
 from shared.domain.outcomes import Refusal
+
+T = TypeVar("T")
 
 MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One refusal. `retry_after_s` becomes a Retry-After header; `extra` are further members of the body."""
+    """One refusal. `retry_after_s` becomes a Retry-After header; `extra` are further members of ProblemDetails."""
 
     status: int
     code: str
@@ -28,16 +31,23 @@ class Problem(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, detail=detail)
 
     def carrying(self, **extra: Any) -> "Problem":
-        """The same problem with further members (anything msgspec encodes)."""
+        """The same problem with further members."""
         return msgspec.structs.replace(self, extra=(*self.extra, *extra.items()))
 
 
 class ProblemRaised(Exception):
-    """A refusal on its way up from where no caller could return it; the middleware answers with its problem."""
+    """A refusal on its way up to the middleware, which answers with its problem."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.code)
         self.problem = problem
+
+
+def accepted(value: T | Problem) -> T:
+    """The value that it is. Raises ProblemRaised when it is a problem; the refusals of a burst are returned, not raised."""
+    if isinstance(value, Problem):
+        raise ProblemRaised(value)
+    return value
 
 
 BODY_INVALID = Problem(400, "body_invalid", "The body is not acceptable JSON", "Send one JSON object in UTF-8.")
@@ -176,16 +186,15 @@ def _challenge(problem: Problem) -> str:
 
 
 def _render(problem: Problem) -> bytes:
-    return msgspec.json.encode(
-        {
-            "type": problem_type(problem),
-            "title": problem.title,
-            "status": problem.status,
-            "detail": problem.detail,
-            "code": problem.code,
-            **dict(problem.extra),
-        }
+    details = ProblemDetails(
+        type=problem_type(problem),
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        code=problem.code,
+        **dict(problem.extra),
     )
+    return msgspec.json.encode(details)
 
 
 _RENDERED = {problem.code: (problem, _render(problem)) for problem in PROBLEMS.values()}

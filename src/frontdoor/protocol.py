@@ -5,6 +5,7 @@ to whoever sends garbage. This is the one place that reaches below its public na
 protocol a runner's server shall speak.
 """
 
+import asyncio
 from typing import Any
 
 import structlog
@@ -12,7 +13,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import InvalidURLError, LineTooLong
 
 from frontdoor.problems import HEADERS_TOO_LARGE, INTERNAL, REQUEST_MALFORMED, Problem
-from frontdoor.replies import refuse, refuse_http
+from frontdoor.replies import NO_CALL, counted, refuse, refuse_http
+from frontdoor.wicket import Calls, Wicket
 
 #: How long a socket may stay silent, before its first request as well as between two.
 KEEP_ALIVE_S = 75.0
@@ -26,6 +28,12 @@ class DoorProtocol(web.RequestHandler):
     """One connection."""
 
     __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, with a wicket before the parser."""
+        super().connection_made(transport)
+        if isinstance(self._manager, _DoorServer):
+            self._parser = Wicket(self._parser, self, self._manager.at_once)  # type: ignore[assignment]
 
     def handle_error(
         self,
@@ -41,26 +49,31 @@ class DoorProtocol(web.RequestHandler):
             raise ConnectionError("An answer is under way, so there can be no other.")
         response = refuse(INTERNAL if status >= 500 else _malformed(exc, message or ""))
         response.force_close()
-        return response
+        return counted(NO_CALL, response)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer; one that aiohttp raised before the middleware (an Expect it does not know) in our words."""
         if isinstance(resp, web.HTTPError):
-            resp = refuse_http(resp)
+            resp = counted(NO_CALL, refuse_http(resp))
         return await super().finish_response(request, resp, start_time)
 
 
 class _DoorServer(web.Server):
+    at_once: Calls
+
     def __call__(self) -> web.RequestHandler:
         return DoorProtocol(self, loop=self._loop, **self._kwargs)
 
 
 class DoorRunner(web.AppRunner):
-    """An AppRunner whose connections are DoorProtocols, without access log and without decompression."""
+    """An AppRunner whose connections are DoorProtocols, without access log and without decompression.
 
-    def __init__(self, app: web.Application, **kwargs: Any) -> None:
+    `at_once`: what is answered before it reaches the application (see `wicket`).
+    """
+
+    def __init__(self, app: web.Application, at_once: Calls, **kwargs: Any) -> None:
         ours: dict[str, Any] = {
             "access_log": None,
             "auto_decompress": False,
@@ -68,10 +81,13 @@ class DoorRunner(web.AppRunner):
             "lingering_time": LINGER_S,
         }
         super().__init__(app, **(ours | kwargs))
+        self._at_once = at_once
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        return _DoorServer(server.request_handler, request_factory=server.request_factory, loop=server._loop, **server._kwargs)
+        ours = _DoorServer(server.request_handler, request_factory=server.request_factory, loop=server._loop, **server._kwargs)
+        ours.at_once = self._at_once
+        return ours
 
 
 def _malformed(exc: BaseException | None, message: str) -> Problem:

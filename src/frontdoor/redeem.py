@@ -5,22 +5,23 @@ behind the gate, a replay of the caller's own success before any refusal of the 
 """
 
 from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from frontdoor import parse
 from frontdoor.bodies import read_body
 from frontdoor.context import DOOR, Door
-from frontdoor.problems import REFUSALS, USER_MISMATCH, Problem
-from frontdoor.render import encode, pending, redemption
-from frontdoor.replies import refuse
+from frontdoor.problems import REFUSALS, USER_MISMATCH, Problem, accepted
+from frontdoor.render import pending, redemption
+from frontdoor.replies import refuse, reply, reply_pending
 from frontdoor.submissions import Answer, Undecided
 from frontdoor.tokens import SERVICE, Identity
 from frontdoor.windows import shut
 from shared import clock, metrics
 from shared.domain.campaign import Campaign
 from shared.domain.code import Code, normal_form
-from shared.domain.ids import UserId, claim_id
+from shared.domain.ids import ClaimId, UserId, claim_id
 from shared.domain.operations import SubmitClaim, body_hash
-from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
+from shared.domain.outcomes import Granted, Refused, Replayed
 
 routes = web.RouteTableDef()
 
@@ -29,30 +30,38 @@ routes = web.RouteTableDef()
 async def redeem(request: web.Request) -> web.Response:
     """Claim a slot, or show the slot that this very claim took before."""
     door = request.app[DOOR]
-    raw = await read_body(request)
-    if isinstance(raw, Problem):
-        return _refused(raw)
-    body = parse.redeem_body(raw)
-    if isinstance(body, Problem):
-        return _refused(body)
-    key = parse.idempotency_key(request.headers.getall("Idempotency-Key", ()))
-    if isinstance(key, Problem):
-        return _refused(key)
-    user = _user(door.identify(request), body.user_id)
-    if isinstance(user, Problem):
-        return _refused(user)
-    code = normal_form(body.code)
-    campaign = None if code is None else door.campaigns.peek(code) or await door.campaigns.find(code)
-    if code is None or campaign is None:
-        return _refused(REFUSALS[Refusal.UNKNOWN_CODE])
+    body, key, user = _asked(door, request.headers, accepted(await read_body(request)))
+    campaign = accepted(await door.campaign_of(body.code))
+    refusal = _refused_from_memory(door, campaign, user)
+    if refusal is not None:
+        return refuse(refusal)
+    claim = _claim(door, campaign, user, key, body)
+    wait_s = parse.preferred_wait(request.headers.getall("Prefer", ()))
+    return _answered(claim.claim_id, await door.desk.submit(claim, campaign, shut(campaign), wait_s))
+
+
+def at_once(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> Problem | None:
+    """Why this call gets nothing, when a certificate says so; None when it takes more than that. Raises ProblemRaised."""
+    if not door.certificates.any_at(clock.monotonic()):
+        return None
+    body, _, user = _asked(door, headers, raw)
+    campaign = door.known_campaign_of(body.code)
+    return None if campaign is None else _refused_from_memory(door, campaign, user)
+
+
+def _asked(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> tuple[parse.RedeemBody, str, UserId]:
+    """What is asked for, by which key, and for whom. Raises ProblemRaised."""
+    body = accepted(parse.redeem_body(raw))
+    key = accepted(parse.idempotency_key(headers.getall("Idempotency-Key", ())))
+    return body, key, accepted(_user(door.identify(headers), body.user_id))
+
+
+def _refused_from_memory(door: Door, campaign: Campaign, user: UserId) -> Problem | None:
     reason = door.certificates.refusal(campaign.campaign_id, user, clock.monotonic())
-    if reason is not None:
-        metrics.CERTIFICATE_ANSWERS.add()
-        return _refused(REFUSALS[reason])
-    prefer = parse.prefer(request.headers.getall("Prefer", ()))
-    claim = _claim(door, campaign, code, user, key, body)
-    answer = await door.desk.submit(claim, campaign, shut(campaign), prefer.wait_s)
-    return _answered(claim, campaign, answer)
+    if reason is None:
+        return None
+    metrics.CERTIFICATE_ANSWERS.add()
+    return REFUSALS[reason]
 
 
 def _user(identity: Identity, named: str | None) -> UserId | Problem:
@@ -62,7 +71,8 @@ def _user(identity: Identity, named: str | None) -> UserId | Problem:
     return UserId(named) if SERVICE in identity.scopes else USER_MISMATCH
 
 
-def _claim(door: Door, campaign: Campaign, code: Code, user: UserId, key: str, body: parse.RedeemBody) -> SubmitClaim:
+def _claim(door: Door, campaign: Campaign, user: UserId, key: str, body: parse.RedeemBody) -> SubmitClaim:
+    code = Code(normal_form(body.code) or "")
     return SubmitClaim(
         claim_id=claim_id(user, key),
         campaign_id=campaign.campaign_id,
@@ -78,31 +88,15 @@ def _claim(door: Door, campaign: Campaign, code: Code, user: UserId, key: str, b
     )
 
 
-def _answered(claim: SubmitClaim, campaign: Campaign, answer: Answer) -> web.Response:
+def _answered(claim: ClaimId, answer: Answer) -> web.Response:
     match answer:
-        case Granted(shown):
-            return _shown(201, "granted", encode(redemption(shown)))
-        case Replayed(shown):
-            return _shown(200, "replayed", encode(redemption(shown)))
+        case Granted(taken):
+            return reply(redemption(taken), 201)
+        case Replayed(taken):
+            return reply(redemption(taken))
         case Refused(reason):
-            return _refused(REFUSALS[reason])
-        case Undecided():
-            location = f"/api/v1/claims/{claim.claim_id}?partition={campaign.slices[0].partition_no}"
-            metrics.ANSWERS.add("redeem", "pending")
-            return web.Response(
-                status=202,
-                body=encode(pending(claim.claim_id, location)),
-                headers={"Content-Type": "application/json", "Location": location, "Retry-After": "1"},
-            )
+            return refuse(REFUSALS[reason])
+        case Undecided(partition):
+            return reply_pending(pending(claim, partition))
         case Problem():
-            return _refused(answer)
-
-
-def _shown(status: int, code: str, body: bytes) -> web.Response:
-    metrics.ANSWERS.add("redeem", code)
-    return web.Response(status=status, body=body, content_type="application/json")
-
-
-def _refused(problem: Problem) -> web.Response:
-    metrics.ANSWERS.add("redeem", problem.code)
-    return refuse(problem)
+            return refuse(answer)

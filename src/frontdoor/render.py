@@ -1,56 +1,49 @@
 """Outcomes as bodies. Pure: what a caller reads is made of values alone."""
 
 from datetime import datetime
-from typing import Any
 
-import msgspec
+from msgspec import UNSET
 
+from frontdoor import shapes
 from shared.domain import discount
 from shared.domain.campaign import Campaign
+from shared.domain.ids import ClaimId, PartitionNo
 from shared.domain.redemption import Redemption
 
 
-def redemption(shown: Redemption) -> dict[str, Any]:
+def redemption(row: Redemption) -> shapes.Redemption:
     """A redemption as its user and the shop see it."""
-    body: dict[str, Any] = {
-        "claim_id": shown.redemption_id,
-        "redemption_id": shown.redemption_id,
-        "campaign_id": shown.campaign_id,
-        "code": shown.code,
-        "user_id": shown.user_id,
-        "order_id": shown.order_id,
-        "state": shown.state,
-        "discount_applied": shown.discount_applied,
-        "claimed_at": shown.claimed_at,
-    }
-    if shown.redeemed_at is not None:
-        body["redeemed_at"] = shown.redeemed_at
-    if shown.released_at is not None:
-        body |= {"released_at": shown.released_at, "released_reason": shown.released_reason}
-    return body
+    return shapes.Redemption(
+        claim_id=row.redemption_id,
+        redemption_id=row.redemption_id,
+        campaign_id=row.campaign_id,
+        code=row.code,
+        user_id=row.user_id,
+        order_id=row.order_id,
+        state=row.state,
+        discount_applied=row.discount_applied,
+        claimed_at=row.claimed_at,
+        redeemed_at=row.redeemed_at or UNSET,
+        released_at=row.released_at or UNSET,
+        released_reason=row.released_reason or UNSET,
+    )
 
 
-def pending(claim_id: object, location: str) -> dict[str, Any]:
-    """A claim that is not decided yet."""
-    return {"claim_id": claim_id, "state": "pending", "location": location}
+def pending(claim: ClaimId, partition: PartitionNo) -> shapes.Pending:
+    """A claim that is not decided yet; its partition goes into the address, where it saves a search."""
+    return shapes.Pending(claim_id=claim, state="pending", location=f"/api/v1/claims/{claim}?partition={partition}")
 
 
-def valid(campaign: Campaign, subtotal: int | None, now: datetime) -> dict[str, Any]:
+def valid(campaign: Campaign, subtotal: int | None, now: datetime) -> shapes.Valid:
     """What `validate` says of a code that can be redeemed at `now`."""
-    applied = discount.apply(campaign.discount, subtotal)
     ends_at = campaign.ends_at
-    return {
-        "valid": True,
-        "code": campaign.code,
-        "campaign_id": campaign.campaign_id,
-        "name": campaign.name,
-        "discount": applied,
-        "per_user_limit": campaign.per_user_limit,
-        "expires_at": ends_at,
-        "expires_in_s": None if ends_at is None else max(0, int((ends_at - now).total_seconds())),
-    }
-
-
-def encode(body: dict[str, Any]) -> bytes:
-    """JSON in UTF-8; times in RFC 3339."""
-    return msgspec.json.encode(body)
+    return shapes.Valid(
+        valid=True,
+        code=campaign.code or "",
+        campaign_id=campaign.campaign_id,
+        name=campaign.name,
+        discount=discount.apply(campaign.discount, subtotal),
+        per_user_limit=campaign.per_user_limit,
+        expires_at=ends_at,
+        expires_in_s=None if ends_at is None else max(0, int((ends_at - now).total_seconds())),
+    )

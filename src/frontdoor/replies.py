@@ -1,5 +1,9 @@
-"""A problem as an HTTP answer."""
+"""Answers as HTTP: JSON, or a problem; and where every answer is counted."""
 
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
 from aiohttp import web
 
 from frontdoor.problems import (
@@ -14,21 +18,55 @@ from frontdoor.problems import (
     body,
     headers,
 )
+from frontdoor.shapes import Pending
+from shared import metrics
+
+R = TypeVar("R", bound=web.StreamResponse)
+
+#: The call under which answers are counted to what was no call of ours.
+NO_CALL = "none"
 
 #: aiohttp's own refusals in our words.
 _IN_OUR_WORDS = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 413: BODY_TOO_LARGE, 417: EXPECTATION_FAILED}
 
+JSON_TYPE = "application/json"
 
-def refuse(problem: Problem) -> web.Response:
+encode = msgspec.json.Encoder().encode
+_JSON = {"Content-Type": JSON_TYPE}
+
+
+class Refusal(web.Response):
+    """An answer that says a problem, by whose `code` it is counted."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(status=problem.status, body=body(problem), headers={"Content-Type": MEDIA_TYPE, **headers(problem)})
+        self.code = problem.code
+
+
+def reply(shape: object, status: int = 200, fields: Mapping[str, str] | None = None) -> web.Response:
+    """`shape` as JSON in UTF-8, times in RFC 3339; `fields` are further headers."""
+    return web.Response(status=status, body=encode(shape), headers=_JSON if fields is None else {**_JSON, **fields})
+
+
+def reply_pending(pending: Pending) -> web.Response:
+    """202: the claim is not decided yet, and this is where to ask for it."""
+    return reply(pending, 202, {"Location": pending.location, "Retry-After": "1"})
+
+
+def refuse(problem: Problem) -> Refusal:
     """The answer that says `problem`."""
-    response = web.Response(status=problem.status, body=body(problem), content_type=MEDIA_TYPE)
-    response.headers.update(headers(problem))
-    return response
+    return Refusal(problem)
 
 
-def refuse_http(raised: web.HTTPError) -> web.Response:
+def refuse_http(raised: web.HTTPError) -> Refusal:
     """What aiohttp refused by itself, as a problem."""
     response = refuse(_IN_OUR_WORDS.get(raised.status, REQUEST_MALFORMED if raised.status < 500 else INTERNAL))
     if "Allow" in raised.headers:
         response.headers["Allow"] = raised.headers["Allow"]
+    return response
+
+
+def counted(call: str, response: R) -> R:
+    """The same answer, counted: by the code of its problem, or by its status."""
+    metrics.ANSWERS.add(call, response.code if isinstance(response, Refusal) else str(response.status))
     return response

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.web import RequestPayloadError
 
 from frontdoor import parse
-from frontdoor.administration import administrator, answered, refused
+from frontdoor.administration import administrator
 from frontdoor.bodies import READ_TIMEOUT_S
 from frontdoor.problems import (
     BODY_TOO_LARGE,
@@ -19,6 +19,7 @@ from frontdoor.problems import (
     SEGMENT_UNKNOWN,
     ProblemRaised,
 )
+from frontdoor.replies import refuse, reply
 from shared import segments
 from shared.domain.segment import BadLine, ListReader, Member, is_name
 from shared.segments import Segment
@@ -28,7 +29,6 @@ routes = web.RouteTableDef()
 MAX_LIST_BYTES = 64 * 1024 * 1024
 #: Some thousand lines: what is read of a list before others are served again.
 _READ_AT_A_TIME = 32 * 1024
-_ROOM = "segments"
 
 
 class SegmentList(msgspec.Struct, frozen=True):
@@ -38,34 +38,34 @@ class SegmentList(msgspec.Struct, frozen=True):
 
 
 @routes.put("/api/v1/segments/{name}")
-async def put(request: web.Request) -> web.Response:
+async def put_segment(request: web.Request) -> web.Response:
     """The segment as the list in the body says, all of it or nothing."""
     door, _ = administrator(request)
     name = _named(request)
     if not parse.means_utf8(request.headers.get("Content-Type"), "text/csv") or "Content-Encoding" in request.headers:
-        return refused(_ROOM, CSV_EXPECTED)
+        return refuse(CSV_EXPECTED)
     try:
-        segment = await segments.replace(door.settings.postgres_dsn, name, _members(request))
+        segment = await segments.replace(door.postgres_dsn, name, _members(request))
     except BadLine as bad:
-        return refused(_ROOM, CSV_INVALID.saying(f"Line {bad.line} {bad.what}.").carrying(line=bad.line))
-    return answered(_ROOM, "put", segment)
+        return refuse(CSV_INVALID.saying(f"Line {bad.line} {bad.what}.").carrying(line=bad.line))
+    return reply(segment)
 
 
 @routes.get("/api/v1/segments")
-async def index(request: web.Request) -> web.Response:
+async def list_segments(request: web.Request) -> web.Response:
     """All segments, with how many users belong to each."""
     door, _ = administrator(request)
     async with door.pool.acquire(timeout=1) as connection:
-        return answered(_ROOM, "listed", SegmentList(await segments.listed(connection)))
+        return reply(SegmentList(await segments.listed(connection)))
 
 
 @routes.delete("/api/v1/segments/{name}")
-async def delete(request: web.Request) -> web.Response:
+async def delete_segment(request: web.Request) -> web.Response:
     """Nobody belongs to the segment any more; what it was is shown once more."""
     door, _ = administrator(request)
     async with door.pool.acquire(timeout=1) as connection:
         gone = await segments.delete(connection, _named(request))
-    return refused(_ROOM, SEGMENT_UNKNOWN) if gone is None else answered(_ROOM, "deleted", gone)
+    return refuse(SEGMENT_UNKNOWN) if gone is None else reply(gone)
 
 
 def _named(request: web.Request) -> str:

@@ -1,4 +1,4 @@
-"""What the bodies of answers look like, for the API document. A test holds them to what is really rendered."""
+"""The bodies of answers: what is sent, and therefore what the API document shows. Members that are unset are left out."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -7,10 +7,11 @@ from uuid import UUID
 import msgspec
 
 from shared.domain.discount import Applied
+from shared.domain.draft import Fault
 from shared.domain.redemption import State
 
 
-class Redemption(msgspec.Struct, forbid_unknown_fields=True):
+class Redemption(msgspec.Struct, frozen=True, gc=False):
     """One user's taking of one slot. `claim_id` and `redemption_id` are the same id by two names."""
 
     claim_id: UUID
@@ -27,7 +28,7 @@ class Redemption(msgspec.Struct, forbid_unknown_fields=True):
     released_reason: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class Pending(msgspec.Struct, forbid_unknown_fields=True):
+class Pending(msgspec.Struct, frozen=True, gc=False):
     """A claim that is not decided yet; `location` is where to ask."""
 
     claim_id: UUID
@@ -35,7 +36,7 @@ class Pending(msgspec.Struct, forbid_unknown_fields=True):
     location: str
 
 
-class Valid(msgspec.Struct, forbid_unknown_fields=True):
+class Valid(msgspec.Struct, frozen=True, gc=False):
     """What a code would give now. It promises nothing: only a redeem takes a slot."""
 
     valid: Literal[True]
@@ -48,23 +49,23 @@ class Valid(msgspec.Struct, forbid_unknown_fields=True):
     expires_in_s: int | None
 
 
-class OrderRedemptions(msgspec.Struct, forbid_unknown_fields=True):
+class OrderRedemptions(msgspec.Struct, frozen=True):
     """Everything that an order holds or held."""
 
     order_id: str
     redemptions: list[Redemption]
 
 
-class Health(msgspec.Struct, forbid_unknown_fields=True):
+class Health(msgspec.Struct, frozen=True):
     status: Literal["ok"]
 
 
-class Readiness(msgspec.Struct, forbid_unknown_fields=True):
+class Readiness(msgspec.Struct, frozen=True):
     ready: bool
     checks: dict[str, bool]
 
 
-class ProblemDetails(msgspec.Struct):
+class ProblemDetails(msgspec.Struct, frozen=True):
     """Why a request was refused (RFC 9457). Decide by `code`; some problems carry further members."""
 
     type: str
@@ -76,3 +77,12 @@ class ProblemDetails(msgspec.Struct):
     reason: Annotated[str, msgspec.Meta(description="Why the token, of token_invalid.")] | msgspec.UnsetType = msgspec.UNSET
     scope: Annotated[str, msgspec.Meta(description="Which scope, of scope_required.")] | msgspec.UnsetType = msgspec.UNSET
     request_id: Annotated[str, msgspec.Meta(description="What to report, of internal.")] | msgspec.UnsetType = msgspec.UNSET
+    claimed: Annotated[int, msgspec.Meta(description="Slots held, of limit_below_claimed.")] | msgspec.UnsetType = msgspec.UNSET
+    faults: Annotated[list[Fault], msgspec.Meta(description="All faults of a campaign.")] | msgspec.UnsetType = msgspec.UNSET
+    amount_claimed: Annotated[int, msgspec.Meta(description="Money given, likewise.")] | msgspec.UnsetType = msgspec.UNSET
+    line: Annotated[int, msgspec.Meta(description="Which line, of csv_invalid.")] | msgspec.UnsetType = msgspec.UNSET
+    max: Annotated[int, msgspec.Meta(description="How many, of too_many_codes.")] | msgspec.UnsetType = msgspec.UNSET
+    space: Annotated[int, msgspec.Meta(description="Possible codes, of pattern_too_small.")] | msgspec.UnsetType = msgspec.UNSET
+    other: Annotated[str, msgspec.Meta(description="The other code, of not_stackable.")] | msgspec.UnsetType = msgspec.field(
+        default=msgspec.UNSET, name="with"
+    )

@@ -6,18 +6,22 @@ from typing import TypeAlias
 
 import msgspec
 
-from frontdoor.problems import Problem
+from frontdoor.problems import UNAVAILABLE, Problem
 from shared import clock
 from shared.domain.campaign import Campaign
+from shared.domain.ids import PartitionNo
 from shared.domain.operations import SubmitClaim
-from shared.domain.outcomes import Outcome, Refusal
+from shared.domain.outcomes import Granted, Outcome, Refusal, Refused, Replayed
+from shared.domain.redemption import Redemption
 
 #: For how long at least the gate is asked again while it is cold.
 ADMIT_WITHIN_S = 1.0
 
 
 class Undecided(msgspec.Struct, frozen=True):
-    """The claim is, or may be, in a mailbox: it can be polled."""
+    """The claim is, or may be, in this partition's mailbox: it can be polled."""
+
+    partition_no: PartitionNo
 
 
 #: What a caller is answered with: an outcome, 202, or why nothing is known.
@@ -59,7 +63,29 @@ class Submission:
         if not self.answer.done():
             self.answer.set_result(answer)
 
+    def resolve_with(self, redemption: Redemption) -> None:
+        """Answer with what is committed under this claim's id: a slot it took, unless that was for another body."""
+        if redemption.body_hash != self.claim.body_hash:
+            self.resolve(Refused(Refusal.KEY_REUSED))
+        else:
+            self.resolve(Replayed(redemption) if self.joined else Granted(redemption))
+
     def fail(self, error: Exception) -> None:
         """Let the caller's request fail with what went wrong on our side."""
         if not self.answer.done():
             self.answer.set_exception(error)
+
+    async def answer_for(self, claim: SubmitClaim, deadline: float) -> Answer | None:
+        """What a later request for the same claim hears that waits here. None: our answer is not its answer."""
+        await asyncio.wait([self.answer], timeout=max(0.0, deadline - clock.monotonic()))
+        if not self.answer.done():
+            return Undecided(self.partition_no) if self.stage is Stage.AWAITING else UNAVAILABLE
+        if self.answer.cancelled() or self.answer.exception() or self.claim.body_hash != claim.body_hash:
+            return None
+        match self.answer.result():
+            case Granted(redemption) | Replayed(redemption):
+                return Replayed(redemption)
+            case Refused() as refused:
+                return refused
+            case _:
+                return None

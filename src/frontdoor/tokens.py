@@ -18,13 +18,12 @@ from jwt.exceptions import InvalidAlgorithmError, InvalidSignatureError, Invalid
 
 from frontdoor.problems import SCOPE_REQUIRED, TOKEN_INVALID, TOKEN_MISSING, Problem
 from shared.clock import unix_now
-from shared.domain.ids import UserId
+from shared.domain.ids import MAX_USER_LENGTH, UserId, user_of
 
 SERVICE = "service"
 ADMIN = "admin"
 
 MAX_TOKEN_LENGTH = 4096
-MAX_USER_LENGTH = 256
 
 _NO_SCOPES: frozenset[str] = frozenset()
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
@@ -61,9 +60,9 @@ def issue(secret: str, user: str, scopes: Iterable[str] = (), ttl_s: float = 86_
     return (signed + b"." + _signature(secret.encode(), signed)).decode()
 
 
-def require_scope(identity: Identity, scope: str) -> Problem | None:
-    """Why `identity` may not do what needs `scope`; None when it may."""
-    return None if scope in identity.scopes else SCOPE_REQUIRED.carrying(scope=scope)
+def with_scope(identity: Identity, scope: str) -> Identity | Problem:
+    """The same identity, if it may do what needs `scope`."""
+    return identity if scope in identity.scopes else SCOPE_REQUIRED.carrying(scope=scope)
 
 
 class TokenVerifier:
@@ -145,10 +144,11 @@ def _identity(payload: bytes, now: float) -> Identity | Problem:
         return _invalid("not_yet_valid", "The token is not valid yet.")
     if claims.aud is not None:
         return _invalid("audience", "The token names an audience, and we are none (RFC 7519, section 4.1.3).")
-    if not 0 < len(claims.sub) <= MAX_USER_LENGTH or "\0" in claims.sub:
+    user = user_of(claims.sub)
+    if user is None:
         return _invalid("user_invalid", f"sub must be of 1 to {MAX_USER_LENGTH} characters, without NUL.")
     scopes = frozenset(claims.scope.split()) if claims.scope else _NO_SCOPES
-    return Identity(UserId(claims.sub), scopes, claims.exp)
+    return Identity(user, scopes, claims.exp)
 
 
 def _invalid(reason: str, detail: str) -> Problem:

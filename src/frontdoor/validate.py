@@ -1,17 +1,17 @@
 """Validate: what a code would give, without taking anything. Answered from memory when the campaign is known."""
 
 from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from frontdoor import parse
 from frontdoor.bodies import read_body
-from frontdoor.context import DOOR
-from frontdoor.problems import REFUSALS, Problem
-from frontdoor.render import encode, valid
-from frontdoor.replies import refuse
-from shared import clock, metrics
-from shared.domain.campaign import closed_by_status, closed_by_window
-from shared.domain.code import normal_form
-from shared.domain.outcomes import Refusal
+from frontdoor.context import DOOR, Door
+from frontdoor.problems import REFUSALS, Problem, accepted
+from frontdoor.render import valid
+from frontdoor.replies import refuse, reply
+from frontdoor.shapes import Valid
+from shared import clock
+from shared.domain.campaign import Campaign, closed_by_status, closed_by_window
 
 routes = web.RouteTableDef()
 
@@ -20,25 +20,29 @@ routes = web.RouteTableDef()
 async def validate(request: web.Request) -> web.Response:
     """What the code gives now, or why it gives nothing. It promises nothing: only a redeem takes a slot."""
     door = request.app[DOOR]
-    raw = await read_body(request)
-    body = raw if isinstance(raw, Problem) else parse.validate_body(raw)
-    if isinstance(body, Problem):
-        return _refused(body)
-    if "Authorization" in request.headers:
-        door.identify(request)
-    code = normal_form(body.code)
-    campaign = None if code is None else door.campaigns.peek(code) or await door.campaigns.find(code)
-    if campaign is None:
-        return _refused(REFUSALS[Refusal.UNKNOWN_CODE])
+    body = _asked(door, request.headers, accepted(await read_body(request)))
+    campaign = accepted(await door.campaign_of(body.code))
+    await door.availability.learn(campaign)
+    shown = _shown(door, campaign, body)
+    return refuse(shown) if isinstance(shown, Problem) else reply(shown)
+
+
+def at_once(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> Problem | Valid | None:
+    """The same from memory; None when the gate, or Postgres, has to be asked. Raises ProblemRaised."""
+    body = _asked(door, headers, raw)
+    campaign = door.known_campaign_of(body.code)
+    return _shown(door, campaign, body) if campaign is not None and door.availability.knows(campaign) else None
+
+
+def _asked(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> parse.ValidateBody:
+    body = accepted(parse.validate_body(raw))
+    if "Authorization" in headers:
+        door.identify(headers)
+    return body
+
+
+def _shown(door: Door, campaign: Campaign, body: parse.ValidateBody) -> Problem | Valid:
     now = clock.utc_now()
     closed = closed_by_status(campaign.status) or closed_by_window(campaign.starts_at, campaign.ends_at, now)
-    reason = closed or await door.availability.refusal(campaign)
-    if reason is not None:
-        return _refused(REFUSALS[reason])
-    metrics.ANSWERS.add("validate", "valid")
-    return web.Response(body=encode(valid(campaign, body.subtotal, now)), content_type="application/json")
-
-
-def _refused(problem: Problem) -> web.Response:
-    metrics.ANSWERS.add("validate", problem.code)
-    return refuse(problem)
+    reason = closed or door.availability.refusal(campaign)
+    return valid(campaign, body.subtotal, now) if reason is None else REFUSALS[reason]

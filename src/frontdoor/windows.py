@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from shared import clock
-from shared.domain.campaign import Campaign
+from shared.domain.campaign import Campaign, closed_by_window
 from shared.domain.outcomes import Refusal
 
 #: How far this machine's clock may be from Postgres's.
@@ -11,12 +11,7 @@ MARGIN = timedelta(seconds=2)
 
 
 def shut(campaign: Campaign) -> Refusal | None:
-    """Why the window is shut for certain; None when the commit must judge."""
-    if campaign.starts_at is None and campaign.ends_at is None:
-        return None
+    """Why the window is shut wherever in the margin the time may be; None when the commit must judge."""
     now = clock.utc_now()
-    if campaign.starts_at is not None and now < campaign.starts_at - MARGIN:
-        return Refusal.NOT_STARTED
-    if campaign.ends_at is not None and now >= campaign.ends_at + MARGIN:
-        return Refusal.EXPIRED
-    return None
+    earliest, latest = (closed_by_window(campaign.starts_at, campaign.ends_at, at) for at in (now - MARGIN, now + MARGIN))
+    return earliest if earliest is latest else None

@@ -1,6 +1,7 @@
 """What a person reads once the stack serves: where it is, and three lines to paste."""
 
 from pathlib import Path
+from uuid import UUID
 
 from lastslot.running import Stack
 from lastslot.sample import SAMPLE_CODE
@@ -8,7 +9,7 @@ from lastslot.sample import SAMPLE_CODE
 USER = "usr_42"
 
 
-def banner(stack: Stack, data_dir: Path, user_token: str, campaign_id: str) -> str:
+def banner(stack: Stack, data_dir: Path, user_token: str, campaign_id: UUID) -> str:
     """Three curl lines that work as they stand: look at a code, take a slot of it, see what is left of the campaign."""
     api = f"{stack.base_url}/api/v1"
     user = f"-H 'Authorization: Bearer {user_token}'"

@@ -2,26 +2,24 @@
 
 A general HTTP client costs more per request than the servers it measures, so its figures would be its own. Measured beside bare
 aiohttp on two cores (2 processes, 256 connections): `fire` takes 14 to 25 µs of CPU for a request, a quarter to a third of what
-bare aiohttp takes to answer it; aiohttp's own client takes nine times as much as `fire`. At a low rate a wake-up carries one
-request and not many, so `offer` takes 90 to 120 µs for one at 1,000/s.
+bare aiohttp takes to answer it; aiohttp's own client takes nine times as much.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 from typing import cast
 
 import msgspec
 
+from lastslot.wire import END_OF_HEAD, frame
 from shared.clock import monotonic
 from shared.errors import LastslotError
 
 #: The status of a request whose connection broke before its answer came. Whether it was served is not known.
 LOST = 0
 
-_END_OF_HEAD = b"\r\n\r\n"
-_BODILESS = (204, 304)
 #: Connections opened at once: fewer than a listener's usual backlog, past which the kernel drops one for a second.
 _OPENING = 64
 
@@ -33,7 +31,7 @@ class Unframed(LastslotError):
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """What came back for `requests[index]`.
 
-    `seconds` is the latency from `started` (monotonic), the moment of sending, or in an open loop the moment it was due.
+    `seconds` is the latency from `started` (monotonic), the moment of sending.
     `head` and `body` are empty unless they were asked for.
     """
 
@@ -50,15 +48,6 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
         if at < 0:
             return None
         return self.head[at + len(name) + 3 :].partition(b"\r\n")[0].strip().decode("latin-1")
-
-
-def render(method: str, path: str, host: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> bytes:
-    """The bytes of a request."""
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}"]
-    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-    if body:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-    return "\r\n".join(lines).encode() + _END_OF_HEAD + body
 
 
 def percentile(answers: Iterable[Answer], percent: float) -> float:
@@ -84,36 +73,7 @@ async def fire(
     run = _Run(host, port, requests, on_answer, keep_bodies)
     await run.open(min(connections, len(requests)))
     for index in range(len(requests)):
-        run.ask(index, None)
-    return await run.answers(within_s)
-
-
-async def offer(
-    host: str,
-    port: int,
-    requests: Sequence[bytes],
-    per_second: float,
-    connections: int = 256,
-    on_answer: Callable[[Answer], None] | None = None,
-    keep_bodies: bool = False,
-    within_s: float = 120.0,
-) -> list[Answer]:
-    """Send `requests` at a fixed rate, whatever the server does; otherwise as `fire`.
-
-    Open loop: a request is due at its own instant and its latency counts from there. When every connection is busy it waits
-    for one, and that wait is counted too, so a server that stalls cannot hide it (no coordinated omission). The event loop
-    wakes once a millisecond, so up to about one millisecond of each latency is this client's.
-    """
-    run = _Run(host, port, requests, on_answer, keep_bodies)
-    await run.open(min(connections, len(requests)))
-    begin = monotonic()
-    asked = 0
-    while asked < len(requests):
-        due = min(len(requests), int((monotonic() - begin) * per_second) + 1)
-        for index in range(asked, due):
-            run.ask(index, begin + index / per_second)
-        asked = due
-        await asyncio.sleep(0.001)
+        run.ask(index)
     return await run.answers(within_s)
 
 
@@ -129,7 +89,7 @@ class _Run:
         self._on_answer = on_answer
         self._answers: list[Answer | None] = [None] * len(requests)
         self._missing = len(requests)
-        self._waiting: deque[tuple[int, float | None]] = deque()
+        self._waiting: deque[int] = deque()
         self._connections: list[_Connection] = []
         self._idle: list[_Connection] = []
         self._reopening: set[asyncio.Task[None]] = set()
@@ -141,17 +101,17 @@ class _Run:
             await asyncio.gather(*map(self._connect, self._connections[first : first + _OPENING]))
         self._idle = self._connections[:]
 
-    def ask(self, index: int, due: float | None) -> None:
-        """Have the request sent by the next free connection. `due` None: its latency counts from its sending."""
+    def ask(self, index: int) -> None:
+        """Have the request sent by the next free connection."""
         if self._idle:
-            self._idle.pop().send(index, due)
+            self._idle.pop().send(index)
         else:
-            self._waiting.append((index, due))
+            self._waiting.append(index)
 
     def rest(self, connection: "_Connection") -> None:
         """Give a free connection its next request."""
         if self._waiting:
-            connection.send(*self._waiting.popleft())
+            connection.send(self._waiting.popleft())
         else:
             self._idle.append(connection)
 
@@ -206,9 +166,9 @@ class _Connection(asyncio.Protocol):
         self._proven = False  # has brought an answer
         self._closing = False  # the server said it would close
 
-    def send(self, index: int, due: float | None) -> None:
+    def send(self, index: int) -> None:
         self._index = index
-        self._started = monotonic() if due is None else due
+        self._started = monotonic()
         if self._transport is None:
             self._run.reopen(self)
         else:
@@ -224,14 +184,14 @@ class _Connection(asyncio.Protocol):
         if self._received:
             data = self._received + data
         try:
-            frame = _frame(data)
+            framed = frame(data)
         except ValueError:
             self._run.fail(Unframed(f"cannot read the answer {data[:200]!r}"))
             return
-        if frame is None:
+        if framed is None:
             self._received = data
             return
-        status, head_end, self._closing = frame
+        status, head_end, self._closing = framed
         self._received = b""
         self._proven = True
         self._answer(status, data, head_end)
@@ -265,31 +225,7 @@ class _Connection(asyncio.Protocol):
         if index is None:
             self._run.fail(Unframed("the server spoke without being asked"))
         elif self._run.keep_bodies:
-            head, body = data[:head_end], data[head_end + len(_END_OF_HEAD) :]
+            head, body = data[:head_end], data[head_end + len(END_OF_HEAD) :]
             self._run.keep(Answer(index, status, monotonic() - self._started, self._started, head, body))
         else:
             self._run.keep(Answer(index, status, monotonic() - self._started, self._started))
-
-
-def _frame(data: bytes) -> tuple[int, int, bool] | None:
-    """(status, where the head ends, whether the server will close) of one whole answer; None while bytes are missing.
-
-    Raises ValueError for what is not exactly one answer with a Content-Length.
-    """
-    head_end = data.find(_END_OF_HEAD)
-    if head_end < 0:
-        return None
-    head = data[: head_end + 2].lower()
-    status = int(head[9:12])
-    length = 0 if status in _BODILESS else int(_value(head, b"\r\ncontent-length:"))
-    missing = head_end + len(_END_OF_HEAD) + length - len(data)
-    if missing > 0:
-        return None
-    if missing < 0 or not head.startswith(b"http/1.1 "):
-        raise ValueError("not one answer of HTTP/1.1")
-    return status, head_end, b"\r\nconnection:" in head and b"close" in _value(head, b"\r\nconnection:")
-
-
-def _value(head: bytes, name: bytes) -> bytes:
-    start = head.index(name) + len(name)
-    return head[start : head.index(b"\r\n", start)]

@@ -1,7 +1,8 @@
 """`lastslot campaign …`: what the admin API does, from a terminal. A campaign is named by its id or by its code."""
 
+import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ _PAPER_WIDTH = 200
 _TIME = "A wall time of the zone (2026-11-27T09:00), or with an offset (…+09:00)."
 
 Command = Callable[..., None]
-Show = Callable[[Shown], None]
+Show = Callable[[Coroutine[Any, Any, Shown]], None]
 
 
 @click.group()
@@ -40,7 +41,8 @@ def _asking(command: Command) -> Command:
     @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
     @wraps(command)
     def asking(*, data_dir: Path, url: str | None, token: str | None, as_json: bool, **options: Any) -> None:
-        command(find_office(data_dir, url, token), _as_json if as_json else _as_table, **options)
+        shown = _as_json if as_json else _as_table
+        command(find_office(data_dir, url, token), lambda answer: shown(asyncio.run(answer)), **options)
 
     return asking
 
@@ -78,7 +80,7 @@ def create(office: Office, show: Show, code: str, timezone: str, **options: Any)
         raise click.UsageError("say what it gives: --amount, --percent or --free-shipping")
     if "total_limit" not in terms:
         raise click.UsageError("say how many slots there are: --limit or --unlimited")
-    show(office.ask(CampaignShown, "POST", json={"name": code, "type": "shared", "code": code, "timezone": timezone, **terms}))
+    show(office.create(code, timezone=timezone, **terms))
 
 
 @campaign.command("list")
@@ -95,7 +97,7 @@ def index(office: Office, show: Show, limit: int, after: str | None) -> None:
 @click.argument("named", metavar="CAMPAIGN")
 def show_one(office: Office, show: Show, named: str) -> None:
     """Show one campaign."""
-    show(office.ask(CampaignShown, "GET", office.path_of(named)))
+    show(office.ask_about(named, CampaignShown, "GET"))
 
 
 @campaign.command()
@@ -112,7 +114,7 @@ def change(office: Office, show: Show, named: str, no_start: bool, no_end: bool,
         raise click.UsageError("an end of the window is either set or taken away")
     if not opened and not terms:
         raise click.UsageError("say what is to be different")
-    show(office.ask(CampaignShown, "PATCH", office.path_of(named), json=opened | terms))
+    show(office.ask_about(named, CampaignShown, "PATCH", json=opened | terms))
 
 
 @campaign.command()
@@ -120,7 +122,7 @@ def change(office: Office, show: Show, named: str, no_start: bool, no_end: bool,
 @click.argument("named", metavar="CAMPAIGN")
 def pause(office: Office, show: Show, named: str) -> None:
     """Give nothing until it is resumed."""
-    show(office.ask(CampaignShown, "POST", f"{office.path_of(named)}/pause"))
+    show(office.ask_about(named, CampaignShown, "POST", "/pause"))
 
 
 @campaign.command()
@@ -128,7 +130,7 @@ def pause(office: Office, show: Show, named: str) -> None:
 @click.argument("named", metavar="CAMPAIGN")
 def resume(office: Office, show: Show, named: str) -> None:
     """Go on giving after a pause."""
-    show(office.ask(CampaignShown, "POST", f"{office.path_of(named)}/resume"))
+    show(office.ask_about(named, CampaignShown, "POST", "/resume"))
 
 
 @campaign.command()
@@ -136,7 +138,7 @@ def resume(office: Office, show: Show, named: str) -> None:
 @click.argument("named", metavar="CAMPAIGN")
 def end(office: Office, show: Show, named: str) -> None:
     """Give nothing any more. There is no way back."""
-    show(office.ask(CampaignShown, "POST", f"{office.path_of(named)}/end"))
+    show(office.ask_about(named, CampaignShown, "POST", "/end"))
 
 
 @campaign.command()
@@ -144,7 +146,7 @@ def end(office: Office, show: Show, named: str) -> None:
 @click.argument("named", metavar="CAMPAIGN")
 def stats(office: Office, show: Show, named: str) -> None:
     """Count what is held, redeemed and released."""
-    show(office.ask(Stats, "GET", f"{office.path_of(named)}/stats"))
+    show(office.ask_about(named, Stats, "GET", "/stats"))
 
 
 def _body(

@@ -82,7 +82,10 @@ def token(user: str, scopes: tuple[str, ...], ttl_s: int, data_dir: Path | None,
     """Print a token."""
     from frontdoor.tokens import issue
     from lastslot.datadir import known_secrets
+    from shared.domain.ids import MAX_USER_LENGTH, user_of
 
+    if user_of(user) is None:
+        raise click.UsageError(f"--user must be of 1 to {MAX_USER_LENGTH} characters, none of them NUL")
     if jwt_secret is None or data_dir is not None:
         jwt_secret = known_secrets(data_dir or _HERE).jwt_secret
     click.echo(issue(jwt_secret, user, scopes, ttl_s=ttl_s))

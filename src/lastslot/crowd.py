@@ -3,31 +3,21 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
+from frontdoor.campaign_shapes import CampaignShown
 from frontdoor.tokens import issue
-from lastslot.burst import LOST, Answer, fire, render
+from lastslot.burst import LOST, Answer, fire
+from lastslot.campaign_office import office_of
 from lastslot.running import Stack, address
+from lastslot.wire import render
 from shared.clock import monotonic
-from shared.errors import LastslotError
 
 #: "Send it again with the same key": the connection broke, or 503 was said.
 _ASK_AGAIN = (LOST, 503)
 _PENDING = 202
 _PATIENCE_S = 30.0
-
-
-class CampaignRefused(LastslotError):
-    """The admin API did not create the campaign."""
-
-
-class Opened(msgspec.Struct, frozen=True):
-    """A campaign that was just created."""
-
-    campaign_id: UUID
-    code: str
 
 
 class Crowd(msgspec.Struct, frozen=True):
@@ -47,26 +37,10 @@ class Heard(msgspec.Struct, frozen=True):
     polled: int
 
 
-async def open_campaign(stack: Stack, code: str, slots: int | None, per_user_limit: int = 1) -> Opened:
-    """Create a campaign that is open now, through the admin API. Raises CampaignRefused."""
-    body = {
-        "name": code,
-        "type": "shared",
-        "code": code,
-        "discount": {"type": "amount", "value": 1000, "currency": "EUR"},
-        "total_limit": slots,
-        "per_user_limit": per_user_limit,
-        "timezone": "Europe/Amsterdam",
-        "starts_at": None,
-        "ends_at": None,
-    }
-    host, port = address(stack.admin_url)
-    headers = {"Authorization": f"Bearer {stack.admin_token}"}
-    request = render("POST", "/api/v1/campaigns", host, headers, msgspec.json.encode(body))
-    (answer,) = await fire(host, port, [request], keep_bodies=True)
-    if answer.status != 201:
-        raise CampaignRefused(f"creating {code} was answered {answer.status}: {answer.body.decode()}")
-    return msgspec.json.decode(answer.body, type=Opened)
+async def open_campaign(stack: Stack, code: str, slots: int | None) -> CampaignShown:
+    """Create a campaign that is open now, one slot a user, through the admin API. Raises Refused."""
+    discount = {"type": "amount", "value": 1000, "currency": "EUR"}
+    return await office_of(stack).create(code, discount=discount, total_limit=slots, timezone="Europe/Amsterdam")
 
 
 def gather(stack: Stack, code: str, people: int, named: str) -> Crowd:

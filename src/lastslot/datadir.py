@@ -1,5 +1,6 @@
-"""A data directory: whose it is, what it keeps from one life of a stack to the next, and what it tells about this one."""
+"""A data directory: whose it is, what it keeps from one stack to the next, and what it tells about this one."""
 
+import asyncio
 import fcntl
 import os
 import secrets
@@ -10,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from lastslot.running import Stack
+from lastslot.running import Stack, address
 from shared.errors import LastslotError
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -74,6 +75,17 @@ def stack_of(directory: Path) -> Stack:
     return _get(directory / "stack.json", Stack)
 
 
+async def find_stack(directory: Path) -> Stack | None:
+    """The stack that serves this directory now; None when none does, whatever its last one left lying there."""
+    try:
+        stack = stack_of(directory)
+        _, writer = await asyncio.open_connection(*address(stack.base_url))
+    except (NoStack, OSError):
+        return None
+    writer.close()
+    return stack
+
+
 def tell_stack(directory: Path, stack: Stack) -> None:
     """Let everyone who may read the directory know of the stack that serves it."""
     _put(directory / "stack.json", stack)
@@ -84,7 +96,7 @@ def _get(path: Path, kind: type[T]) -> T:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
         raise NoStack(f"no stack was started on {path.parent}; start one with `lastslot up --data-dir {path.parent}`") from None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, ValueError, msgspec.DecodeError) as error:
         raise LastslotError(f"{path} cannot be read: {error}") from None
 
 

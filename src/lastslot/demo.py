@@ -15,7 +15,8 @@ from rich.table import Table
 
 from lastslot.burst import Answer, fire, percentile
 from lastslot.crowd import Crowd, Heard, gather, open_campaign, press_redeem, problem_code
-from lastslot.running import Stack, find_stack, own_stack
+from lastslot.datadir import find_stack
+from lastslot.running import Stack, own_stack
 from shared.audit import AuditReport, CampaignProof, audit, audit_campaign
 
 _RETRIES = 200
@@ -33,16 +34,17 @@ class Verdict(msgspec.Struct, frozen=True):
     holds: bool
 
 
-def demo(data_dir: Path, people: int = 10_000, slots: int = 1_000, connections: int = 256) -> int:
+def demo(data_dir: Path, people: int, slots: int, connections: int) -> int:
     """Run it on the stack that serves `data_dir`, or on one of its own. The exit code: 0 when everything holds."""
     return uvloop.run(_demo(Console(), data_dir, people, slots, connections))
 
 
 async def _demo(console: Console, data_dir: Path, people: int, slots: int, connections: int) -> int:
     async with _stack(console, data_dir) as stack:
-        opened = await open_campaign(stack, f"BLACKFRI100-{token_hex(3).upper()}", slots)
-        console.print(f"\n[bold]{opened.code}[/]  {slots:,} slots, one per user. {people:,} people press redeem.")
-        crowd = gather(stack, opened.code, people, token_hex(4))
+        code = f"BLACKFRI100-{token_hex(3).upper()}"
+        opened = await open_campaign(stack, code, slots)
+        console.print(f"\n[bold]{code}[/]  {slots:,} slots, one per user. {people:,} people press redeem.")
+        crowd = gather(stack, code, people, token_hex(4))
         heard = await _watch(console, crowd, connections)
         console.print(_answers_table(heard))
         kept = await _ask_again(crowd, [answer for answer in heard.answers if _word(answer) == _WON])

@@ -50,6 +50,9 @@ save ""
 maxmemory-policy noeviction
 """
 
+_READY_WITHIN_S = 60.0
+_STOP_WITHIN_S = 30.0
+
 
 class ServerFailed(LastslotError):
     """An embedded server did not come up or did not go down."""
@@ -80,13 +83,13 @@ class EmbeddedServer:
         self._process = process
         self.wait_until_ready(alive=lambda: process.poll() is None)
 
-    def stop(self, timeout: float = 30.0) -> None:
-        """Ask it to stop, and wait until it has; one that does not within `timeout` seconds is killed."""
+    def stop(self) -> None:
+        """Ask it to stop, and wait until it has; one that takes too long is killed."""
         if self._process is None:
             return
         self._process.send_signal(self.program.stop_signal)
         try:
-            self._process.wait(timeout)
+            self._process.wait(_STOP_WITHIN_S)
         except subprocess.TimeoutExpired:
             self.kill()
 
@@ -97,9 +100,9 @@ class EmbeddedServer:
         self._process.kill()
         self._process.wait()
 
-    def wait_until_ready(self, alive: Callable[[], bool], timeout: float = 60.0) -> None:
+    def wait_until_ready(self, alive: Callable[[], bool]) -> None:
         """Block until it answers; `alive` says whether its process still runs."""
-        deadline = clock.monotonic() + timeout
+        deadline = clock.monotonic() + _READY_WITHIN_S
         while (fault := self._fault()) is not None:
             if not alive() or clock.monotonic() > deadline:
                 words = self.program.last_words()
@@ -107,26 +110,26 @@ class EmbeddedServer:
             time.sleep(0.02)
 
     def orphan(self) -> psutil.Process | None:
-        """A server of an earlier life that still runs on this directory; both servers work inside theirs."""
+        """A server of an earlier run that is still on this directory; both servers work inside theirs."""
         try:
             process = psutil.Process(int(self._pid_file.read_text().split()[0]))
             return process if Path(process.cwd()) == self.directory else None
         except (OSError, ValueError, IndexError, psutil.Error):
             return None
 
-    def end_orphan(self, timeout: float = 30.0) -> int | None:
-        """Stop what an earlier life left running here, and give its process number. Call only as holder of the directory."""
+    def end_orphan(self) -> int | None:
+        """Stop what an earlier run left here, and give its process number. Call only as holder of the directory."""
         orphan = self.orphan()
         if orphan is None:
             return None
         try:
             orphan.send_signal(self.program.stop_signal)
-            orphan.wait(timeout)
+            orphan.wait(_STOP_WITHIN_S)
         except psutil.NoSuchProcess:
             pass
         except psutil.TimeoutExpired:
             raise ServerFailed(
-                f"{self.program.name} of an earlier life (pid {orphan.pid}) does not stop; end it and try again"
+                f"{self.program.name} of an earlier run (pid {orphan.pid}) does not stop; end it and try again"
             ) from None
         return orphan.pid
 
@@ -156,11 +159,11 @@ def postgres_server(directory: Path, password: str, log: Path, port: int | None 
     )
 
 
-def redis_server(directory: Path, password: str, log: Path, port: int | None = None) -> EmbeddedServer:
+def redis_server(directory: Path, password: str, log: Path) -> EmbeddedServer:
     """Redis on `directory`, with every write in its append-only file and nothing ever evicted."""
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    port = port or free_port()
+    port = free_port()
     config = directory / "redis.conf"
     config.touch(mode=0o600)
     config.write_text(_REDIS_SETTINGS.format(port=port, directory=directory, password=password))

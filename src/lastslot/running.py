@@ -1,4 +1,4 @@
-"""A stack that runs: the one that serves a data directory, or one of our own for a while."""
+"""A stack that runs: what it tells of itself, and one of our own for a while."""
 
 import asyncio
 import signal
@@ -40,20 +40,9 @@ def address(url: str) -> tuple[str, int]:
     return parts.hostname or "127.0.0.1", parts.port or 80
 
 
-async def find_stack(data_dir: Path) -> Stack | None:
-    """The stack that serves this directory; None when none does, whatever its last one left lying there."""
-    try:
-        stack = msgspec.json.decode((data_dir / "stack.json").read_bytes(), type=Stack)
-        _, writer = await asyncio.open_connection(*address(stack.base_url))
-    except OSError:
-        return None
-    writer.close()
-    return stack
-
-
 @asynccontextmanager
 async def own_stack(*options: str) -> AsyncIterator[Stack]:
-    """A fresh stack on a directory and a port of its own, rate limits off; stopped and wiped on the way out.
+    """A fresh stack on a directory and a port of its own; stopped and wiped on the way out.
 
     `options` go to `lastslot up`. SIGTERM is a way out too. Raises StackFailed, with the end of what it printed, when it does
     not come up.

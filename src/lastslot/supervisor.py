@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from lastslot.program import Program
 from shared import clock
+from shared.process import stopped_within
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
@@ -20,7 +21,7 @@ class Child:
         self._supervisor = supervisor
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
-        self._life: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -30,23 +31,23 @@ class Child:
 
     async def start(self) -> None:
         """Start it, and from then on start it again when it ends. Raises OSError when it cannot be started at all."""
-        self._life = asyncio.create_task(self._live(await self._spawn()))
+        self._running = asyncio.create_task(self._keep_running(await self._spawn()))
 
     async def stop(self, grace_s: float) -> None:
         """Ask it to stop; after `grace_s` seconds, or when the supervisor is hurried, insist; and in the end kill it."""
         self._stopping.set()
-        if self._life is None:
+        if self._running is None:
             return
         self._signal(self.program.stop_signal)
         hurried = asyncio.create_task(self._supervisor.hurry.wait())
-        await asyncio.wait((self._life, hurried), timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((self._running, hurried), timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
-        if not self._life.done():
+        if not self._running.done():
             self._signal(self.program.insist_signal)
-            await asyncio.wait((self._life,), timeout=_KILL_AFTER_S)
-        if not self._life.done():
+            await asyncio.wait((self._running,), timeout=_KILL_AFTER_S)
+        if not self._running.done():
             self._signal(9)
-        await self._life
+        await self._running
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         program = self.program
@@ -54,7 +55,7 @@ class Child:
             self._process = await asyncio.create_subprocess_exec(*program.argv, stdout=log, stderr=log, **program.options())
         return self._process
 
-    async def _live(self, process: asyncio.subprocess.Process) -> None:
+    async def _keep_running(self, process: asyncio.subprocess.Process) -> None:
         pause_s = 0.0
         again: asyncio.subprocess.Process | None = process
         while again is not None:
@@ -72,7 +73,7 @@ class Child:
             again = await self._start_again(pause_s)
 
     async def _start_again(self, pause_s: float) -> asyncio.subprocess.Process | None:
-        while not await self._stopped_within(pause_s):
+        while not await stopped_within(self._stopping, pause_s):
             try:
                 process = await self._spawn()
             except OSError as error:
@@ -82,13 +83,6 @@ class Child:
                 self._supervisor.say(f"{self.program.name} was started again (pid {process.pid})")
                 return process
         return None
-
-    async def _stopped_within(self, seconds: float) -> bool:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
 
     def _signal(self, number: int) -> None:
         if self.pid is not None and self._process is not None:

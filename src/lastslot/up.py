@@ -15,6 +15,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from frontdoor.tokens import ADMIN, issue
 from lastslot.banner import USER, banner
+from lastslot.campaign_office import office_of
 from lastslot.datadir import held, secrets_of, tell_stack
 from lastslot.embedded import EmbeddedServer, postgres_server, redis_server
 from lastslot.ports import HOST, check_port
@@ -92,7 +93,7 @@ class _Up:
         stack = self._stack(dsn, redis_url)
         doors = await self._start_lastslot(stack)
         await until_ready(stack, doors, self._supervisor.children)
-        campaign_id = await ensure_sample(stack.base_url, stack.admin_token)
+        campaign_id = await ensure_sample(office_of(stack))
         tell_stack(self._directory, stack)
         token = issue(stack.jwt_secret, USER, ttl_s=_TOKEN_TTL_S)
         print(banner(stack, self._wish.data_dir, token, campaign_id))
@@ -117,7 +118,7 @@ class _Up:
     async def _start_server(self, server: EmbeddedServer) -> str:
         orphan = await asyncio.to_thread(server.end_orphan)
         if orphan is not None:
-            _say(f"stopped the {server.program.name} (pid {orphan}) that an earlier life had left on this data directory")
+            _say(f"stopped the {server.program.name} (pid {orphan}) that an earlier run had left on this data directory")
         [child] = await self._supervisor.start([server.program])
         await asyncio.to_thread(server.wait_until_ready, lambda: child.deaths == 0 and not self._stopping.is_set())
         return server.url

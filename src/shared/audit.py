@@ -46,7 +46,7 @@ class FaultKind(StrEnum):
     CODE_IS_MISSTATED = "code_is_misstated"
     CAMPAIGN_IS_OVER_ISSUED = "campaign_is_over_issued"
     USER_IS_OVER_LIMIT = "user_is_over_limit"
-    LIFE_IS_ILLEGAL = "life_is_illegal"
+    HISTORY_IS_ILLEGAL = "history_is_illegal"
     CLAIM_WAS_ALTERED = "claim_was_altered"
     TRANSITIONS_DIFFER = "transitions_differ"
 
@@ -77,7 +77,7 @@ class AuditReport(msgspec.Struct, frozen=True):
 class CampaignProof(msgspec.Struct, frozen=True):
     """One campaign's numbers: `active` rows held by `users` distinct users; `claimed` and `budget` of its slices.
 
-    `budget` None: unlimited. `chain_intact` speaks of the whole ledger of every partition that the campaign lives in.
+    `budget` None: unlimited. `chain_intact` speaks of the whole ledger of every partition that has a slice of the campaign.
     """
 
     campaign_id: UUID
@@ -93,9 +93,9 @@ async def audit(dsn: str) -> AuditReport:
     """Prove every invariant on the live database at `dsn`."""
     began = monotonic()
     async with _snapshot(dsn) as connection:
-        totals = await connection.fetchrow(statement("audit_totals"))
+        [totals] = await connection.fetch(statement("audit_totals"))
         faults = [fault async for fault in _faults(connection)]
-    return AuditReport(**dict(totals or {}), seconds=monotonic() - began, faults=tuple(faults))
+    return AuditReport(**dict(totals), seconds=monotonic() - began, faults=tuple(faults))
 
 
 async def audit_campaign(dsn: str, campaign_id: UUID) -> CampaignProof | None:
@@ -170,17 +170,17 @@ async def _chain_fault(connection: Connection, partition_no: int, last_seq: int,
     return None
 
 
-def _legal_lives() -> tuple[list[str], list[str | None], list[str]]:
+def _legal_histories() -> tuple[list[str], list[str | None], list[str]]:
     """What TRANSITIONS allows to have happened: state reached, reason of its release, kinds of the ledger rows on the way."""
-    states, reasons, stories = zip(*_lives_from(State.CLAIMED, None, State.CLAIMED.value), strict=True)
+    states, reasons, stories = zip(*_histories_from(State.CLAIMED, None, State.CLAIMED.value), strict=True)
     return list(states), list(reasons), list(stories)
 
 
-def _lives_from(state: State, step: Step | None, story: str) -> Iterator[tuple[str, str | None, str]]:
+def _histories_from(state: State, step: Step | None, story: str) -> Iterator[tuple[str, str | None, str]]:
     yield state, step.value if step is not None and state is State.RELEASED else None, story
     for (before, next_step), after in TRANSITIONS.items():
         if before is state:
-            yield from _lives_from(after, next_step, f"{story} {after}")
+            yield from _histories_from(after, next_step, f"{story} {after}")
 
 
 #: The checks that are one statement each: the kind of fault its row is, its name, its arguments.
@@ -194,6 +194,6 @@ _CHECKS: tuple[tuple[Any, ...], ...] = (
     (FaultKind.CODE_IS_MISSTATED, "audit_code_states"),
     (FaultKind.CAMPAIGN_IS_OVER_ISSUED, "audit_over_issue"),
     (FaultKind.USER_IS_OVER_LIMIT, "audit_user_limits"),
-    (FaultKind.LIFE_IS_ILLEGAL, "audit_lives", *_legal_lives()),
+    (FaultKind.HISTORY_IS_ILLEGAL, "audit_histories", *_legal_histories()),
     (FaultKind.CLAIM_WAS_ALTERED, "audit_stories"),
 )

@@ -1,19 +1,38 @@
-"""The ledger in Postgres: lock a partition, extend its chain. Every write of the engine goes through these two.
+"""The ledger in Postgres: lock a partition, extend its chain, and decide again when the facts moved. Every write does so.
 
 A transaction first locks the row of its partition; whoever holds that lock is the one writer of the partition's ledger,
 so its sequence has no gaps and its order is the order in which things happened. An owner names its epoch and is refused
 when the epoch has moved on (fenced); the direct path names none.
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import TypeVar
 
+import asyncpg
 import msgspec
+import structlog
 
 from shared.domain.ids import Incarnation, PartitionNo
 from shared.domain.ledger import Event, extend
 from shared.errors import Fenced, ShortWrite
-from shared.postgres import Connection
+from shared.postgres import Connection, Pool
 from shared.statements import statement
+
+T = TypeVar("T")
+
+#: The facts had moved under a decision, or somebody else was in its way; never the fault of what was asked.
+DECIDE_AGAIN = (
+    ShortWrite,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+)
+_ATTEMPTS = 5
+_PAUSE_S = 0.01
+
+log = structlog.get_logger()
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -26,6 +45,25 @@ class Head(msgspec.Struct, frozen=True):
     last_seq: int
     chain_head: bytes
     now: datetime
+
+
+async def decided(pool: Pool, write: Callable[[Connection], Awaitable[T]]) -> T:
+    """What `write` returns, committed. It reads, decides and writes in one transaction, anew when that raises DECIDE_AGAIN.
+
+    After a few attempts the last one's error passes; then, too, nothing was written.
+    """
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return await _transaction(pool, write)
+        except DECIDE_AGAIN as error:
+            log.warning("deciding_again", attempt=attempt, error=str(error))
+            await asyncio.sleep(_PAUSE_S * attempt)
+    return await _transaction(pool, write)
+
+
+async def _transaction(pool: Pool, write: Callable[[Connection], Awaitable[T]]) -> T:
+    async with pool.acquire(timeout=5) as connection, connection.transaction():
+        return await write(connection)
 
 
 async def lock_partition(connection: Connection, partition_no: PartitionNo, epoch: int | None = None) -> Head:

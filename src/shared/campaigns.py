@@ -5,28 +5,22 @@ claim is judged either by the terms before or by those after. The answer is dura
 the gate has to be set to.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import asyncpg
 import msgspec
 
-from shared.book import Head, append, lock_partition
+from shared.book import Head, append, decided, lock_partition
 from shared.catalogue import campaign_of
-from shared.domain.campaign import Campaign, CampaignStatus, StackingRules, budget, closed_by_status
+from shared.domain.campaign import Campaign, CampaignStatus, StackingRules, budget
 from shared.domain.draft import CampaignChange, Fault, frees_slots, revised
 from shared.domain.ids import PARTITIONS, CampaignId, PartitionNo, UserId, home_partition
 from shared.domain.ledger import Event, Kind
-from shared.domain.settlement import Settlement, free_slots
+from shared.domain.settlement import Settlement
 from shared.errors import ShortWrite
 from shared.postgres import Connection, Pool
 from shared.statements import statement
-
-T = TypeVar("T")
-
-_ATTEMPTS = 3
-#: The facts had moved under the decision.
-_DECIDE_AGAIN = (ShortWrite, asyncpg.IntegrityConstraintViolationError, asyncpg.TransactionRollbackError)
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -230,21 +224,6 @@ async def _lock(connection: Connection, campaign_id: CampaignId, *, everywhere: 
     return heads[home]
 
 
-async def decided(pool: Pool, write: Callable[[Connection], Awaitable[T]]) -> T:
-    """Run `write` in a transaction, again when the facts had moved. Postgres's errors pass after a few times."""
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return await _transaction(pool, write)
-        except _DECIDE_AGAIN:
-            continue
-    return await _transaction(pool, write)
-
-
-async def _transaction(pool: Pool, write: Callable[[Connection], Awaitable[T]]) -> T:
-    async with pool.acquire(timeout=5) as connection, connection.transaction():
-        return await write(connection)
-
-
 def _known(row: asyncpg.Record) -> Known:
     return Known(campaign_of(row["document"]), row["claimed"], row["amount_claimed"])
 
@@ -255,12 +234,15 @@ def _event(kind: Kind, campaign: Campaign, by: UserId, **said: Any) -> Event:
 
 def _committed(known: Known, seq: int) -> Committed:
     campaign, claimed, amount_claimed = known.campaign, known.claimed, known.amount_claimed
-    settlement = Settlement(
-        campaign_id=campaign.campaign_id,
-        seq=seq,
-        free=free_slots(budget(campaign), claimed, campaign.amount_limit, amount_claimed),
+    settlement = Settlement.of(
+        campaign.campaign_id,
+        seq,
+        budget=budget(campaign),
+        claimed=claimed,
+        amount_budget=campaign.amount_limit,
+        amount_claimed=amount_claimed,
         per_user_limit=campaign.per_user_limit,
-        closed=closed_by_status(campaign.status),
+        status=campaign.status,
         users={},
     )
     return Committed(campaign, claimed, amount_claimed, home_partition(campaign.campaign_id), settlement)

@@ -43,7 +43,7 @@ _orders = msgspec.json.Decoder(list[tuple[str, Stacked]])
 
 async def read_facts(connection: Connection, head: Head, claims: Sequence[SubmitClaim]) -> Facts:
     """What is committed about these claims, their users, their codes and their campaigns; of their orders, if it matters."""
-    row = await connection.fetchrow(
+    [(redemptions, slices, uses, codes, free_codes, stacks)] = await connection.fetch(
         statement("claim_facts"),
         [claim.claim_id for claim in claims],
         [claim.campaign_id for claim in claims],
@@ -51,9 +51,6 @@ async def read_facts(connection: Connection, head: Head, claims: Sequence[Submit
         head.partition_no,
         list({claim.code for claim in claims}),
     )
-    if row is None:
-        raise ShortWrite
-    redemptions, slices, uses, codes, free_codes, stacks = row
     free = _codes.decode(free_codes or "[]")
     return Facts(
         now=head.now,

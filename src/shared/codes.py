@@ -13,8 +13,8 @@ import asyncpg
 import msgspec
 
 from shared import campaigns
-from shared.book import lock_partition
-from shared.campaigns import CampaignEnded, CampaignUnknown, Committed, Faulty, Known, decided, write_change
+from shared.book import decided, lock_partition
+from shared.campaigns import CampaignEnded, CampaignUnknown, Committed, Faulty, Known, write_change
 from shared.domain.campaign import CampaignStatus
 from shared.domain.draft import Fault
 from shared.domain.ids import CampaignId, UserId, home_partition

@@ -36,5 +36,5 @@ class ShortWrite(LastslotError):
     """Fewer rows were written than decided: the facts had moved. Rolled back, to be decided again."""
 
 
-class GateUnavailable(LastslotError):
-    """The gate gave no answer; whether it acted is not known."""
+class RedisUnavailable(LastslotError):
+    """Redis gave no answer; whether it acted is not known."""

@@ -11,15 +11,14 @@ import msgspec
 from shared import keys
 from shared.domain.ids import DoorId
 from shared.domain.outcomes import Outcome
-from shared.errors import GateUnavailable
-from shared.redis_client import NO_ANSWER, Redis, RedisError
+from shared.redis_client import Redis, answer_of
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[tuple[int, Outcome]])
 
 
 async def publish(redis: Redis, outcomes: Iterable[tuple[DoorId, int, Outcome]]) -> None:
-    """Tell each front door what became of its tickets. Raises GateUnavailable when Redis does not answer."""
+    """Tell each front door what became of its tickets. Raises RedisUnavailable when Redis does not answer."""
     messages: dict[DoorId, list[tuple[int, Outcome]]] = {}
     for door, ticket, outcome in outcomes:
         messages.setdefault(door, []).append((ticket, outcome))
@@ -28,10 +27,7 @@ async def publish(redis: Redis, outcomes: Iterable[tuple[DoorId, int, Outcome]])
     pipeline = redis.pipeline(transaction=False)
     for door, message in messages.items():
         pipeline.publish(keys.outcome_channel(door), _encoder.encode(message))
-    try:
-        await pipeline.execute()
-    except (RedisError, *NO_ANSWER) as error:
-        raise GateUnavailable(f"outcomes were not published: {error}") from error
+    await answer_of(pipeline.execute())
 
 
 def decode(message: bytes) -> list[tuple[int, Outcome]]:

@@ -15,8 +15,7 @@ import msgspec
 from shared import keys
 from shared.domain.ids import CampaignId, ClaimId, Incarnation, PartitionNo, UserId, user_mark
 from shared.domain.settlement import Settlement
-from shared.errors import GateUnavailable
-from shared.redis_client import NO_ANSWER, Redis, RedisError
+from shared.redis_client import Redis, answer_of
 from shared.scripts import script
 
 #: How long a certificate of having nothing to give may be answered from, counted from before the gate was asked.
@@ -43,12 +42,12 @@ class Verdict(IntEnum):
 class CampaignAsk(msgspec.Struct, frozen=True, gc=False):
     """A campaign of a micro-batch.
 
-    `closed`: why the caller thinks it gives nothing, or ""; `life` and `known` (bytes): the marks the caller has already.
+    `closed`: why the caller thinks it gives nothing, or ""; `edition` and `known` (bytes): the marks the caller has already.
     """
 
     campaign_id: CampaignId
     closed: str
-    life: bytes
+    edition: bytes
     known: int
 
 
@@ -68,11 +67,14 @@ class ClaimAsk(msgspec.Struct, frozen=True, gc=False):
 
 
 class CampaignReply(msgspec.Struct, frozen=True, gc=False):
-    """What the gate says of a campaign. `marks_total` in bytes; `marks`: those that follow the caller's `known` ones."""
+    """What the gate says of a campaign. `marks_total` in bytes; `marks`: those that follow the caller's `known` ones.
+
+    `edition`: which of the campaign's gates this is; a gate that was made anew has another, and other marks.
+    """
 
     closed: str
     certified: bool
-    life: bytes
+    edition: bytes
     marks_total: int
     marks: bytes
 
@@ -106,7 +108,7 @@ class Gate:
     async def admit(
         self, partition: PartitionNo, incarnation: Incarnation, campaigns: Sequence[CampaignAsk], claims: Sequence[ClaimAsk]
     ) -> Admission | Moved:
-        """Ask for a micro-batch. Raises GateUnavailable when there was no answer (the claims may have been admitted)."""
+        """Ask for a micro-batch. Raises RedisUnavailable when there was no answer (the claims may have been admitted)."""
         names = [
             keys.incarnation_pointer(partition),
             keys.mailbox(partition, incarnation),
@@ -118,10 +120,10 @@ class Gate:
         args: list[Any] = [incarnation, self._mailbox_max, CERTIFICATE_MS, len(campaigns)]
         for campaign in campaigns:
             names += _campaign_keys(partition, incarnation, campaign.campaign_id)
-            args += (campaign.campaign_id.hex, campaign.closed, campaign.life, campaign.known)
+            args += (campaign.campaign_id.hex, campaign.closed, campaign.edition, campaign.known)
         for claim in claims:
             args += (claim.campaign + 1, claim.claim_id.hex, claim.user_id, int(claim.checked), claim.closed, claim.entry)
-        answer = await self._call(self._admit, names, args)
+        answer = await answer_of(self._admit(keys=names, args=args))
         if answer[0] != b"ok":
             return _moved(answer)
         return Admission(answer[1], [_campaign_reply(reply) for reply in answer[2]])
@@ -135,7 +137,7 @@ class Gate:
     ) -> Settled | Moved:
         """Set gates to what was committed; an owner also gives its `cursor`, up to which the mailbox is then dropped.
 
-        Raises GateUnavailable when there was no answer; calling again is always right.
+        Raises RedisUnavailable when there was no answer; calling again is always right.
         """
         names = [
             keys.incarnation_pointer(partition),
@@ -147,38 +149,38 @@ class Gate:
         for mode, settlement in settlements:
             names += _campaign_keys(partition, incarnation, settlement.campaign_id)
             args += _settle_arguments(mode, settlement)
-        answer = await self._call(self._settle, names, args)
+        answer = await answer_of(self._settle(keys=names, args=args))
         if answer[0] != b"ok":
             return _moved(answer)
         return Settled([None if at < 0 else at for at in answer[1]])
 
     async def living(self, partition: PartitionNo) -> Incarnation | None:
         """The incarnation that the partition's pointer names; None when there is none."""
-        pointer = await self._answer(self._redis.get(keys.incarnation_pointer(partition)))
+        pointer = await answer_of(self._redis.get(keys.incarnation_pointer(partition)))
         return None if pointer is None else Incarnation(pointer.decode(errors="replace"))
 
     async def pending(self, partition: PartitionNo, claims: Sequence[ClaimId]) -> dict[ClaimId, UserId]:
-        """Which of the claims are in the partition's mailbox, and whose they are. Raises GateUnavailable."""
+        """Which of the claims are in the partition's mailbox, and whose they are. Raises RedisUnavailable."""
         incarnation = await self.living(partition)
         if incarnation is None:
             return {}
         name = keys.reservations(partition, incarnation)
-        found = await self._answer(self._redis.hmget(name, [claim.hex for claim in claims]))
+        found = await answer_of(self._redis.hmget(name, [claim.hex for claim in claims]))
         # A reservation's value is the campaign's 32 hex digits, then the user.
         return {claim: UserId(holder[32:].decode()) for claim, holder in zip(claims, found, strict=True) if holder}
 
     async def drain_active(self, partition: PartitionNo, incarnation: Incarnation) -> list[CampaignId]:
         """Campaigns asked for since the last call."""
-        names = await self._answer(self._redis.spop(keys.active(partition, incarnation), 10_000))
+        names = await answer_of(self._redis.spop(keys.active(partition, incarnation), 10_000))
         return [CampaignId(UUID(name.decode())) for name in names]
 
     async def run_id(self) -> str:
         """Eight letters that change whenever Redis starts anew."""
-        return str((await self._answer(self._redis.info("server")))["run_id"][:8])
+        return str((await answer_of(self._redis.info("server")))["run_id"][:8])
 
     async def point(self, partition: PartitionNo, incarnation: Incarnation) -> None:
         """Make `incarnation` the living one."""
-        await self._answer(self._redis.set(keys.incarnation_pointer(partition), incarnation))
+        await answer_of(self._redis.set(keys.incarnation_pointer(partition), incarnation))
 
     async def forget_others(self, partition: PartitionNo, incarnation: Incarnation) -> None:
         """Delete what is left of the partition's earlier incarnations."""
@@ -186,21 +188,12 @@ class Gate:
         living = keys.of_incarnation(partition, incarnation).encode()
         cursor = 0
         while True:
-            cursor, found = await self._answer(self._redis.scan(cursor, match=keys.of_partition(partition), count=1000))
+            cursor, found = await answer_of(self._redis.scan(cursor, match=keys.of_partition(partition), count=1000))
             over = [name for name in found if name not in kept and not name.startswith(living)]
             if over:
-                await self._answer(self._redis.unlink(*over))
+                await answer_of(self._redis.unlink(*over))
             if cursor == 0:
                 return
-
-    async def _call(self, run: Any, names: list[str], args: list[Any]) -> Any:
-        return await self._answer(run(keys=names, args=args))
-
-    async def _answer(self, call: Any) -> Any:
-        try:
-            return await call
-        except (RedisError, *NO_ANSWER) as error:
-            raise GateUnavailable(f"the gate gave no answer: {error}") from error
 
 
 def _campaign_keys(partition: PartitionNo, incarnation: Incarnation, campaign: CampaignId) -> tuple[str, str, str]:
@@ -221,8 +214,8 @@ def _settle_arguments(mode: Mode, settlement: Settlement) -> list[Any]:
 
 
 def _campaign_reply(reply: list[Any]) -> CampaignReply:
-    closed, certified, life, total, marks = reply
-    return CampaignReply(closed.decode(), certified == 1, life, total, marks)
+    closed, certified, edition, total, marks = reply
+    return CampaignReply(closed.decode(), certified == 1, edition, total, marks)
 
 
 def _moved(answer: list[Any]) -> Moved:

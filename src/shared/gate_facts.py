@@ -5,9 +5,9 @@ from uuid import UUID
 
 import msgspec
 
-from shared.domain.campaign import CampaignStatus, closed_by_status
+from shared.domain.campaign import CampaignStatus
 from shared.domain.ids import CampaignId, PartitionNo, UserId
-from shared.domain.settlement import Settlement, free_slots
+from shared.domain.settlement import Settlement
 from shared.postgres import Connection
 from shared.statements import statement
 
@@ -24,12 +24,15 @@ async def gate_facts(connection: Connection, partition: PartitionNo, campaigns: 
     rows = await connection.fetch(statement("gate_facts"), partition, list(campaigns))
     return [
         GateFacts(
-            Settlement(
-                campaign_id=CampaignId(row["campaign_id"]),
-                seq=row["seq"],
-                free=free_slots(row["budget"], row["claimed"], row["amount_budget"], row["amount_claimed"]),
+            Settlement.of(
+                CampaignId(row["campaign_id"]),
+                row["seq"],
+                budget=row["budget"],
+                claimed=row["claimed"],
+                amount_budget=row["amount_budget"],
+                amount_claimed=row["amount_claimed"],
                 per_user_limit=row["per_user_limit"],
-                closed=closed_by_status(CampaignStatus(row["status"])),
+                status=CampaignStatus(row["status"]),
                 users={},
             ),
             row["hold_ms"],

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.book import Head, append, lock_partition
+from shared.book import Head, append, decided, lock_partition
 from shared.domain.ids import PartitionNo
 from shared.domain.ledger import Event, Kind
 from shared.domain.redemption import TRANSITIONS, Policy, Redemption, State, Stay, Step, next_state
@@ -57,46 +57,52 @@ class _Standing(msgspec.Struct, frozen=True):
 
 
 async def take(pool: Pool, redemption_id: UUID, step: Step) -> Stepped | Stay | None:
-    """Take one step of a redemption's life; committed when this returns. None: there is no such redemption."""
-    async with pool.acquire(timeout=2) as connection, connection.transaction():
-        found = await _read(connection, redemption_id)
-        if found is None:
+    """Take one step with a redemption; committed when this returns. None: there is no such redemption."""
+
+    async def write(connection: Connection) -> Stepped | Stay | None:
+        known = await _read(connection, redemption_id)
+        if known is None:
             return None
-        head = await lock_partition(connection, found.partition_no)
+        head = await lock_partition(connection, known.partition_no)
         # What was read before the lock may have moved since.
-        found = await _read(connection, redemption_id) or found
+        found = await _read(connection, redemption_id)
+        if found is None or found.partition_no != head.partition_no:
+            raise ShortWrite
         following = next_state(found.redemption, step, found.policy, head.now)
         if following is Stay.DONE:
-            return Stepped(found.redemption, found.partition_no, None)
+            return Stepped(found.redemption, head.partition_no, None)
         if isinstance(following, Stay):
             return following
         moved = await _move(connection, head, [redemption_id], found.redemption.state, step)
         if not moved:
             raise ShortWrite
         settlements = await _freed(connection, head, moved)
-    return Stepped(moved[0], found.partition_no, settlements[0] if settlements else None)
+        return Stepped(moved[0], head.partition_no, settlements[0] if settlements else None)
+
+    return await decided(pool, write)
 
 
 async def refund(pool: Pool, order_id: str) -> Refunded:
     """Refund whatever of an order can be refunded; committed when this returns, and answered alike when asked again."""
+    return await decided(pool, lambda connection: _refund(connection, order_id))
+
+
+async def _refund(connection: Connection, order_id: str) -> Refunded:
     step = Step.RELEASE_FOR_REFUND
-    async with pool.acquire(timeout=2) as connection, connection.transaction():
-        partitions = sorted({each.partition_no for each in await _read_order(connection, order_id)})
-        heads = {partition: await lock_partition(connection, partition) for partition in partitions}
-        # What was claimed in another partition since is no part of what is refunded.
-        found = [each for each in await _read_order(connection, order_id) if each.partition_no in heads]
-        judged = [(each, next_state(each.redemption, step, each.policy, heads[each.partition_no].now)) for each in found]
-        stands = {each.redemption.redemption_id: each.redemption for each in found}
-        settlements: list[tuple[PartitionNo, Settlement]] = []
-        for partition, head in heads.items():
-            here = [
-                each.redemption.redemption_id for each, to in judged if each.partition_no == partition and isinstance(to, State)
-            ]
-            moved = await _move(connection, head, here, State.REDEEMED, step)
-            if len(moved) != len(here):
-                raise ShortWrite
-            stands.update((each.redemption_id, each) for each in moved)
-            settlements += [(partition, each) for each in await _freed(connection, head, moved)]
+    partitions = sorted({each.partition_no for each in await _read_order(connection, order_id)})
+    heads = {partition: await lock_partition(connection, partition) for partition in partitions}
+    # What was claimed in another partition since is no part of what is refunded.
+    found = [each for each in await _read_order(connection, order_id) if each.partition_no in heads]
+    judged = [(each, next_state(each.redemption, step, each.policy, heads[each.partition_no].now)) for each in found]
+    stands = {each.redemption.redemption_id: each.redemption for each in found}
+    settlements: list[tuple[PartitionNo, Settlement]] = []
+    for partition, head in heads.items():
+        here = [each.redemption for each, to in judged if each.partition_no == partition and isinstance(to, State)]
+        moved = await _move(connection, head, [each.redemption_id for each in here], State.REDEEMED, step)
+        if len(moved) != len(here):
+            raise ShortWrite
+        stands.update((each.redemption_id, each) for each in moved)
+        settlements += [(partition, each) for each in await _freed(connection, head, moved)]
     kept = [Kept(each.redemption.redemption_id, to) for each, to in judged if isinstance(to, Stay) and to is not Stay.DONE]
     return Refunded(list(stands.values()), kept, settlements)
 

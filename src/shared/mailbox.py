@@ -11,8 +11,7 @@ import msgspec
 from shared import keys
 from shared.domain.ids import CampaignId, Incarnation, PartitionNo
 from shared.domain.operations import SubmitClaim
-from shared.errors import GateUnavailable
-from shared.redis_client import NO_ANSWER, Redis, RedisError
+from shared.redis_client import Redis, answer_of
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(SubmitClaim)
@@ -57,12 +56,9 @@ class Mailbox:
     async def read(self, cursor: str, bell: str, count: int, block_ms: int) -> Post:
         """What came after `cursor` and `bell`, at most `count` entries; waits up to `block_ms` when nothing has.
 
-        Raises GateUnavailable when Redis does not answer.
+        Raises RedisUnavailable when Redis does not answer.
         """
-        try:
-            answer = await self._redis.xread({self._mail: cursor, self._bell: bell}, count=count, block=block_ms)
-        except (RedisError, *NO_ANSWER) as error:
-            raise GateUnavailable(f"the mailbox cannot be read: {error}") from error
+        answer = await answer_of(self._redis.xread({self._mail: cursor, self._bell: bell}, count=count, block=block_ms))
         streams = {stream: items for stream, items in answer or []}
         rings = streams.get(self._bell, [])
         return Post(
@@ -72,21 +68,15 @@ class Mailbox:
         )
 
     async def unsettled(self, cursor: str) -> list[Entry]:
-        """Entries up to `cursor` that are still there: committed, and never settled. Raises GateUnavailable."""
-        try:
-            items = await self._redis.xrange(self._mail, "-", cursor)
-        except (RedisError, *NO_ANSWER) as error:
-            raise GateUnavailable(f"the mailbox cannot be read: {error}") from error
+        """Entries up to `cursor` that are still there: committed, and never settled. Raises RedisUnavailable."""
+        items = await answer_of(self._redis.xrange(self._mail, "-", cursor))
         return [_entry(entry_id, fields) for entry_id, fields in items]
 
     async def last_id(self) -> str:
         """The id of the last entry ever appended, "0-0" when there was none."""
-        try:
-            if not await self._redis.exists(self._mail):
-                return "0-0"
-            return str((await self._redis.xinfo_stream(self._mail))["last-generated-id"].decode())
-        except (RedisError, *NO_ANSWER) as error:
-            raise GateUnavailable(f"the mailbox cannot be read: {error}") from error
+        if not await answer_of(self._redis.exists(self._mail)):
+            return "0-0"
+        return str((await answer_of(self._redis.xinfo_stream(self._mail)))["last-generated-id"].decode())
 
 
 def position(entry_id: str) -> tuple[int, int]:

@@ -51,7 +51,7 @@ CLAIMS_COMMITTED = Counter("lastslot_claims_committed", "Claims decided and comm
 BATCH_SIZE = Histogram("lastslot_batch_size", "Claims in a batch.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024))
 COMMIT_SECONDS = Histogram(
     "lastslot_commit_seconds",
-    "From the lock on the partition to the end of COMMIT.",
+    "From the first look at a batch to the end of COMMIT, however often it was decided.",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
 SETTLE_CALLS = Counter("lastslot_settle_calls", "Calls of the gate's settle script.")

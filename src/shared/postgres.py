@@ -35,6 +35,8 @@ SERVER_SETTINGS = {
     "enable_seqscan": "off",
 }
 
+_CLOSE_WITHIN_S = 5.0
+
 
 async def open_pool(dsn: str, size: int) -> Pool:
     """A pool of at most `size` connections to a durable server at this version's schema.
@@ -61,19 +63,16 @@ async def _open_pool(dsn: str, size: int) -> Pool:
     return pool
 
 
-async def close_pool(pool: Pool, timeout: float = 5.0) -> None:
-    """Close politely within `timeout` seconds, then hang up: `close` alone can wait for ever on a frozen server."""
+async def close_pool(pool: Pool) -> None:
+    """Close politely within some seconds, then hang up: `close` alone can wait for ever on a frozen server."""
     try:
-        await asyncio.wait_for(pool.close(), timeout)
+        await asyncio.wait_for(pool.close(), _CLOSE_WITHIN_S)
     except TimeoutError:
         pool.terminate()
 
 
 async def _prepare(connection: Connection) -> None:
-    for json_type in ("json", "jsonb"):
-        await connection.set_type_codec(
-            json_type, schema="pg_catalog", encoder=_encode, decoder=msgspec.json.decode, format="text"
-        )
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode, decoder=msgspec.json.decode, format="text")
 
 
 def _encode(value: Any) -> str:

@@ -5,6 +5,8 @@ does it with a script that is idempotent by claim id. Reads that block get a cli
 shorter than the block.
 """
 
+from typing import Any
+
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -12,29 +14,39 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as ReplyLate
 
-from shared.errors import SettingInvalid
+from shared.errors import RedisUnavailable, SettingInvalid
 
 #: What a call raises when there was no answer: it may or may not have run.
 NO_ANSWER = (ConnectionLost, ReplyLate, OSError)
 
-__all__ = ["NO_ANSWER", "Redis", "RedisError", "open_redis"]
+_CONNECTIONS = 64
+
+__all__ = ["NO_ANSWER", "Redis", "RedisError", "answer_of", "open_redis"]
 
 
-def open_redis(url: str, *, reply_within_s: float | None = 1.0, connections: int = 64) -> Redis:
+def open_redis(url: str, *, reply_within_s: float | None = 1.0) -> Redis:
     """A client whose calls fail after `reply_within_s` seconds rather than wait (None: for channels, which may be silent)."""
     try:
-        return _open_redis(url, reply_within_s, connections)
+        return _open_redis(url, reply_within_s)
     except ValueError as error:
         raise SettingInvalid(f"LASTSLOT_REDIS_URL: {error}") from None
 
 
-def _open_redis(url: str, reply_within_s: float | None, connections: int) -> Redis:
+async def answer_of(call: Any) -> Any:
+    """What Redis answers to a call, whose type redis-py leaves open. Raises RedisUnavailable when it does not, or cannot."""
+    try:
+        return await call
+    except (RedisError, *NO_ANSWER) as error:
+        raise RedisUnavailable(f"Redis gave no answer: {error!r}") from error
+
+
+def _open_redis(url: str, reply_within_s: float | None) -> Redis:
     client: Redis = Redis.from_url(
         url,
         socket_timeout=reply_within_s,
         socket_connect_timeout=1.0,
         retry=Retry(NoBackoff(), 0),
         retry_on_timeout=False,
-        max_connections=connections,
+        max_connections=_CONNECTIONS,
     )
     return client

@@ -1,7 +1,6 @@
 """The environment, read once at the start of a process. No other module reads it."""
 
 import os
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -31,10 +30,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     postgres_pool: Positive = 8
 
 
-def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
+def from_environment() -> Settings:
     """Settings out of LASTSLOT_* variables. Raises SettingInvalid, naming the variable, when one is missing or wrong."""
-    env = os.environ if environment is None else environment
-    given = {field: env[name] for field in Settings.__struct_fields__ if (name := _variable(field)) in env}
+    given = {field: os.environ[name] for field in Settings.__struct_fields__ if (name := _variable(field)) in os.environ}
     missing = [
         _variable(field.name) for field in msgspec.structs.fields(Settings) if field.required and field.name not in given
     ]

@@ -68,7 +68,7 @@ class RunningStack:
 
 @contextmanager
 def started_stack(*options: str) -> Iterator[RunningStack]:
-    """A fresh stack of two front doors and two workers, rate limits off, stopped and wiped afterwards."""
+    """A fresh stack of two front doors and two workers, stopped and wiped afterwards."""
     # Not pytest's directory: as root, Postgres runs as another account, which must be able to pass through.
     directory = Path(tempfile.mkdtemp(prefix="lastslot-acceptance-"))
     port = free_port()

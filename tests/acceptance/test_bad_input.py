@@ -349,6 +349,28 @@ async def test_tokens(door: Door, stack: Stack) -> None:
     assert await door.answers(requests) == wanted
 
 
+async def test_the_form_is_told_before_the_sender_but_to_administrators(door: Door) -> None:
+    claims, redemptions, campaigns = "/api/v1/claims", "/api/v1/redemptions", "/api/v1/campaigns"
+    unsigned, nobody = (401, "token_missing"), {"Host": "door"}
+    json_nobody = {**nobody, "Content-Type": "application/json"}
+    requests, wanted = compared(
+        {
+            "redeem": (door.redeem(b"[", without="Authorization"), BODY),
+            "validate": (wire("POST", "/api/v1/coupons/validate", {**json_nobody, "Authorization": "Bearer x"}, b"["), BODY),
+            "poll": (wire("GET", f"{claims}/{NOBODY}?wait=soon", nobody, b""), FIELD),
+            "order": (wire("GET", "/api/v1/orders/%00/redemptions", nobody, b""), FIELD),
+            "release": (wire("POST", f"{redemptions}/{NOBODY}/release", json_nobody, b"["), BODY),
+            "release by a user": (door.post(f"{redemptions}/{NOBODY}/release", b"[", "ann"), BODY),
+            "a good release": (wire("POST", f"{redemptions}/{NOBODY}/release", json_nobody, b'{"reason":"refund"}'), unsigned),
+            "confirm": (wire("POST", f"{redemptions}/1/confirm", nobody, b""), unsigned),
+            "create": (wire("POST", campaigns, json_nobody, b"["), unsigned),
+            "create by a user": (door.post(campaigns, b"[", "ann"), (403, "scope_required")),
+            "list": (wire("GET", f"{campaigns}?limit=0", nobody, b""), unsigned),
+        }
+    )
+    assert await door.answers(requests) == wanted
+
+
 async def test_paths_and_queries(door: Door) -> None:
     claims, orders, campaigns = "/api/v1/claims", "/api/v1/orders", "/api/v1/campaigns"
     admin, redemptions = ("root", "admin"), "/api/v1/redemptions"

@@ -19,7 +19,7 @@ from frontdoor.certificates import Certificates
 from frontdoor.desk import Desk
 from frontdoor.listening import listen
 from frontdoor.submissions import Answer
-from shared import campaigns, clock, mailbox
+from shared import campaigns, clock, keys, mailbox
 from shared.domain.campaign import Campaign
 from shared.domain.code import Code
 from shared.domain.discount import Discount
@@ -103,6 +103,18 @@ async def gain(pool: Pool, partition: PartitionNo, shard: str = "shard") -> int:
     await pool.execute("UPDATE partitions SET lease_until = '-infinity' WHERE partition_no = $1", partition)
     epoch: int = await pool.fetchval(statement("acquire_lease"), partition, shard, 60.0)
     return epoch
+
+
+async def at_commit(pool: Pool, sqlstate: str, times: int = 1_000_000) -> None:
+    """Let Postgres object to the next `times` commits of redemptions, new or changed, in the very last moment."""
+    await pool.execute(
+        f"CREATE SEQUENCE objections; "
+        f"CREATE FUNCTION objection() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"IF nextval('objections') <= {times} THEN RAISE EXCEPTION 'objection' USING ERRCODE = '{sqlstate}'; END IF; "
+        f"RETURN NULL; END $$; "
+        f"CREATE CONSTRAINT TRIGGER objection AFTER INSERT OR UPDATE ON redemptions DEFERRABLE INITIALLY DEFERRED "
+        f"FOR EACH ROW EXECUTE FUNCTION objection()"
+    )
 
 
 class Owner:
@@ -236,7 +248,7 @@ async def open_door(pool: Pool, redis_url: str, name: str = "door", *, hears: bo
     """A door that hears the outcome feed, or one whose every message is lost."""
     redis, channel = open_redis(redis_url), open_redis(redis_url, reply_within_s=None)
     door, heard = Door(name, pool, redis), asyncio.Event()
-    listening = asyncio.create_task(listen(channel, door.name, door.desk, heard))
+    listening = asyncio.create_task(listen(channel, {keys.outcome_channel(door.name): door.desk.hear}, heard))
     try:
         await heard.wait()
         if not hears:

@@ -188,23 +188,23 @@ DAMAGE = {
     ),
     "a redemption has no ledger row": (
         ["DELETE FROM ledger WHERE seq = 1", "UPDATE ledger SET seq = seq - 1", "UPDATE partitions SET last_seq = 11"],
-        FaultKind.LIFE_IS_ILLEGAL,
+        FaultKind.HISTORY_IS_ILLEGAL,
         "redemption",
     ),
-    "a redemption is lost": (["DELETE FROM redemptions WHERE user_id = 'ann'"], FaultKind.LIFE_IS_ILLEGAL, "redemption"),
+    "a redemption is lost": (["DELETE FROM redemptions WHERE user_id = 'ann'"], FaultKind.HISTORY_IS_ILLEGAL, "redemption"),
     "a state moves without a row": (
         ["UPDATE redemptions SET state = 'redeemed', redeemed_at = now() WHERE user_id = 'ann'"],
-        FaultKind.LIFE_IS_ILLEGAL,
+        FaultKind.HISTORY_IS_ILLEGAL,
         "redemption",
     ),
     "a release forgets its reason": (
         ["UPDATE redemptions SET released_reason = 'refund' WHERE released_reason = 'failure'"],
-        FaultKind.LIFE_IS_ILLEGAL,
+        FaultKind.HISTORY_IS_ILLEGAL,
         "redemption",
     ),
     "a refund forgets that it was redeemed": (
         ["UPDATE redemptions SET redeemed_at = NULL WHERE released_reason = 'refund'"],
-        FaultKind.LIFE_IS_ILLEGAL,
+        FaultKind.HISTORY_IS_ILLEGAL,
         "redemption",
     ),
     "a discount is changed": (
@@ -251,7 +251,7 @@ async def test_a_twice_recorded_claim_is_found(dsn: str, pool: Pool, campaign: C
         redemption = await connection.fetchval("SELECT redemption_id FROM redemptions WHERE user_id = 'ann'")
         head = await lock_partition(connection, PARTITION)
         await append(connection, head, [Event(Kind.CLAIMED, redemption, "{}")])
-    assert FaultKind.LIFE_IS_ILLEGAL in kinds(await audit(dsn))
+    assert FaultKind.HISTORY_IS_ILLEGAL in kinds(await audit(dsn))
 
 
 async def test_of_many_faults_of_a_kind_the_first_is_named_and_the_rest_are_counted(

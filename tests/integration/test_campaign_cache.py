@@ -1,12 +1,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import msgspec
 import pytest
 
+from frontdoor.app import cancelled
 from frontdoor.campaign_cache import COMPARE_EVERY_S, CampaignCache
+from frontdoor.listening import listen
 from shared import campaigns, keys
 from shared.catalogue import campaigns_by_code
 from shared.domain.campaign import Campaign
@@ -42,14 +44,22 @@ def cache(pool: Pool, redis: Redis) -> CampaignCache:
 
 
 @asynccontextmanager
-async def running(cache: CampaignCache) -> AsyncIterator[None]:
-    task = asyncio.create_task(cache.run())
+async def comparing(cache: CampaignCache) -> AsyncIterator[None]:
+    task = asyncio.create_task(cache.keep_comparing())
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await cancelled(task)
+
+
+@asynccontextmanager
+async def hearing(cache: CampaignCache, redis_url: str) -> AsyncIterator[None]:
+    async with open_redis(redis_url, reply_within_s=None) as redis:
+        task = asyncio.create_task(listen(redis, {keys.CAMPAIGN_CHANGED_CHANNEL: cache.hear}, asyncio.Event()))
+        try:
+            yield
+        finally:
+            await cancelled(task)
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -140,13 +150,10 @@ async def test_without_redis_campaigns_are_found_all_the_same(pool: Pool) -> Non
         assert await cache.find(CODE) == changed
 
 
-async def test_a_change_is_heard_by_other_front_doors(
-    pool: Pool, redis: Redis, cache: CampaignCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("frontdoor.campaign_cache.COMPARE_EVERY_S", 3600.0)
+async def test_a_change_is_heard_by_other_front_doors(pool: Pool, redis: Redis, redis_url: str, cache: CampaignCache) -> None:
     other = CampaignCache(pool, redis, 100)
     campaign = await create(pool)
-    async with running(other):
+    async with hearing(other, redis_url):
         await heard(redis, 1)
         assert await other.find(CODE) == campaign
         changed = await rename(pool, campaign)
@@ -165,7 +172,7 @@ async def test_a_change_that_was_not_heard_is_seen_by_comparing_which_is_done_wi
 ) -> None:
     assert COMPARE_EVERY_S < 1
     campaign = await create(pool)
-    async with running(cache):
+    async with comparing(cache):
         assert await cache.find(CODE) == campaign
         changed = await rename(pool, campaign)
 
@@ -221,8 +228,8 @@ async def test_one_who_gives_up_does_not_spoil_the_look_up_of_the_others(pool: P
     assert await patient == campaign
 
 
-async def test_listening_goes_on_after_the_link_was_cut(pool: Pool, redis: Redis, cache: CampaignCache) -> None:
-    async with running(cache):
+async def test_listening_goes_on_after_the_link_was_cut(redis: Redis, redis_url: str, cache: CampaignCache) -> None:
+    async with hearing(cache, redis_url):
         await heard(redis, 1)
         await redis.client_kill_filter(_type="pubsub")
         await heard(redis, 0)

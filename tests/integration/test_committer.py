@@ -13,7 +13,7 @@ from claim_workers.committer import Committed, Committer
 from claim_workers.incarnation import Life
 from shared import mailbox
 from shared.audit import audit
-from shared.book import Head
+from shared.book import DECIDE_AGAIN, Head
 from shared.claims import read_facts
 from shared.domain.campaign import Campaign
 from shared.domain.decide import Decision, Facts, decide
@@ -26,7 +26,7 @@ from shared.mailbox import Entry
 from shared.postgres import Connection, Pool
 from shared.redemptions import outcomes
 from shared.statements import statement
-from tests.integration.engine import claim_of, gain, launch, posted, until
+from tests.integration.engine import at_commit, claim_of, gain, launch, posted, until
 
 PARTITION = PartitionNo(3)
 LIFE = Incarnation("run-1")
@@ -207,6 +207,15 @@ async def test_an_objection_at_commit_is_decided_again(proven: Bench, sqlstate: 
     assert await proven.pool.fetchval("SELECT count(*) FROM dead_letters") == 0
 
 
+@pytest.mark.parametrize("sqlstate", ["40P01", "40001", "23505", "23514"])
+async def test_an_objection_that_does_not_end_is_nobodys_fault_and_passes(proven: Bench, sqlstate: str) -> None:
+    await at_commit(proven.pool, sqlstate)
+    with pytest.raises(DECIDE_AGAIN):
+        await proven.committer.commit(posted(proven.claims("ab")))
+    assert await proven.written() == NOTHING
+    assert await proven.pool.fetchval("SELECT count(*) FROM dead_letters") == 0
+
+
 async def test_a_slot_that_somebody_took_after_the_facts_were_read_is_not_given_twice(
     proven: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,18 +369,6 @@ async def somebody_waits(pool: Pool) -> bool:
         "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
     )
     return waiting
-
-
-async def at_commit(pool: Pool, sqlstate: str, times: int = 1_000_000) -> None:
-    """Let Postgres object to the next `times` commits of redemptions, in the very last moment."""
-    await pool.execute(
-        f"CREATE SEQUENCE objections; "
-        f"CREATE FUNCTION objection() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        f"IF nextval('objections') <= {times} THEN RAISE EXCEPTION 'objection' USING ERRCODE = '{sqlstate}'; END IF; "
-        f"RETURN NULL; END $$; "
-        f"CREATE CONSTRAINT TRIGGER objection AFTER INSERT ON redemptions DEFERRABLE INITIALLY DEFERRED "
-        f"FOR EACH ROW EXECUTE FUNCTION objection()"
-    )
 
 
 def after_reading(monkeypatch: pytest.MonkeyPatch, happens: Any) -> None:

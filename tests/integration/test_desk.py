@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from claim_workers.consumer import Stores
-from frontdoor import desk as room
+from frontdoor import lookups as room
 from frontdoor.problems import BUSY, UNAVAILABLE
 from frontdoor.submissions import Answer, Undecided
 from lastslot.ports import free_port
@@ -16,7 +16,7 @@ from shared.audit import audit
 from shared.domain.ids import ClaimId, Incarnation, PartitionNo, UserId, claim_id
 from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
 from shared.domain.redemption import State, Step
-from shared.errors import GateUnavailable
+from shared.errors import RedisUnavailable
 from shared.gate import Admission, CampaignAsk, ClaimAsk, Moved
 from shared.redis_client import Redis, open_redis
 from tests.integration.engine import Door, Owner, home, launch, open_door, opened_stores, shard_at_work, until
@@ -259,7 +259,7 @@ async def test_who_does_not_want_to_wait_is_undecided_once_the_claim_is_in_the_m
     owner = await Owner.of(stores.pool, stores.redis, home(campaign))
     asking = asyncio.create_task(alone.redeem(campaign, "a", wait_s=0))
     await until_turned(owner, asking)
-    assert await asking == Undecided()
+    assert await asking == Undecided(home(campaign))
     assert await stores.gate.pending(home(campaign), [claim_id(UserId("a"), "k")])
     await owner.turn()
     assert isinstance(await alone.redeem(campaign, "a", wait_s=0), Replayed)
@@ -271,8 +271,8 @@ async def test_who_waits_longer_than_he_said_is_undecided(stores: Stores, alone:
     asking = asyncio.create_task(alone.redeem(campaign, "a", wait_s=0.4))
     await admitted(stores, owner, 1)
     joined = asyncio.create_task(alone.redeem(campaign, "a", wait_s=0))
-    assert await joined == Undecided()
-    assert await asking == Undecided()
+    assert await joined == Undecided(home(campaign))
+    assert await asking == Undecided(home(campaign))
     assert alone.desk.waiting == 0
 
 
@@ -356,15 +356,17 @@ async def test_what_breaks_at_the_gate_breaks_that_batch_and_the_next_is_served(
 async def test_an_answer_of_the_gate_that_was_lost_costs_no_second_slot(stores: Stores, door: Door) -> None:
     campaign = await launch(stores.pool, 5)
     assert granted(await door.redeem(campaign, "warm"))
-    real, lost = door.gate._call, iter([True])
+    real, lost = door.gate.admit, iter([True])
 
-    async def loses_its_first_answer(run: Any, names: list[str], args: list[Any]) -> Any:
-        answer = await real(run, names, args)
+    async def loses_its_first_answer(
+        partition: PartitionNo, incarnation: Incarnation, campaigns: Sequence[CampaignAsk], claims: Sequence[ClaimAsk]
+    ) -> Admission | Moved:
+        answer = await real(partition, incarnation, campaigns, claims)
         if next(lost, False):
-            raise GateUnavailable
+            raise RedisUnavailable
         return answer
 
-    door.gate._call = loses_its_first_answer  # type: ignore[method-assign]
+    door.gate.admit = loses_its_first_answer  # type: ignore[method-assign]
     assert isinstance(await door.redeem(campaign, "a"), Granted | Replayed)
     assert await stores.pool.fetchval("SELECT claimed FROM campaign_slices") == 2
 

@@ -49,10 +49,10 @@ class Bench:
         return (await self.asked(*users, key=key, closed=closed, checked=checked))[0]
 
     async def asked(
-        self, *users: str, key: str = "k", closed: str = "", checked: bool = False, life: bytes = b"", known: int = 0
+        self, *users: str, key: str = "k", closed: str = "", checked: bool = False, edition: bytes = b"", known: int = 0
     ) -> tuple[list[Verdict], CampaignReply]:
         claims = [ClaimAsk(0, claim(user, key), UserId(user), checked, b"entry") for user in users]
-        answer = await self.gate.admit(PARTITION, LIFE, [CampaignAsk(CAMPAIGN, closed, life, known)], claims)
+        answer = await self.gate.admit(PARTITION, LIFE, [CampaignAsk(CAMPAIGN, closed, edition, known)], claims)
         assert isinstance(answer, Admission)
         return [Verdict(verdict) for verdict in answer.verdicts], answer.campaigns[0]
 
@@ -178,11 +178,11 @@ async def test_a_campaign_key_of_the_wrong_type_makes_only_that_campaign_cold(be
     assert await bench.ask("b") == [Verdict.ADMITTED]
 
 
-@pytest.mark.parametrize("field", ["free", "limit", "members", "seq", "life"])
+@pytest.mark.parametrize("field", ["free", "limit", "members", "seq", "edition"])
 async def test_a_spoilt_or_missing_field_makes_the_campaign_cold(bench: Bench, field: str) -> None:
     await bench.seed(free=1, a=1)
     await bench.redis.hset(bench.gate_key, field, "garbage")
-    if field == "life":
+    if field == "edition":
         await bench.redis.hdel(bench.gate_key, field)
     assert await bench.ask("b") == [Verdict.COLD]
 
@@ -255,7 +255,7 @@ async def test_a_certificate_carries_everybody_who_holds_or_held_something(bench
     marks = {user_mark(UserId(user)).to_bytes(4, "little") for user in ("winner", "released")}
     assert {reply.marks[:4], reply.marks[4:]} == marks
     await bench.settle(0, seq=2, users={"late": 1})
-    _, more = await bench.asked("b", life=reply.life, known=len(reply.marks))
+    _, more = await bench.asked("b", edition=reply.edition, known=len(reply.marks))
     assert more.marks == user_mark(UserId("late")).to_bytes(4, "little")
     assert more.marks_total == 12
 
@@ -264,8 +264,8 @@ async def test_a_gate_seeded_anew_sends_its_marks_from_the_beginning(bench: Benc
     await bench.seed(free=0, a=1, b=1)
     _, reply = await bench.asked("x")
     await bench.seed(free=0, seq=2, b=1, c=1)
-    _, again = await bench.asked("x", life=reply.life, known=len(reply.marks))
-    assert again.life != reply.life
+    _, again = await bench.asked("x", edition=reply.edition, known=len(reply.marks))
+    assert again.edition != reply.edition
     assert len(again.marks) == again.marks_total == 8
 
 

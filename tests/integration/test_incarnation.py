@@ -9,7 +9,7 @@ from claim_workers.incarnation import Life, enter
 from lastslot.ports import free_port
 from shared import keys
 from shared.domain.ids import Incarnation, PartitionNo
-from shared.errors import Fenced, GateUnavailable
+from shared.errors import Fenced, RedisUnavailable
 from shared.gate import Gate
 from shared.postgres import Pool
 from shared.redis_client import Redis, open_redis
@@ -175,10 +175,10 @@ async def test_an_owner_that_is_overtaken_while_it_begins_a_life_points_nowhere(
 async def test_postgres_knows_a_life_before_any_door_can_find_it(bench: Bench) -> None:
     class Lost(Gate):
         async def point(self, partition: PartitionNo, incarnation: Incarnation) -> None:
-            raise GateUnavailable
+            raise RedisUnavailable
 
     healthy, bench.gate = bench.gate, Lost(bench.redis, MAILBOX_MAX)
-    with pytest.raises(GateUnavailable):
+    with pytest.raises(RedisUnavailable):
         await bench.enter()
     named, _ = await bench.named()
     assert await bench.gate.living(PARTITION) is None
@@ -190,6 +190,6 @@ async def test_a_redis_that_is_away_is_no_loss(bench: Bench) -> None:
     before = await bench.enter()
     async with open_redis(f"redis://127.0.0.1:{free_port()}") as away:
         lost = Bench(bench.pool, away, bench.epoch)
-        with pytest.raises(GateUnavailable):
+        with pytest.raises(RedisUnavailable):
             await lost.enter()
     assert await bench.enter() == before

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 from structlog.testing import capture_logs
 
 from claim_workers import jobs
@@ -47,20 +49,20 @@ async def test_an_audit_that_finds_faults_logs_and_counts_them(dsn: str, pool: P
     assert faults() == 2
 
 
-async def test_shards_long_gone_are_forgotten_and_the_living_are_not(dsn: str, pool: Pool) -> None:
+async def test_shards_long_gone_are_forgotten_and_the_living_are_not(pool: Pool) -> None:
     now = datetime.now(UTC)
     for shard, age in {"living": -3, "late": 60, "gone": 25 * 3600}.items():
         await pool.execute("INSERT INTO shards (shard_id, seen_until) VALUES ($1, $2)", shard, now - timedelta(seconds=age))
     for _ in range(2):
-        await jobs.forget_shards({"postgres_dsn": dsn})
+        await jobs.forget_shards({"pool": pool})
         rows = await pool.fetch("SELECT shard_id FROM shards ORDER BY 1")
         assert [row["shard_id"] for row in rows] == ["late", "living"]
 
 
-async def test_each_job_of_the_schedule_is_done_when_it_is_due(dsn: str, redis_url: str) -> None:
+async def test_each_job_of_the_schedule_is_done_when_it_is_due(dsn: str, pool: Pool, redis_url: str) -> None:
     settings = Settings(postgres_dsn=dsn, redis_url=redis_url, jwt_secret="x" * 32)
     async with jobs._open_queue(redis_url) as queue:
-        worker = jobs.schedule(settings, queue)
+        worker = jobs.schedule(settings, pool, queue)
         for job in worker.cron_jobs:
             job.run_at_startup = True
         worker.burst = True
@@ -116,6 +118,18 @@ def test_the_process_stops_when_it_is_told_and_says_two_lines(started: Process) 
     started.wait_for("jobs_started")
     assert started.stop() == 0
     assert [line for line in started.log if "jobs_started" not in line and "jobs_stopped" not in line] == []
+
+
+def test_the_process_refuses_a_database_that_could_lose_a_commit(dsn: str, redis_url: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(name))
+    process = Process(dsn, redis_url)
+    try:
+        process.wait_for("DurabilityOff")
+        assert process.process.wait(10) == 1
+    finally:
+        process.end()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from shared.gate import Verdict
 from tests.integration.engine import (
     Owner,
     Shard,
+    at_commit,
     claim_of,
     gain,
     home,
@@ -204,3 +205,25 @@ async def test_a_wrongly_typed_key_stops_a_partition_for_no_longer_than_a_moment
             await stores.redis.delete(name)
             await stores.redis.set(name, "garbage")
         assert isinstance(await door.redeem(campaign, "last", wait_s=5), Granted)
+
+
+async def test_a_batch_that_cannot_be_decided_yet_keeps_no_shard_from_stopping_and_is_decided_by_the_next(
+    stores: Stores, redis_url: str
+) -> None:
+    campaign = await launch(stores.pool)
+    async with shard_at_work(stores, "one") as one, open_door(stores.pool, redis_url) as door:
+        await until(lambda: owns(one, 16))
+        await at_commit(stores.pool, "40001")
+        asking = asyncio.create_task(door.redeem(campaign, "ann", wait_s=30))
+        await until(lambda: objected(stores))
+        async with asyncio.timeout(5):
+            await one.stop()
+        await stores.pool.execute("DROP TRIGGER objection ON redemptions")
+        async with shard_at_work(stores, "two"):
+            assert isinstance(await asking, Granted)
+
+
+async def objected(stores: Stores) -> bool:
+    """Whether more commits have failed than one committing tries."""
+    objections: int = await stores.pool.fetchval("SELECT last_value FROM objections")
+    return objections > 10

@@ -19,6 +19,9 @@ HOT = [
     "codes_by_code",
     "memberships",
     "code_page",
+    "campaign_stats",
+    "gate_users",
+    "winners",
 ]
 GROWING = {"redemptions", "ledger", "codes", "segment_members"}
 

@@ -154,7 +154,7 @@ GARBAGE: dict[str, Garbage] = {
     **{f"members {value}": gate_field("members", value) for value in [None, "0", "nan"]},
     **{f"held_until {value}": gate_field("held_until", value) for value in ["1000000000000000000", "nan"]},
     **{f"closed {value}": gate_field("closed", value) for value in [None, "ended", "campaign_paused", "exhausted", "garbage"]},
-    **{f"life {value}": gate_field("life", value) for value in [None, "garbage"]},
+    **{f"edition {value}": gate_field("edition", value) for value in [None, "garbage"]},
     **{f"{name} gone": gone(name) for name in ["gate", "users", "marks", "reserved", "reservations", "mailbox"]},
     "users and marks gone": gone("users", "marks"),
     "all gone": gone("gate", "users", "marks"),
@@ -232,9 +232,9 @@ async def test_a_slot_that_was_just_given_back_is_not_seeded_before_the_last_cer
 
 async def test_a_gate_that_is_warm_is_not_made_anew_by_a_bell(bench: Bench) -> None:
     await bench.take("a")
-    life = await bench.redis.hget(bench.gate, "life")
+    edition = await bench.redis.hget(bench.gate, "edition")
     await bench.owner.settler.seed([bench.campaign.campaign_id] * 3, bench.owner.cursor)
-    assert await bench.redis.hget(bench.gate, "life") == life
+    assert await bench.redis.hget(bench.gate, "edition") == edition
 
 
 async def test_a_bell_for_a_campaign_of_another_partition_is_passed_over(bench: Bench) -> None:

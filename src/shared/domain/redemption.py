@@ -1,4 +1,4 @@
-"""The life of a redemption, as a table. The database repeats it (see the migrations); a test holds the two together."""
+"""What may become of a redemption, as a table. The database repeats it (see the migrations); a test holds the two together."""
 
 from datetime import datetime
 from enum import StrEnum

@@ -1,11 +1,12 @@
 """What a gate is set to, computed from what was just committed."""
 
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 import msgspec
 
-from shared.domain.campaign import closed_by_status
-from shared.domain.decide import Decision, Facts, Holder, SliceFacts, SliceKey
+from shared.domain.campaign import CampaignStatus, closed_by_status
+from shared.domain.decide import Decision, Facts, Holder, SliceKey
 from shared.domain.ids import CampaignId, UserId
 from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
 
@@ -13,7 +14,7 @@ from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
 class Settlement(msgspec.Struct, frozen=True):
     """The gate of one campaign's slice as the ledger's row `seq` left it.
 
-    `free`: slots that can be had (see `free_slots`). `closed`: why nothing is given whatever is free. `users`: active
+    `free`: slots that can be had, None for any number. `closed`: why nothing is given whatever is free. `users`: active
     redemptions of each user whose number may have changed (all of them, 0 included, when a gate is seeded).
     """
 
@@ -24,12 +25,23 @@ class Settlement(msgspec.Struct, frozen=True):
     closed: Refusal | None
     users: dict[UserId, int]
 
-
-def free_slots(budget: int | None, claimed: int, amount_budget: int | None, amount_claimed: int) -> int | None:
-    """Slots that nobody holds, None for any number; none once the money is spent, whatever number of slots is left."""
-    if amount_budget is not None and amount_claimed >= amount_budget:
-        return 0
-    return None if budget is None else budget - claimed
+    @classmethod
+    def of(
+        cls,
+        campaign_id: CampaignId,
+        seq: int,
+        *,
+        budget: int | None,
+        claimed: int,
+        amount_budget: int | None,
+        amount_claimed: int,
+        per_user_limit: int,
+        status: CampaignStatus,
+        users: dict[UserId, int],
+    ) -> Self:
+        """For a slice of which `claimed` slots of `budget` (None: unlimited) are held, its money, and its campaign's terms."""
+        free = _free_slots(budget, claimed, amount_budget, amount_claimed)
+        return cls(campaign_id, seq, free, per_user_limit, closed_by_status(status), users)
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -46,21 +58,26 @@ def settlements(facts: Facts, decisions: Sequence[Decision], moved: Mapping[Slic
     """
     users = _holders(facts, decisions)
     return [
-        Settlement(
-            campaign_id=key[0],
-            seq=seq,
-            free=_free(terms, moved.get(key)),
+        Settlement.of(
+            key[0],
+            seq,
+            budget=terms.budget,
+            claimed=moved.get(key, terms).claimed,
+            amount_budget=terms.amount_budget,
+            amount_claimed=moved.get(key, terms).amount_claimed,
             per_user_limit=terms.per_user_limit,
-            closed=closed_by_status(terms.status),
+            status=terms.status,
             users={user: active for (campaign, user), active in users.items() if campaign == key[0]},
         )
         for key, terms in facts.slices.items()
     ]
 
 
-def _free(terms: SliceFacts, moved: Counts | None) -> int | None:
-    counts = moved or terms
-    return free_slots(terms.budget, counts.claimed, terms.amount_budget, counts.amount_claimed)
+def _free_slots(budget: int | None, claimed: int, amount_budget: int | None, amount_claimed: int) -> int | None:
+    """Slots that nobody holds, None for any number; none once the money is spent, whatever number of slots is left."""
+    if amount_budget is not None and amount_claimed >= amount_budget:
+        return 0
+    return None if budget is None else budget - claimed
 
 
 def _holders(facts: Facts, decisions: Sequence[Decision]) -> dict[Holder, int]:

@@ -1,13 +1,13 @@
 -- purpose: answer a micro-batch of claims: in the mailbox already? does the user hold something? a slot left? then reserve it
 -- KEYS: 1 pointer, 2 mailbox, 3 reservations, 4 reserved, 5 active, 6 bell; then for each campaign: gate, users, marks
 -- ARGV: 1 incarnation, 2 longest mailbox, 3 how long a certificate is good for (ms), 4 number of campaigns;
---       then for each campaign: its id, why the caller thinks it closed ('' if it does not), the life of the gate whose marks
+--       then for each campaign: its id, why the caller thinks it closed ('' if it does not), the edition of the gate whose marks
 --       the caller has, and how many bytes of them;
 --       then for each claim: number of its campaign, claim id, user, '1' to pass over how much the gate thinks the user has,
 --       why the caller thinks nothing is given to this one ('' if it does not, then the campaign's reason stands), entry
 -- answer: {'moved', living incarnation or ''} | {'broken'} | {'ok', verdicts, campaigns}
 --         verdicts: an integer a claim, see shared.gate.Verdict
---         campaigns: {why closed, 1 if certified, life of the gate, bytes of marks in all, marks the caller lacks}
+--         campaigns: {why closed, 1 if certified, edition of the gate, bytes of marks in all, marks the caller lacks}
 -- Lua does not roll back: everything is checked first, totals are kept in locals, and no write can fail half-way.
 local ADMITTED, PENDING, WAIT, COLD, BUSY = 1, 2, 3, 4, 5
 local EXHAUSTED, CLOSED = 6, 7
@@ -43,15 +43,15 @@ for i = 1, count do
   local k = 7 + (i - 1) * 3
   local c = {gate = KEYS[k], users = KEYS[k + 1], marks = KEYS[k + 2], id = ARGV[arg], closed = ARGV[arg + 1], known = tonumber(ARGV[arg + 3])}
   if is(c.gate, 'hash') and is(c.users, 'hash') and is(c.marks, 'string') then
-    local state = redis.call('HMGET', c.gate, 'free', 'limit', 'closed', 'members', 'held_until', 'seq', 'life')
+    local state = redis.call('HMGET', c.gate, 'free', 'limit', 'closed', 'members', 'held_until', 'seq', 'edition')
     c.free = state[1] == 'unlimited' and math.huge or number(state[1])
     c.limit, c.members, c.held_until = number(state[2]), number(state[4]), number(state[5]) or 0
     if c.held_until > now + certificate_ms then c.held_until = 0 end
-    c.life = state[7]
-    if c.life ~= ARGV[arg + 2] then c.known = 0 end
+    c.edition = state[7]
+    if c.edition ~= ARGV[arg + 2] then c.known = 0 end
     if REASONS[state[3]] and state[3] ~= '' then c.closed = state[3] end
     c.reserved = number(redis.call('HGET', KEYS[4], c.id)) or 0
-    c.warm = c.free and c.limit and REASONS[state[3]] and c.members and number(state[6]) and c.life
+    c.warm = c.free and c.limit and REASONS[state[3]] and c.members and number(state[6]) and c.edition
       and redis.call('HLEN', c.users) == c.members and redis.call('STRLEN', c.marks) == 4 * c.members
   end
   if c.warm then
@@ -101,6 +101,6 @@ for i, c in ipairs(campaigns) do
       if c.closed == '' then redis.call('HSET', c.gate, 'held_until', now + certificate_ms) end
     end
   end
-  replies[i] = {c.closed, certified, c.life or '', total, tail}
+  replies[i] = {c.closed, certified, c.edition or '', total, tail}
 end
 return {'ok', verdicts, replies}

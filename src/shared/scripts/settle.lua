@@ -51,7 +51,7 @@ end
 
 -- The sequence a warm gate is at; nil when it is cold, or has lost some of its users.
 local function position(gate, users, marks)
-  local state = redis.call('HMGET', gate, 'seq', 'members', 'life')
+  local state = redis.call('HMGET', gate, 'seq', 'members', 'edition')
   local members = number(state[2])
   local whole = state[3] and members == redis.call('HLEN', users) and 4 * members == redis.call('STRLEN', marks)
   return whole and number(state[1]) or nil
@@ -72,7 +72,7 @@ while key <= #KEYS do
   end
   if mode == 'seed' and not at then
     local time = redis.call('TIME')
-    redis.call('HSET', gate, 'life', time[1] .. '.' .. time[2])
+    redis.call('HSET', gate, 'edition', time[1] .. '.' .. time[2])
     at = seq
   end
   if at and (mode == 'move' or mode == 'seed') then

@@ -1,4 +1,4 @@
-"""The life of a redemption, as its table says."""
+"""What may become of a redemption, as its table says."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID

@@ -12,7 +12,7 @@ from shared.domain.outcomes import Refusal
 from shared.gate import CampaignAsk, CampaignReply
 
 CAMPAIGN = CampaignId(UUID(int=7))
-LIFE = b"one"
+EDITION = b"one"
 
 
 def marks(*users: str) -> bytes:
@@ -20,10 +20,10 @@ def marks(*users: str) -> bytes:
 
 
 def reply(
-    holders: Sequence[str], known: int = 0, *, closed: str = "", certified: bool = True, life: bytes = LIFE
+    holders: Sequence[str], known: int = 0, *, closed: str = "", certified: bool = True, edition: bytes = EDITION
 ) -> CampaignReply:
     """What the gate says when `holders` hold something and the caller knows the first `known` of them."""
-    return CampaignReply(closed, certified, life, 4 * len(holders), marks(*holders[known:]))
+    return CampaignReply(closed, certified, edition, 4 * len(holders), marks(*holders[known:]))
 
 
 class Bench:
@@ -31,13 +31,13 @@ class Bench:
         self.certificates = Certificates(most)
 
     def ask(self, campaign: CampaignId = CAMPAIGN) -> CampaignAsk:
-        life, known = self.certificates.known(campaign)
-        return CampaignAsk(campaign, "", life, known)
+        edition, known = self.certificates.known(campaign)
+        return CampaignAsk(campaign, "", edition, known)
 
     def hear(self, *holders: str, asked_at: float = 0.0, **different: object) -> None:
         """Ask the gate and take its answer."""
         ask = self.ask()
-        known = ask.known // 4 if ask.life == different.get("life", LIFE) else 0
+        known = ask.known // 4 if ask.edition == different.get("edition", EDITION) else 0
         self.certificates.take(ask, reply(holders, known, **different), asked_at)  # type: ignore[arg-type]
 
     def refused(self, user: str, now: float = 0.0) -> Refusal | None:
@@ -77,28 +77,28 @@ def test_the_reason_is_the_gates(bench: Bench) -> None:
 
 def test_holders_are_told_once_and_never_forgotten(bench: Bench) -> None:
     bench.hear("a", "b")
-    assert bench.certificates.known(CAMPAIGN) == (LIFE, 8)
+    assert bench.certificates.known(CAMPAIGN) == (EDITION, 8)
     bench.hear("a", "b", "c", asked_at=100.0)
     assert [bench.refused(user, now=100.0) for user in "abcx"] == [None, None, None, Refusal.EXHAUSTED]
 
 
 def test_a_set_that_is_not_whole_refuses_nobody(bench: Bench) -> None:
     whole = reply(["a", "b", "c"])
-    bench.certificates.take(bench.ask(), CampaignReply("", True, LIFE, 12, whole.marks[:4]), 0.0)
+    bench.certificates.take(bench.ask(), CampaignReply("", True, EDITION, 12, whole.marks[:4]), 0.0)
     assert [bench.refused(user) for user in "abcx"] == [None] * 4
-    bench.certificates.take(bench.ask(), CampaignReply("", True, LIFE, 12, whole.marks[4:]), 0.0)
+    bench.certificates.take(bench.ask(), CampaignReply("", True, EDITION, 12, whole.marks[4:]), 0.0)
     assert [bench.refused(user) for user in "abcx"] == [None, None, None, Refusal.EXHAUSTED]
 
 
 def test_a_set_that_lost_its_newest_holders_is_not_renewed(bench: Bench) -> None:
     bench.hear("a", asked_at=0.0)
-    bench.certificates.take(bench.ask(), CampaignReply("", True, LIFE, 12, marks("b")), 100.0)
+    bench.certificates.take(bench.ask(), CampaignReply("", True, EDITION, 12, marks("b")), 100.0)
     assert bench.refused("c", now=100.0) is None
 
 
 def test_a_gate_that_was_made_anew_begins_a_new_set(bench: Bench) -> None:
     bench.hear("a", "b")
-    bench.hear("c", life=b"two", asked_at=100.0)
+    bench.hear("c", edition=b"two", asked_at=100.0)
     assert [bench.refused(user, now=100.0) for user in "ac"] == [Refusal.EXHAUSTED, None]
     assert bench.certificates.known(CAMPAIGN) == (b"two", 4)
 
@@ -107,7 +107,7 @@ def test_two_calls_under_way_at_once_count_their_marks_once(bench: Bench) -> Non
     first, second = bench.ask(), bench.ask()
     bench.certificates.take(first, reply(["a", "b"]), 0.0)
     bench.certificates.take(second, reply(["a", "b"]), 0.0)
-    assert bench.certificates.known(CAMPAIGN) == (LIFE, 8)
+    assert bench.certificates.known(CAMPAIGN) == (EDITION, 8)
     assert bench.refused("x") is Refusal.EXHAUSTED
     bench.hear("a", "b", "c", "d", asked_at=100.0)
     assert [bench.refused(user, now=100.0) for user in "abcdx"] == [None] * 4 + [Refusal.EXHAUSTED]
@@ -126,13 +126,13 @@ def test_two_calls_with_different_answers_may_come_in_either_order(bench: Bench,
 def test_an_answer_from_before_the_gate_was_made_anew_certifies_nothing(bench: Bench) -> None:
     bench.hear("a", "b")
     old = bench.ask()
-    bench.hear("a", "b", "c", life=b"two", asked_at=100.0)
+    bench.hear("a", "b", "c", edition=b"two", asked_at=100.0)
     bench.certificates.take(old, reply(["a", "b"], known=2), 200.0)
     assert [bench.refused(user, now=200.0) for user in "abcx"] == [None] * 4
 
 
 def test_a_campaign_with_too_many_holders_is_left_to_the_gate(bench: Bench) -> None:
-    bench.certificates.take(bench.ask(), CampaignReply("", True, LIFE, 4 * (MARKS_MAX + 1), b""), 0.0)
+    bench.certificates.take(bench.ask(), CampaignReply("", True, EDITION, 4 * (MARKS_MAX + 1), b""), 0.0)
     assert bench.refused("x") is None
     assert bench.certificates.known(CAMPAIGN) == (b"", 0)
 

@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from frontdoor.problems import SCOPE_REQUIRED, TOKEN_MISSING, Problem, body
-from frontdoor.tokens import ADMIN, SERVICE, Identity, TokenVerifier, issue, require_scope
+from frontdoor.tokens import ADMIN, SERVICE, Identity, TokenVerifier, issue, with_scope
 
 SECRET = "a secret of at least thirty-two characters"
 NOW = 1_800_000_000.0
@@ -184,6 +184,6 @@ def test_a_scope_is_needed_by_name(verifier: TokenVerifier) -> None:
     user = verifier.identify("Bearer " + issue(SECRET, "usr_1", now=NOW))
     assert isinstance(admin, Identity)
     assert isinstance(user, Identity)
-    assert require_scope(admin, ADMIN) is None
-    refused = require_scope(user, ADMIN)
+    assert with_scope(admin, ADMIN) is admin
+    refused = with_scope(user, ADMIN)
     assert refused == SCOPE_REQUIRED.carrying(scope="admin")

@@ -6,43 +6,71 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import asyncpg
+import msgspec
 import pytest
 from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from frontdoor.bodies import MAX_BODY_BYTES, read_body
 from frontdoor.middlewares import answer_every_request
 from frontdoor.parse import redeem_body
-from frontdoor.problems import BUSY, Problem, ProblemRaised
+from frontdoor.problems import BUSY, Problem, accepted
 from frontdoor.protocol import DoorRunner
-from frontdoor.replies import refuse
+from frontdoor.replies import refuse, reply
+from frontdoor.wicket import Call
+from shared import metrics
+from shared.errors import RedisUnavailable
 
 GOOD = b'{"code":"A","order_id":"1"}'
 
 
+class Taken(msgspec.Struct):
+    code: str
+
+
 async def redeem(request: web.Request) -> web.Response:
-    raw = await read_body(request)
-    body = raw if isinstance(raw, Problem) else redeem_body(raw)
-    return refuse(body) if isinstance(body, Problem) else web.json_response({"code": body.code})
+    return reply(Taken(accepted(redeem_body(accepted(await read_body(request)))).code))
+
+
+def redeem_at_once(headers: CIMultiDictProxy[str], raw: bytes) -> Taken | Problem | None:
+    code = accepted(redeem_body(raw)).code
+    return {"B": BUSY, "LATER": None}.get(code, Taken(code))
 
 
 async def broken(request: web.Request) -> web.Response:
     raise KeyError("secret")
 
 
+AWAY = [
+    ConnectionRefusedError("postgres at 10.0.0.1"),
+    TimeoutError(),
+    asyncpg.InterfaceError("pool is closing"),
+    asyncpg.AdminShutdownError("10.0.0.1 is stopped"),
+    RedisUnavailable(),
+]
+
+
 async def away(request: web.Request) -> web.Response:
-    raise ConnectionRefusedError("postgres at 10.0.0.1")
+    raise AWAY[int(request.query["as"])]
 
 
-async def raising(request: web.Request) -> web.Response:
-    raise ProblemRaised(BUSY)
+async def busy(request: web.Request) -> web.Response:
+    return refuse(BUSY)
 
 
-async def moved(request: web.Request) -> web.Response:
-    raise web.HTTPFound("/elsewhere")
+async def slow(request: web.Request) -> web.Response:
+    request.app[SLOW_ENTERED].set()
+    await request.app[SLOW_MAY_END].wait()
+    return reply(Taken("SLOW"))
 
 
 async def measure(request: web.Request) -> web.Response:
     return web.Response(text=str(len(await request.read())))
+
+
+SLOW_ENTERED = web.AppKey("slow_entered", asyncio.Event)
+SLOW_MAY_END = web.AppKey("slow_may_end", asyncio.Event)
 
 
 @pytest.fixture
@@ -52,18 +80,28 @@ def bodies() -> asyncio.Queue[bytes | Problem]:
 
 
 @pytest.fixture
-async def port(bodies: asyncio.Queue[bytes | Problem]) -> AsyncIterator[int]:
+def events() -> tuple[asyncio.Event, asyncio.Event]:
+    """Set when the slow call has begun; to be set when it may end."""
+    return asyncio.Event(), asyncio.Event()
+
+
+@pytest.fixture(params=[{}, {"/redeem": Call("redeem", redeem_at_once)}], ids=["handler", "wicket"])
+async def port(
+    request: pytest.FixtureRequest, bodies: asyncio.Queue[bytes | Problem], events: tuple[asyncio.Event, asyncio.Event]
+) -> AsyncIterator[int]:
     async def overheard(request: web.Request) -> web.Response:
         bodies.put_nowait(await read_body(request))
         return web.Response()
 
     app = web.Application(middlewares=[answer_every_request])
+    app[SLOW_ENTERED], app[SLOW_MAY_END] = events
     app.router.add_post("/redeem", redeem)
+    app.router.add_post("/slow", slow)
     app.router.add_post("/measure", measure)
     app.router.add_post("/overheard", overheard)
-    for name, handler in {"broken": broken, "away": away, "raising": raising, "moved": moved}.items():
+    for name, handler in {"broken": broken, "away": away, "busy": busy}.items():
         app.router.add_get(f"/{name}", handler)
-    runner = DoorRunner(app)
+    runner = DoorRunner(app, request.param)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield runner.addresses[0][1]
@@ -241,6 +279,34 @@ async def test_a_thousand_pipelined_requests_get_a_thousand_answers(port: int) -
             assert b" 200 " in (await reader.readuntil(b"}")).splitlines()[0]
 
 
+async def test_an_answer_never_overtakes_the_one_before(port: int, events: tuple[asyncio.Event, asyncio.Event]) -> None:
+    entered, may_end = events
+    async with connected(port) as (reader, writer):
+        writer.write(post(HOST, JSON).replace(b"/redeem", b"/slow"))
+        await entered.wait()
+        writer.write(post(HOST, JSON))
+        await asyncio.sleep(0)  # it need not have arrived: whenever it does, it is second
+        may_end.set()
+        assert (await reader.readuntil(b"}")).endswith(b'{"code":"SLOW"}')
+        assert (await reader.readuntil(b"}")).endswith(b'{"code":"A"}')
+
+
+async def test_both_ways_give_the_same_fields(port: int) -> None:
+    answers = [await exchange(port, post(HOST, JSON, body=GOOD.replace(b"A", code))) for code in (b"A", b"LATER")]
+    assert {name for answer in answers for name in answer.headers} <= {
+        *("content-type", "content-length", "x-request-id", "date", "server")
+    }
+    for name in ("content-type", "content-length", "x-request-id", "date"):
+        assert all(name in answer.headers for answer in answers)
+
+
+async def test_what_comes_before_and_after_an_answer_at_once_is_served(port: int) -> None:
+    async with connected(port) as (reader, writer):
+        for code in (b"A", b"LATER", b"A", b"A", b"LATER"):
+            writer.write(post(HOST, JSON, body=GOOD.replace(b"A", code)))
+            assert (await reader.readuntil(b"}")).endswith(b'{"code":"%b"}' % code)
+
+
 async def test_what_breaks_is_named_without_its_secrets(port: int) -> None:
     answer = await exchange(port, get("/broken", b"X-Request-Id: mine-1"))
     assert (answer.status, answer.code) == (500, "internal")
@@ -248,18 +314,11 @@ async def test_what_breaks_is_named_without_its_secrets(port: int) -> None:
     assert b"secret" not in answer.body
 
 
-async def test_a_store_that_is_away_is_503_and_worth_another_try(port: int) -> None:
-    answer = await exchange(port, get("/away"))
+@pytest.mark.parametrize("kind", range(len(AWAY)))
+async def test_a_store_that_is_away_is_503_and_worth_another_try(port: int, kind: int) -> None:
+    answer = await exchange(port, get(f"/away?as={kind}"))
     assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "unavailable", "1")
     assert b"10.0.0.1" not in answer.body
-
-
-async def test_a_problem_raised_is_the_answer(port: int) -> None:
-    assert (await exchange(port, get("/raising"))).code == "busy"
-
-
-async def test_a_redirect_is_no_problem(port: int) -> None:
-    assert (await exchange(port, get("/moved"))).headers["location"] == "/elsewhere"
 
 
 async def test_a_method_that_is_not_served_is_told_which_are(port: int) -> None:
@@ -274,3 +333,22 @@ async def test_a_sane_request_id_is_echoed_and_any_other_replaced(port: int) -> 
     }
     assert len(given) == 5
     assert all(len(request_id) < 30 and request_id.isascii() for request_id in given)
+
+
+ANSWERED = {
+    "a success": (post(HOST, JSON), ("redeem", "200")),
+    "a refusal that is raised": (post(HOST, JSON, body=b"["), ("redeem", "body_invalid")),
+    "a refusal that is returned": (get("/busy"), ("busy", "busy")),
+    "a store that is away": (get("/away?as=0"), ("away", "unavailable")),
+    "a defect": (get("/broken"), ("broken", "internal")),
+    "no such path": (get("/nothing"), ("none", "not_found")),
+    "an expectation": (post(HOST, JSON, b"Expect: magic"), ("none", "expectation_failed")),
+    "no HTTP": (b"garbage\r\n\r\n", ("none", "request_malformed")),
+}
+
+
+@pytest.mark.parametrize(("sent", "labels"), ANSWERED.values(), ids=ANSWERED)
+async def test_every_answer_is_counted_once(port: int, sent: bytes, labels: tuple[str, str]) -> None:
+    metrics.ANSWERS.fold()
+    await exchange(port, sent)
+    assert metrics.ANSWERS._counts == {labels: 1}

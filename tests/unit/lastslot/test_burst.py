@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from lastslot.burst import LOST, Answer, Unframed, fire, offer, percentile, render
+from lastslot.burst import LOST, Answer, Unframed, fire, percentile
+from lastslot.wire import render
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -166,22 +167,6 @@ async def test_nobody_listening_is_an_error() -> None:
         pass
     with pytest.raises(ConnectionRefusedError):
         await fire("127.0.0.1", port, REQUESTS, 4)
-
-
-async def test_in_an_open_loop_waiting_for_a_stalled_server_counts() -> None:
-    stall_s = 0.1
-
-    async def stall_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        path = await asked(reader)
-        await asyncio.sleep(stall_s)
-        writer.write(answer_to(path))
-        await echo(reader, writer)
-
-    async with server(stall_first) as port:
-        answers = await offer("127.0.0.1", port, REQUESTS, per_second=1000, connections=1)
-    due_s = [a.started - answers[0].started for a in answers]
-    assert due_s == pytest.approx([n / 1000 for n in range(len(REQUESTS))])
-    assert all(a.seconds >= stall_s - due for a, due in zip(answers, due_s, strict=True))
 
 
 def test_a_percentile_is_the_nearest_rank() -> None:

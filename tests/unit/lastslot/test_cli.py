@@ -39,6 +39,19 @@ def test_a_directory_that_was_named_outranks_the_environment(tmp_path: Path) -> 
     assert isinstance(TokenVerifier(secrets.jwt_secret).identify(f"Bearer {said.output.strip()}"), Identity)
 
 
+@pytest.mark.parametrize("user", ["", "u" * 257, "nul\0", "surrogate\udcff"])
+def test_a_user_that_no_door_would_accept_gets_no_token(user: str) -> None:
+    said = CliRunner().invoke(cli, ["token", "--user", user, "--jwt-secret", "s" * 32])
+    assert said.exit_code == 2
+    assert "--user must be of 1 to 256 characters" in said.output
+
+
+def test_the_longest_user_gets_a_token_that_opens() -> None:
+    secret = "s" * 32
+    said = CliRunner().invoke(cli, ["token", "--user", "ü" * 256, "--jwt-secret", secret])
+    assert isinstance(TokenVerifier(secret).identify(f"Bearer {said.output.strip()}"), Identity)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -47,6 +60,7 @@ def test_a_directory_that_was_named_outranks_the_environment(tmp_path: Path) -> 
         (["verify", "--postgres-dsn", "postgresql://127.0.0.1:1/none"], "the database cannot be used; does it run?"),
         (["migrate", "--postgres-dsn", "postgresql://127.0.0.1:1/none"], "the database cannot be used; does it run?"),
         (["up", "--data-dir", "{tmp}", "--postgres-dsn", "postgresql://127.0.0.1:1/none"], "the database of --postgres-dsn"),
+        (["demo", "--data-dir", "{tmp}/damaged"], "stack.json cannot be read"),
         (["worker"], "LASTSLOT_POSTGRES_DSN is not set"),
     ],
 )
@@ -56,6 +70,8 @@ def test_a_wrong_call_is_answered_with_what_to_do_and_no_traceback(
     for name in ("LASTSLOT_POSTGRES_DSN", "LASTSLOT_REDIS_URL", "LASTSLOT_JWT_SECRET"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "stack.json").write_text("{")
     monkeypatch.setattr(sys, "argv", ["lastslot", *(word.format(tmp=tmp_path) for word in words)])
     with pytest.raises(SystemExit) as left:
         main()

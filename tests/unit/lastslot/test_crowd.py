@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import jwt
 from aiohttp import web
 
-from lastslot.crowd import Crowd, Heard, gather, open_campaign, press_redeem, problem_code
+from lastslot.crowd import Crowd, Heard, gather, press_redeem, problem_code
 from lastslot.running import Stack
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -125,16 +125,3 @@ async def test_a_refusal_is_taken_for_an_answer() -> None:
     _, heard = await press(redeem)
     assert statuses(heard) == {409: PEOPLE}
     assert heard.asked_again == 0
-
-
-async def test_a_campaign_is_opened_with_the_admin_token() -> None:
-    async def create(request: web.Request) -> web.Response:
-        assert request.headers["Authorization"] == "Bearer admin-token"
-        body = await request.json()
-        assert (body["code"], body["total_limit"], body["per_user_limit"]) == ("CODE", 7, 1)
-        shown = {"campaign_id": "00000000-0000-0000-0000-000000000007", "code": "CODE", "name": "CODE"}
-        return web.json_response(shown, status=201)
-
-    async with serving({"/api/v1/campaigns": create}) as stack:
-        opened = await open_campaign(stack, "CODE", 7)
-    assert (opened.campaign_id.int, opened.code) == (7, "CODE")

@@ -1,10 +1,12 @@
+import asyncio
 import os
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from lastslot.datadir import DirectoryHeld, NoStack, held, known_secrets, secrets_of, stack_of, tell_stack
+from lastslot.datadir import DirectoryHeld, NoStack, find_stack, held, known_secrets, secrets_of, stack_of, tell_stack
 from lastslot.running import Stack
 from shared.errors import LastslotError
 
@@ -51,7 +53,22 @@ def test_a_directory_where_nothing_was_started_says_how_to_start(tmp_path: Path)
             ask(tmp_path)
 
 
-def test_a_broken_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "stack.json").write_text("{")
+@pytest.mark.parametrize("content", [b"{", b"{}", b"[]", b'"\xff"'])
+async def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "stack.json").write_bytes(content)
     with pytest.raises(LastslotError, match=r"stack\.json cannot be read"):
-        stack_of(tmp_path)
+        await find_stack(tmp_path)
+
+
+async def test_the_stack_that_serves_a_directory_is_found_and_one_that_is_gone_is_not(tmp_path: Path) -> None:
+    listener = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    async with listener:
+        url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        told = msgspec.structs.replace(_STACK, base_url=url)
+        tell_stack(tmp_path, told)
+        assert await find_stack(tmp_path) == told
+    assert await find_stack(tmp_path) is None
+
+
+async def test_a_directory_that_never_had_a_stack_has_none(tmp_path: Path) -> None:
+    assert await find_stack(tmp_path / "nowhere") is None

@@ -1,5 +1,5 @@
--- purpose: redemptions whose ledger rows do not tell the life that their own row shows; also rows of redemptions that are not there
--- takes: $1..$3 the legal lives as arrays: state reached, reason it was released for or null, kinds of its ledger rows in order
+-- purpose: redemptions whose ledger rows do not tell the history that their own row shows; also rows of redemptions that are not there
+-- takes: $1..$3 the legal histories as arrays: state reached, reason it was released for or null, kinds of its ledger rows in order
 -- returns: {place, detail, faults} of the first, none when there is none
 -- One GROUP BY over the ledger's order within a partition: all rows of a redemption are in one partition.
 WITH lived AS (
@@ -8,7 +8,7 @@ WITH lived AS (
     WHERE kind IN ('claimed', 'redeemed', 'released')
     GROUP BY redemption_id
 ), legal AS (
-    SELECT state, reason, story FROM unnest($1::text[], $2::text[], $3::text[]) AS life (state, reason, story)
+    SELECT state, reason, story FROM unnest($1::text[], $2::text[], $3::text[]) AS history (state, reason, story)
 )
 SELECT format('redemption %s', redemption_id) AS place,
        format('the row says %s, the ledger %s',

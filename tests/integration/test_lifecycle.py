@@ -1,0 +1,71 @@
+"""Steps with a redemption: each is taken once, whoever else writes meanwhile."""
+
+import asyncio
+
+import pytest
+
+from shared import lifecycle
+from shared.audit import audit
+from shared.book import append, decided, lock_partition
+from shared.claims import read_facts, write_decisions
+from shared.domain.campaign import Campaign
+from shared.domain.decide import decide
+from shared.domain.ids import ClaimId
+from shared.domain.ledger import Event, Kind
+from shared.domain.redemption import State, Step
+from shared.lifecycle import Stepped
+from shared.postgres import Connection, Pool
+from tests.integration.engine import at_commit, claim_of, home, launch
+
+
+async def claimed(pool: Pool, campaign: Campaign) -> ClaimId:
+    """The redemption of a user who has just won."""
+    claim = claim_of(campaign, "ann")
+
+    async def write(connection: Connection) -> None:
+        head = await lock_partition(connection, home(campaign))
+        facts = await read_facts(connection, head, [claim])
+        await write_decisions(connection, head, facts, decide([claim], facts), None)
+
+    await decided(pool, write)
+    return claim.claim_id
+
+
+@pytest.fixture
+async def redemption(pool: Pool) -> ClaimId:
+    return await claimed(pool, await launch(pool, 3, release_on_failure=True))
+
+
+@pytest.mark.parametrize("sqlstate", ["40P01", "40001"])
+async def test_a_step_that_lost_against_another_writer_is_decided_again(
+    dsn: str, pool: Pool, redemption: ClaimId, sqlstate: str
+) -> None:
+    await at_commit(pool, sqlstate, times=2)
+    released = await lifecycle.take(pool, redemption, Step.RELEASE_FOR_FAILURE)
+    assert isinstance(released, Stepped)
+    assert released.redemption.state is State.RELEASED
+    assert released.settlement is not None
+    assert (released.settlement.free, released.settlement.users) == (3, {"ann": 0})
+    assert (await audit(dsn)).clean
+
+
+async def test_a_step_asked_for_many_times_at_once_is_taken_once(dsn: str, pool: Pool, redemption: ClaimId) -> None:
+    taken = await asyncio.gather(*(lifecycle.take(pool, redemption, Step.RELEASE_FOR_FAILURE) for _ in range(6)))
+    assert sum(isinstance(each, Stepped) and each.settlement is not None for each in taken) == 1
+    assert await pool.fetchval("SELECT claimed FROM campaign_slices") == 0
+    assert (await audit(dsn)).clean
+
+
+async def test_who_finds_the_ledger_gone_on_decides_again(pool: Pool) -> None:
+    campaign = await launch(pool, 3)
+    heads: list[int] = []
+
+    async def write(connection: Connection) -> int:
+        head = await lock_partition(connection, home(campaign))
+        heads.append(head.last_seq)
+        if len(heads) == 1:
+            await append(connection, head, [Event(Kind.REFUSED, None, "{}")])
+        return await append(connection, head, [Event(Kind.REFUSED, None, "{}")])
+
+    assert await decided(pool, write) == 2
+    assert heads == [1, 1]
