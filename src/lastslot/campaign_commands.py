@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import click
@@ -11,7 +10,7 @@ import msgspec
 from rich.console import Console
 
 from frontdoor.campaign_shapes import CampaignPage, CampaignShown
-from lastslot.campaign_office import Office, find_office
+from lastslot.campaign_office import Office, with_office
 from lastslot.campaign_tables import Shown, table_of
 from shared.campaigns import Stats
 
@@ -32,15 +31,11 @@ def campaign() -> None:
 def _asking(command: Command) -> Command:
     """Give a command the office to ask, and the way its answer is to be shown, out of options of their own."""
 
-    @click.option(
-        "--data-dir", type=click.Path(path_type=Path), default="data", show_default=True, help="The stack's directory."
-    )
-    @click.option("--url", help="The admin API; by default that of the directory's stack.")
-    @click.option("--token", help="An administrator's token; by default that of the directory's stack.")
+    @with_office("campaigns")
     @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
     @wraps(command)
-    def asking(*, data_dir: Path, url: str | None, token: str | None, as_json: bool, **options: Any) -> None:
-        command(find_office(data_dir, url, token), _as_json if as_json else _as_table, **options)
+    def asking(office: Office, *, as_json: bool, **options: Any) -> None:
+        command(office, _as_json if as_json else _as_table, **options)
 
     return asking
 

@@ -24,7 +24,11 @@ data_dir_option = click.option(
 class _Commands(click.Group):
     """The commands below, and the groups that live in files of their own."""
 
-    _elsewhere: ClassVar = {"campaign": "lastslot.campaign_commands"}
+    _elsewhere: ClassVar = {
+        "campaign": "lastslot.campaign_commands",
+        "codes": "lastslot.code_commands",
+        "segments": "lastslot.segment_commands",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *self._elsewhere])
