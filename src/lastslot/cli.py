@@ -133,6 +133,26 @@ def verify(postgres_dsn: str | None, data_dir: Path | None) -> None:
 
 
 @cli.command()
+@_database_options
+@click.argument("name", metavar="ORDER|USER|CODE")
+def history(name: str, postgres_dsn: str | None, data_dir: Path | None) -> None:
+    """Print what happened to an order, a user or a code, refusals included; exit code 1 when nothing is known of it."""
+    import asyncio
+
+    from shared.history import history as tell
+
+    async def print_all(dsn: str) -> int:
+        lines = 0
+        async for line in tell(dsn, name):
+            click.echo(line)
+            lines += 1
+        return lines
+
+    if not asyncio.run(print_all(_dsn(postgres_dsn, data_dir))):
+        raise LastslotError(f"the ledger does not speak of {name}")
+
+
+@cli.command()
 @data_dir_option
 @click.option("--people", type=click.IntRange(min=1), default=10_000, show_default=True, help="Who press redeem.")
 @click.option("--slots", type=click.IntRange(min=1), default=1_000, show_default=True, help="What there is to win.")
