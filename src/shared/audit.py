@@ -92,7 +92,7 @@ class CampaignProof(msgspec.Struct, frozen=True):
 async def audit(dsn: str) -> AuditReport:
     """Prove every invariant on the live database at `dsn`."""
     began = monotonic()
-    async with _snapshot(dsn) as connection:
+    async with snapshot(dsn) as connection:
         [totals] = await connection.fetch(statement("audit_totals"))
         faults = [fault async for fault in _faults(connection)]
     return AuditReport(**dict(totals), seconds=monotonic() - began, faults=tuple(faults))
@@ -100,7 +100,7 @@ async def audit(dsn: str) -> AuditReport:
 
 async def audit_campaign(dsn: str, campaign_id: UUID) -> CampaignProof | None:
     """The small proof for one campaign; None when there is no such campaign."""
-    async with _snapshot(dsn) as connection:
+    async with snapshot(dsn) as connection:
         row = await connection.fetchrow(statement("audit_campaign"), campaign_id)
         if row is None or row["partitions"] is None:
             return None
@@ -121,7 +121,8 @@ def render(report: AuditReport) -> str:
 
 
 @asynccontextmanager
-async def _snapshot(dsn: str) -> AsyncIterator[Connection]:
+async def snapshot(dsn: str) -> AsyncIterator[Connection]:
+    """A connection that sees one committed state of the database, and changes nothing."""
     connection = await asyncpg.connect(dsn, timeout=10, server_settings=_SERVER_SETTINGS)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):

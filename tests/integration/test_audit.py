@@ -150,6 +150,19 @@ DAMAGE = {
         FaultKind.CHAIN_IS_BROKEN,
         "partition 3, seq 8",
     ),
+    "two rows change what they tell": (
+        [
+            "UPDATE ledger SET payload = other.payload FROM (SELECT 12 - seq AS seq, payload FROM ledger) AS other "
+            "WHERE ledger.seq = other.seq AND ledger.seq IN (5, 7)"
+        ],
+        FaultKind.CHAIN_IS_BROKEN,
+        "partition 3, seq 5",
+    ),
+    "two rows change places": (
+        ["UPDATE ledger SET seq = -seq WHERE seq IN (5, 7)", "UPDATE ledger SET seq = 12 + seq WHERE seq < 0"],
+        FaultKind.CHAIN_IS_BROKEN,
+        "partition 3, seq 5",
+    ),
     "a kind is rewritten": (["UPDATE ledger SET kind = 'redeemed' WHERE seq = 1"], FaultKind.CHAIN_IS_BROKEN, "seq 1"),
     "a row is rewritten with a fitting hash": (
         [

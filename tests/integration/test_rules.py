@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from claim_workers import committer as room
 from claim_workers.committer import Committed, Committer
 from claim_workers.expiry import expire_overdue
 from claim_workers.incarnation import Life
+from frontdoor.submissions import Answer
 from shared import codes, lifecycle
 from shared.audit import audit
 from shared.codes import Minted, Wish
@@ -29,7 +30,17 @@ from shared.lifecycle import Kept, Stepped
 from shared.postgres import Pool
 from shared.redemptions import standings
 from shared.statements import statement
-from tests.integration.engine import claim_of, gain, home, launch, posted
+from tests.integration.engine import (
+    claim_of,
+    gain,
+    home,
+    launch,
+    open_door,
+    opened_stores,
+    posted,
+    shard_at_work,
+    until,
+)
 
 HERE, THERE = PartitionNo(3), PartitionNo(11)
 ADMIN = UserId("admin")
@@ -322,6 +333,24 @@ async def test_many_overdue_holds_end_whatever_is_under_way(bench: Bench, monkey
     assert settlements[-1].free == 9
     assert await bench.counts(campaign) == (1, 0)
     assert await bench.counts(elsewhere) == (1, 0)
+
+
+async def test_a_shard_gives_back_what_is_overdue_by_itself(dsn: str, redis_url: str) -> None:
+    async with opened_stores(dsn, redis_url) as stores, shard_at_work(stores), open_door(stores.pool, redis_url) as door:
+        campaign = await launch(stores.pool, 1, hold_ttl_s=1)
+        assert isinstance(await door.redeem(campaign, "a"), Granted)
+        assert await door.redeem(campaign, "b") == Refused(Refusal.EXHAUSTED)
+
+        async def released() -> object:
+            return await stores.pool.fetchval("SELECT released_reason FROM redemptions")
+
+        assert await until(released) < 4
+        # Nobody claims in between: the gate was told, too.
+        await until(lambda: won(door.redeem(campaign, "c")))
+
+
+async def won(answer: Awaitable[Answer]) -> bool:
+    return isinstance(await answer, Granted)
 
 
 async def test_a_door_is_told_of_open_holds_and_not_of_overdue_ones(bench: Bench) -> None:

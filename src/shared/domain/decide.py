@@ -111,6 +111,28 @@ def decide(claims: Iterable[SubmitClaim], facts: Facts) -> list[Decision]:
     return [Decision(claim, working.decide(claim)) for claim in claims]
 
 
+class _Slice:
+    """A slice, moved on by each grant."""
+
+    __slots__ = ("claimed", "free_codes", "spent", "terms")
+
+    def __init__(self, terms: SliceFacts, free_codes: Iterable[CodeFacts]) -> None:
+        self.terms = terms
+        self.claimed = terms.claimed
+        self.spent = terms.amount_claimed
+        self.free_codes = deque(free_codes)
+
+    def short(self, amount: int) -> Refusal | None:
+        """What there is not enough of: slots, or money. Money that is not spent may still do for a smaller claim."""
+        if self.terms.budget is not None and self.claimed >= self.terms.budget:
+            return Refusal.EXHAUSTED
+        if self.terms.amount_budget is None:
+            return None
+        if self.spent >= self.terms.amount_budget:
+            return Refusal.EXHAUSTED
+        return Refusal.BUDGET_INSUFFICIENT if self.spent + amount > self.terms.amount_budget else None
+
+
 class _Working:
     """The facts, moved on by each grant."""
 
@@ -118,10 +140,8 @@ class _Working:
         self._facts = facts
         self._granted: dict[ClaimId, Redemption] = {}
         self._uses: dict[Holder, list[Use]] = {}
-        self._taken: dict[SliceKey, int] = {}
-        self._spent: dict[SliceKey, int] = {}
+        self._slices = {key: _Slice(terms, facts.free_codes.get(key[0], ())) for key, terms in facts.slices.items()}
         self._codes_taken: set[int] = set()
-        self._free_codes: dict[CampaignId, deque[CodeFacts]] = {}
         self._orders: dict[str, list[Stacked]] = {}
         self._starts: dict[tuple[Period, str], datetime] = {}
 
@@ -129,15 +149,15 @@ class _Working:
         known = self._facts.redemptions.get(claim.claim_id) or self._granted.get(claim.claim_id)
         if known is not None:
             return _replay(claim, known)
-        key = (claim.campaign_id, claim.slice_no)
-        terms, asked = self._facts.slices.get(key), self._facts.codes.get(claim.code)
-        if terms is None or asked is None or not _is_for(asked, claim):
+        part, asked = self._slices.get((claim.campaign_id, claim.slice_no)), self._facts.codes.get(claim.code)
+        if part is None or asked is None or not _is_for(asked, claim):
             return Refused(Refusal.UNKNOWN_CODE)
+        terms = part.terms
         closed = closed_by_status(terms.status) or closed_by_window(terms.starts_at, terms.ends_at, self._facts.now)
         if closed is not None:
             return Refused(closed)
         uses = self._uses_of((claim.campaign_id, claim.user_id))
-        limited = self._limited(terms, uses)
+        limited = self._limited(terms, uses) if uses else None
         if limited is not None:
             # A hold never blocks its own owner.
             hold = self._open_hold(uses)
@@ -145,9 +165,8 @@ class _Working:
         unfit = closed_by_subtotal(terms.discount, terms.amount_budget, terms.minimum_subtotal, claim.subtotal)
         if unfit is not None:
             return Refused(unfit)
-        code = self._next_free(claim.campaign_id) if terms.type == "pool" and asked.state == "shared" else asked
-        stacked = Stacked((code or asked).code, terms.code, terms.stacking_rules)
-        other = self._conflict(claim.order_id, stacked)
+        code = self._next_free(part) if terms.type == "pool" and asked.state == "shared" else asked
+        other = self._conflict(claim.order_id, terms, code or asked)
         if other is not None:
             return Refused(Refusal.NOT_STACKABLE, other)
         if asked.state == "claimed" or asked.code_id in self._codes_taken:
@@ -155,23 +174,24 @@ class _Working:
         if code is None:
             return Refused(Refusal.EXHAUSTED)
         amount = discount.amount(terms.discount, claim.subtotal)
-        short = self._short(key, terms, amount)
+        short = part.short(amount)
         if short is not None:
             return Refused(short)
         # After this point it must succeed.
         redemption = _redemption(claim, terms, code, amount, uses, self._facts.now)
-        self._take(key, terms, redemption, uses, stacked)
+        self._take(part, redemption, uses)
         return Granted(redemption)
 
-    def _take(self, key: SliceKey, terms: SliceFacts, redemption: Redemption, uses: list[Use], stacked: Stacked) -> None:
+    def _take(self, part: _Slice, redemption: Redemption, uses: list[Use]) -> None:
         self._granted[redemption.redemption_id] = redemption
         hold = None if redemption.hold_expires_at is None else redemption
         uses.append(Use(redemption.use_no, redemption.claimed_at, hold))
-        self._taken[key] = self._taken.get(key, terms.claimed) + 1
-        self._spent[key] = self._spent.get(key, terms.amount_claimed) + redemption.amount
+        part.claimed += 1
+        part.spent += redemption.amount
         if redemption.single_use:
             self._codes_taken.add(redemption.code_id)
         if self._facts.orders is not None:
+            stacked = Stacked(redemption.code, part.terms.code, part.terms.stacking_rules)
             self._orders.setdefault(redemption.order_id, []).append(stacked)
 
     def _uses_of(self, holder: Holder) -> list[Use]:
@@ -190,7 +210,7 @@ class _Working:
             (Period.MONTH, terms.per_month_limit),
         )
         for period, limit in limits:
-            if limit is not None and uses and self._since(period, terms.timezone, uses) >= limit:
+            if limit is not None and self._since(period, terms.timezone, uses) >= limit:
                 return Refusal.PERIOD_LIMIT_REACHED
         return None
 
@@ -204,30 +224,18 @@ class _Working:
         holds = (use.hold for use in uses if use.hold is not None)
         return next((hold for hold in holds if is_open_hold(hold, self._facts.now)), None)
 
-    def _next_free(self, campaign: CampaignId) -> CodeFacts | None:
-        free = self._free_codes.get(campaign)
-        if free is None:
-            free = self._free_codes[campaign] = deque(self._facts.free_codes.get(campaign, ()))
+    def _next_free(self, part: _Slice) -> CodeFacts | None:
+        free = part.free_codes
         while free and free[0].code_id in self._codes_taken:
             free.popleft()
         return free[0] if free else None
 
-    def _conflict(self, order_id: str, stacked: Stacked) -> Code | None:
+    def _conflict(self, order_id: str, terms: SliceFacts, code: CodeFacts) -> Code | None:
+        """The code of the order that stands in the way, be it of this batch or of one before."""
         if self._facts.orders is None:
             return None
         others = (*self._facts.orders.get(order_id, ()), *self._orders.get(order_id, ()))
-        return conflict(stacked, others)
-
-    def _short(self, key: SliceKey, terms: SliceFacts, amount: int) -> Refusal | None:
-        """What there is not enough of: slots, or money. Money that is not spent may still do for a smaller claim."""
-        if terms.budget is not None and self._taken.get(key, terms.claimed) >= terms.budget:
-            return Refusal.EXHAUSTED
-        if terms.amount_budget is None:
-            return None
-        spent = self._spent.get(key, terms.amount_claimed)
-        if spent >= terms.amount_budget:
-            return Refusal.EXHAUSTED
-        return Refusal.BUDGET_INSUFFICIENT if spent + amount > terms.amount_budget else None
+        return conflict(Stacked(code.code, terms.code, terms.stacking_rules), others)
 
 
 def _replay(claim: SubmitClaim, known: Redemption) -> Outcome:
@@ -252,7 +260,7 @@ def _redemption(
         code_id=code.code_id,
         code=code.code,
         user_id=claim.user_id,
-        use_no=next(n for n in range(1, terms.per_user_limit + 1) if n not in taken),
+        use_no=next(n for n in range(1, terms.per_user_limit + 1) if n not in taken) if taken else 1,
         user_limit=terms.per_user_limit,
         order_id=claim.order_id,
         discount_applied=discount.apply(terms.discount, claim.subtotal),
