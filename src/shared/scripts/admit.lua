@@ -64,37 +64,79 @@ for i = 1, count do
   arg = arg + 4
 end
 
-local function decide(c, claim, user, checked, closed, entry)
-  if redis.call('HEXISTS', KEYS[3], claim) == 1 then return PENDING end
+-- What is known of the claims, in one look for each kind of key.
+local claims, ids, holders, asking = {}, {}, {}, {}
+while arg <= #ARGV do
+  local c = campaigns[tonumber(ARGV[arg])]
+  local claim = {campaign = c, id = ARGV[arg + 1], user = ARGV[arg + 2], checked = ARGV[arg + 3] == '1'}
+  claim.closed, claim.entry, claim.holder = ARGV[arg + 4] ~= '', ARGV[arg + 5], c.id .. claim.user
+  claims[#claims + 1] = claim
+  ids[#claims], holders[#claims] = claim.id, claim.holder
+  if c.warm then
+    asking[c] = asking[c] or {}
+    table.insert(asking[c], claim)
+  end
+  arg = arg + 6
+end
+
+local function values(key, fields)
+  local found = {}
+  for first = 1, #fields, 1000 do
+    local some = redis.call('HMGET', key, unpack(fields, first, math.min(first + 999, #fields)))
+    for i, value in ipairs(some) do found[fields[first + i - 1]] = value end
+  end
+  return found
+end
+
+local pending, waiting = values(KEYS[3], ids), values(KEYS[4], holders)
+for c, some in pairs(asking) do
+  local users = {}
+  for i, claim in ipairs(some) do users[i] = claim.user end
+  c.held = values(c.users, users)
+end
+
+local new_claims, new_waiting, entries = {}, {}, {}
+
+local function decide(claim)
+  local c = claim.campaign
+  if pending[claim.id] then return PENDING end
   if not c.warm then return COLD end
-  local held = redis.call('HGET', c.users, user)
-  if closed or c.closed ~= '' then return held and LOOK_CLOSED or CLOSED end
-  local holder = c.id .. user
-  local waiting = number(redis.call('HGET', KEYS[4], holder)) or 0
-  local has = held and not checked and tonumber(string.match(held, '^(%-?%d+):')) or 0
-  if has + waiting >= c.limit then return waiting > 0 and WAIT or LOOK_ALREADY end
+  local held = c.held[claim.user]
+  if claim.closed or c.closed ~= '' then return held and LOOK_CLOSED or CLOSED end
+  local others = number(waiting[claim.holder]) or 0
+  local has = held and not claim.checked and tonumber(string.match(held, '^(%-?%d+):')) or 0
+  if has + others >= c.limit then return others > 0 and WAIT or LOOK_ALREADY end
   if c.free - c.reserved <= 0 or now < c.held_until then return held and LOOK_EXHAUSTED or EXHAUSTED end
   if room <= 0 then return BUSY end
   room = room - 1
   c.reserved = c.reserved + 1
-  redis.call('HSET', KEYS[3], claim, holder)
-  redis.call('HSET', KEYS[4], holder, waiting + 1)
-  redis.call('XADD', KEYS[2], '*', 'c', claim, 'e', entry)
+  pending[claim.id], waiting[claim.holder] = claim.holder, others + 1
+  new_claims[#new_claims + 1], new_claims[#new_claims + 2] = claim.id, claim.holder
+  new_waiting[claim.holder] = others + 1
+  entries[#entries + 1] = claim
   return ADMITTED
 end
 
 local verdicts = {}
-while arg <= #ARGV do
-  local c = campaigns[tonumber(ARGV[arg])]
-  verdicts[#verdicts + 1] = decide(c, ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3] == '1', ARGV[arg + 4] ~= '', ARGV[arg + 5])
-  arg = arg + 6
+for i, claim in ipairs(claims) do verdicts[i] = decide(claim) end
+
+local function set(key, pairs)
+  for first = 1, #pairs, 1000 do redis.call('HSET', key, unpack(pairs, first, math.min(first + 999, #pairs))) end
 end
+
+local counts = {}
+for holder, n in pairs(new_waiting) do counts[#counts + 1], counts[#counts + 2] = holder, n end
+for _, c in ipairs(campaigns) do
+  if c.reserved ~= c.before then counts[#counts + 1], counts[#counts + 2] = c.id, c.reserved end
+end
+set(KEYS[3], new_claims)
+set(KEYS[4], counts)
+for _, claim in ipairs(entries) do redis.call('XADD', KEYS[2], '*', 'c', claim.id, 'e', claim.entry) end
 
 local replies = {}
 for i, c in ipairs(campaigns) do
   local certified, total, tail = 0, 0, ''
   if c.warm then
-    if c.reserved ~= c.before then redis.call('HSET', KEYS[4], c.id, c.reserved) end
     if c.reserved == 0 and (c.closed ~= '' or c.free <= 0) then
       certified, total = 1, 4 * c.members
       if c.known < total then tail = redis.call('GETRANGE', c.marks, c.known, math.min(total, c.known + TAIL_MAX) - 1) end

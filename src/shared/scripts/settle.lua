@@ -23,30 +23,68 @@ local living = redis.call('GET', KEYS[1])
 if living ~= ARGV[1] then return {'moved', living or ''} end
 if not (is(KEYS[2], 'stream') and is(KEYS[3], 'hash') and is(KEYS[4], 'hash')) then return {'broken'} end
 
-local function lower(field)
-  local left = (number(redis.call('HGET', KEYS[4], field)) or 0) - 1
-  if left > 0 then redis.call('HSET', KEYS[4], field, left) else redis.call('HDEL', KEYS[4], field) end
+-- Calls of one command for many fields at once; what is returned is the answers in a row.
+local function many(command, key, fields)
+  local answers = {}
+  for first = 1, #fields, 1000 do
+    local answer = redis.call(command, key, unpack(fields, first, math.min(first + 999, #fields)))
+    if command == 'HMGET' then
+      for i, value in ipairs(answer) do answers[first + i - 1] = value end
+    end
+  end
+  return answers
+end
+
+-- The reservations of these claims are over: each by its name, and in the numbers of its holder and its campaign.
+local function drop(claims)
+  local fewer, fields = {}, {}
+  local function count(field)
+    if not fewer[field] then fields[#fields + 1] = field end
+    fewer[field] = (fewer[field] or 0) + 1
+  end
+  for _, holder in ipairs(many('HMGET', KEYS[3], claims)) do
+    if holder then
+      count(holder)
+      count(string.sub(holder, 1, 32))
+    end
+  end
+  many('HDEL', KEYS[3], claims)
+  local left, gone = {}, {}
+  for i, n in ipairs(many('HMGET', KEYS[4], fields)) do
+    local rest = (number(n) or 0) - fewer[fields[i]]
+    if rest > 0 then left[#left + 1], left[#left + 2] = fields[i], rest else gone[#gone + 1] = fields[i] end
+  end
+  many('HSET', KEYS[4], left)
+  many('HDEL', KEYS[4], gone)
 end
 
 if ARGV[2] ~= '' then
-  for _, entry in ipairs(redis.call('XRANGE', KEYS[2], '-', ARGV[2])) do
-    local claim = entry[2][2]
-    local holder = redis.call('HGET', KEYS[3], claim)
-    if holder then
-      redis.call('HDEL', KEYS[3], claim)
-      lower(holder)
-      lower(string.sub(holder, 1, 32))
-    end
-  end
+  local decided = redis.call('XRANGE', KEYS[2], '-', ARGV[2])
   redis.call('XTRIM', KEYS[2], 'MINID', ARGV[3])
-  if redis.call('XLEN', KEYS[2]) == 0 then redis.call('DEL', KEYS[3], KEYS[4]) end
+  if redis.call('XLEN', KEYS[2]) == 0 then
+    redis.call('DEL', KEYS[3], KEYS[4])
+  else
+    local claims, seen = {}, {}
+    for _, entry in ipairs(decided) do
+      local claim = entry[2][2]
+      if not seen[claim] then claims[#claims + 1] = claim end
+      seen[claim] = true
+    end
+    drop(claims)
+  end
 end
 
-local function set_user(users, marks, user, value, seq, mark)
-  local held = redis.call('HGET', users, user)
-  if not held then redis.call('APPEND', marks, mark) end
-  local known = held and tonumber(string.match(held, ':(%d+)$')) or -1
-  if not held or seq >= known then redis.call('HSET', users, user, value .. ':' .. seq) end
+local function set_users(users, marks, first, n, seq)
+  local names, appended, changed = {}, {}, {}
+  for i = 1, n do names[i] = ARGV[first + (i - 1) * 3] end
+  for i, held in ipairs(many('HMGET', users, names)) do
+    local u = first + (i - 1) * 3
+    if not held then appended[#appended + 1] = ARGV[u + 2] end
+    local known = held and tonumber(string.match(held, ':(%d+)$')) or -1
+    if not held or seq >= known then changed[#changed + 1], changed[#changed + 2] = names[i], ARGV[u + 1] .. ':' .. seq end
+  end
+  if #appended > 0 then redis.call('APPEND', marks, table.concat(appended)) end
+  many('HSET', users, changed)
 end
 
 -- The sequence a warm gate is at; nil when it is cold, or has lost some of its users.
@@ -66,10 +104,7 @@ while key <= #KEYS do
     redis.call('DEL', gate, users, marks)
   end
   local at = position(gate, users, marks)
-  for i = 0, tonumber(n) - 1 do
-    local u = arg + 6 + i * 3
-    set_user(users, marks, ARGV[u], ARGV[u + 1], seq, ARGV[u + 2])
-  end
+  set_users(users, marks, arg + 6, tonumber(n), seq)
   if mode == 'seed' and not at then
     local time = redis.call('TIME')
     redis.call('HSET', gate, 'edition', time[1] .. '.' .. time[2])
