@@ -27,8 +27,8 @@ log = structlog.get_logger()
 class GateDesk:
     """Asks the gate of one partition on behalf of this front door.
 
-    `tell` hears the verdict on each submission, and why its campaign gives nothing ("" when it may). `moved` is called when
-    the partition has begun another life.
+    `tell` hears the verdict on each submission, and why it, or its campaign, gets nothing ("" when it may). `moved` is called
+    when the partition has begun another life.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class GateDesk:
             if index == len(asks):
                 asks.append(self._campaign_ask(submission.campaign, submission.closed))
             entry = mailbox.encode(claim)
-            claims.append(ClaimAsk(index, claim.claim_id, claim.user_id, submission.checked, entry))
+            claims.append(ClaimAsk(index, claim.claim_id, claim.user_id, submission.checked, entry, submission.unfit or ""))
         asked_at = clock.monotonic()
         answer = await self._gate.admit(self._partition, self._incarnation, asks, claims)
         metrics.GATE_CALLS.add()
@@ -101,7 +101,7 @@ class GateDesk:
             case Admission():
                 self._take_certificates(asks, answer, asked_at)
                 for submission, ask, verdict in zip(batch, claims, answer.verdicts, strict=True):
-                    self._tell(submission, Verdict(verdict), answer.campaigns[ask.campaign].closed)
+                    self._tell(submission, Verdict(verdict), ask.closed or answer.campaigns[ask.campaign].closed)
 
     def _campaign_ask(self, campaign: Campaign, closed: Refusal | None) -> CampaignAsk:
         edition, known = self._certificates.known(campaign.campaign_id)

@@ -76,7 +76,8 @@ def _types() -> list[Any]:
     types: list[Any] = [ProblemDetails]
     for call in CALLS:
         types += [call.takes] if call.takes is not None else []
-        types += [shape for _, shape in call.gives.values()]
+        for _, shape in call.gives.values():
+            types += shape if isinstance(shape, tuple) else [shape]
     return [each for each in types if not isinstance(each, str)]
 
 
@@ -131,4 +132,6 @@ def _refusal(alike: list[Problem]) -> dict[str, Any]:
 def _content(shape: Any, schema_of: dict[str, Any]) -> dict[str, Any]:
     if isinstance(shape, str):
         return {shape: {"schema": {"type": "string"}}}
+    if isinstance(shape, tuple):
+        return {"application/json": {"schema": {"anyOf": [schema_of[repr(each)] for each in shape]}}}
     return {"application/json": {"schema": schema_of[repr(shape)]}}

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from frontdoor.shapes import ProblemDetails
-from shared.domain.outcomes import Refusal
+from shared.domain.outcomes import Refusal, Refused
 
 T = TypeVar("T")
 
@@ -149,6 +149,15 @@ REFUSALS: dict[Refusal, Problem] = {
         422, "claim_rejected", "The claim could not be written", "The claim was set aside for inspection; it took nothing."
     ),
 }
+
+
+def refusal(refused: Refused) -> Problem:
+    """Why a claim was refused, and because of which other code, if of one."""
+    problem = REFUSALS[refused.reason]
+    if refused.about is None:
+        return problem
+    return problem.saying(f"This code cannot be combined with {refused.about}.").carrying(other=refused.about)
+
 
 #: Every problem by its code, as the documentation lists them: the door's own, then the refusals of claims.
 PROBLEMS: dict[str, Problem] = {

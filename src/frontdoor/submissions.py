@@ -39,17 +39,33 @@ class Stage(Enum):
 class Submission:
     """One claim that this front door asks for.
 
+    `closed`: why this door knows the campaign to be shut; `unfit`: why it knows the campaign not to be for this user.
     `deadline` and `admit_by` are in monotonic seconds: until when the caller waits for an outcome, and until when the gate is
     asked again (also for a caller who does not want to wait: 202 needs an entry in a mailbox). `joined`: the claim was there
     before us. `checked`: Postgres says that the user may still take a slot.
     """
 
-    __slots__ = ("admit_by", "answer", "campaign", "checked", "claim", "closed", "deadline", "joined", "partition_no", "stage")
+    __slots__ = (
+        "admit_by",
+        "answer",
+        "campaign",
+        "checked",
+        "claim",
+        "closed",
+        "deadline",
+        "joined",
+        "partition_no",
+        "stage",
+        "unfit",
+    )
 
-    def __init__(self, claim: SubmitClaim, campaign: Campaign, closed: Refusal | None, deadline: float) -> None:
+    def __init__(
+        self, claim: SubmitClaim, campaign: Campaign, closed: Refusal | None, unfit: Refusal | None, deadline: float
+    ) -> None:
         self.claim = claim
         self.campaign = campaign
         self.closed = closed
+        self.unfit = unfit
         self.deadline = deadline
         self.admit_by = max(deadline, clock.monotonic() + ADMIT_WITHIN_S)
         self.partition_no = campaign.slices[claim.slice_no].partition_no

@@ -34,16 +34,15 @@ async def codes_by_code(connection: Connection, codes: Iterable[Code]) -> dict[C
     return {row["code"]: KnownCode(*row) for row in rows}
 
 
+async def used_codes(connection: Connection, codes: Iterable[Code]) -> list[Code]:
+    """Those of `codes` that are good for one claim, and that some claim has taken."""
+    return [Code(code) for (code,) in await connection.fetch(statement("used_codes"), list(codes))]
+
+
 async def campaigns_by_id(connection: Connection, campaigns: Iterable[CampaignId]) -> dict[CampaignId, Campaign]:
     """Those of `campaigns` that exist, as last committed."""
     rows = await connection.fetch(statement("campaigns_by_id"), list(campaigns))
     return {campaign.campaign_id: campaign for campaign in (campaign_of(document) for document, *_ in rows)}
-
-
-async def campaigns_by_code(connection: Connection, codes: Iterable[Code]) -> dict[Code, Campaign]:
-    """The campaigns of those of `codes` that exist and are shared by all users, as last committed."""
-    rows = await connection.fetch(statement("campaigns_by_code"), list(codes))
-    return {Code(typed): campaign_of(document) for typed, document in rows}
 
 
 async def versions(connection: Connection, campaigns: Iterable[CampaignId]) -> dict[CampaignId, int]:

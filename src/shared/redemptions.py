@@ -61,10 +61,12 @@ async def outcomes(connection: Connection, claims: Sequence[ClaimId]) -> dict[Cl
     return told
 
 
-async def by_order(connection: Connection, order_id: str) -> list[Redemption]:
-    """All redemptions of an order, oldest first."""
-    rows = await connection.fetch(statement("redemptions_of_order"), order_id)
-    return [msgspec.json.decode(document, type=Redemption) for (document,) in rows]
+async def by_order(connection: Connection, orders: Sequence[str]) -> dict[str, list[Redemption]]:
+    """All redemptions of each order, oldest first."""
+    found: dict[str, list[Redemption]] = {order: [] for order in orders}
+    for order, document in await connection.fetch(statement("redemptions_of_orders"), list(orders)):
+        found[order].append(_redemption.decode(document))
+    return found
 
 
 def _read(document: str | None) -> Redemption | None:

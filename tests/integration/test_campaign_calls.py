@@ -184,17 +184,17 @@ async def test_a_campaign_is_paused_resumed_and_ended_for_good(client: Client) -
 
 async def test_a_change_takes_the_copies_away_and_is_broadcast(client: Client, door: Door, redis: Redis) -> None:
     campaign = await made(client)
-    await door.campaigns.find(CODE)
-    assert await redis.exists(keys.campaign_by_code(CODE))
+    await door.campaigns.find(campaign.campaign_id)
+    assert await redis.exists(keys.campaign_copy(campaign.campaign_id))
     async with redis.pubsub(ignore_subscribe_messages=True) as broadcasts:
         await broadcasts.subscribe(keys.CAMPAIGN_CHANGED_CHANNEL)
         await broadcasts.get_message(timeout=5)
         await ask(client, "POST", f"/{campaign.campaign_id}/pause")
         message = await broadcasts.get_message(timeout=5)
     assert message is not None
-    assert message["data"] == CODE.encode()
-    assert door.campaigns.peek(CODE) is None
-    assert not await redis.exists(keys.campaign_by_code(CODE))
+    assert message["data"] == campaign.campaign_id.hex.encode()
+    assert door.campaigns.peek(campaign.campaign_id) is None
+    assert not await redis.exists(keys.campaign_copy(campaign.campaign_id))
 
 
 async def test_without_redis_changes_are_committed_and_answered(dsn: str, pool: Pool) -> None:

@@ -22,6 +22,7 @@ from shared.domain.code import Code
 from shared.domain.discount import Discount
 from shared.domain.draft import CampaignDraft, planned
 from shared.domain.ids import CampaignId, ClaimId, PartitionNo, UserId
+from shared.domain.outcomes import Refusal
 from shared.domain.redemption import Redemption, State
 
 PAGES_FOR_PEOPLE = {("get", "/docs"), ("get", "/problems/{code}")}
@@ -114,8 +115,10 @@ def test_operation_ids_are_unique() -> None:
         render.redemption(CLAIMED),
         render.redemption(RELEASED),
         render.pending(CLAIMED.redemption_id, PartitionNo(0)),
-        render.valid(CAMPAIGN, 500, NOW),
-        render.valid(msgspec.structs.replace(CAMPAIGN, ends_at=None), None, NOW),
+        render.valid(CAMPAIGN, "BLACKFRI100", CLAIMED.discount_applied, NOW),
+        render.valid(msgspec.structs.replace(CAMPAIGN, ends_at=None), "BF", CLAIMED.discount_applied, NOW, kept=True),
+        render.invalid("BF", Refusal.MINIMUM_NOT_MET, minimum_subtotal=500),
+        render.invalid("BF", Refusal.NOT_STACKABLE, other=Code("SAVE10")),
     ],
 )
 def test_what_is_rendered_reads_as_what_is_documented(rendered: msgspec.Struct) -> None:

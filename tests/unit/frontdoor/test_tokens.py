@@ -61,7 +61,7 @@ def reason(answer: Identity | Problem) -> str:
 
 def test_an_issued_token_is_believed(verifier: TokenVerifier) -> None:
     identity = verifier.identify("Bearer " + issue(SECRET, "usr_1", ttl_s=60, now=NOW))
-    assert identity == Identity("usr_1", frozenset(), NOW + 60)  # type: ignore[arg-type]
+    assert identity == Identity("usr_1", frozenset(), NOW + 60, {})  # type: ignore[arg-type]
 
 
 def test_an_issued_token_is_a_jwt_to_the_library() -> None:
@@ -74,7 +74,7 @@ def test_a_token_of_the_library_is_believed(verifier: TokenVerifier) -> None:
     assert theirs.split(".")[0] == issue(SECRET, "x").split(".")[0]  # the header that takes the short way
     for accepted in (theirs, jwt.encode({"sub": "usr_1", "exp": LATER, "scope": "admin"}, SECRET, headers={"kid": "k-1"})):
         identity = verifier.identify(f"Bearer {accepted}")
-        assert identity == Identity("usr_1", frozenset({"admin"}), LATER)  # type: ignore[arg-type]
+        assert identity == Identity("usr_1", frozenset({"admin"}), LATER, {})  # type: ignore[arg-type]
 
 
 def test_no_token_is_not_a_bad_token(verifier: TokenVerifier) -> None:

@@ -1,0 +1,57 @@
+"""From what was typed to the campaign it leads to, in two steps: what the code is for ever, and what its campaign is now."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from frontdoor.campaign_cache import CampaignCache
+from frontdoor.code_cache import CodeCache
+from shared.catalogue import KnownCode
+from shared.domain.campaign import Campaign
+from shared.domain.code import normal_form, spelling
+from shared.domain.ids import UserId
+
+
+class Found(NamedTuple):
+    """A code that was typed as it has to be, and its campaign."""
+
+    code: KnownCode
+    campaign: Campaign
+
+    def is_for(self, user: UserId | None) -> bool:
+        """Whether the code exists for this user (None: nobody in particular): one that was made for another does not."""
+        return self.code.intended_user is None or self.code.intended_user == user
+
+
+class Directory:
+    """Looks codes up as they were typed. An exact campaign's code that is not spelt as it has to be is not known."""
+
+    def __init__(self, codes: CodeCache, campaigns: CampaignCache) -> None:
+        self._codes = codes
+        self._campaigns = campaigns
+
+    def peek(self, typed: str) -> Found | None:
+        """Where it leads, if all of that is in memory."""
+        code = normal_form(typed)
+        known = None if code is None else self._codes.peek(code)
+        if known is None or not _spelt(known, typed):
+            return None
+        campaign = self._campaigns.peek(known.campaign_id)
+        return None if campaign is None else Found(known, campaign)
+
+    async def find(self, typed: str) -> Found | None:
+        """Where it leads; None when there is no such code. Raises what `shared.postgres.NO_ANSWER` names."""
+        code = normal_form(typed)
+        known = None if code is None else await self._codes.find(code)
+        if known is None or not _spelt(known, typed):
+            return None
+        campaign = await self._campaigns.find(known.campaign_id)
+        return None if campaign is None else Found(known, campaign)
+
+    async def find_all(self, typed: Iterable[str]) -> list[Found | None]:
+        """The same of many, which share their look-ups."""
+        return await asyncio.gather(*map(self.find, typed))
+
+
+def _spelt(known: KnownCode, typed: str) -> bool:
+    return known.spelling is None or known.spelling == spelling(typed)
