@@ -27,6 +27,16 @@ COMPARE_EVERY_S = 0.8
 log = structlog.get_logger()
 
 
+class _Kept:
+    """A campaign in memory. `used`: since the last comparison."""
+
+    __slots__ = ("campaign", "used")
+
+    def __init__(self, campaign: Campaign) -> None:
+        self.campaign = campaign
+        self.used = True
+
+
 class CampaignCache:
     """At most `most` campaigns by their ids. `keep_comparing` keeps them true, and has to be running while they are used."""
 
@@ -34,16 +44,16 @@ class CampaignCache:
         self._pool = pool
         self._copies = CampaignCopies(redis)
         self._most = most
-        self._known: dict[CampaignId, Campaign] = {}
-        self._used: set[CampaignId] = set()
+        self._known: dict[CampaignId, _Kept] = {}
         self._found = MicroBatch(self._find)
 
     def peek(self, campaign_id: CampaignId) -> Campaign | None:
         """The campaign, if it is in memory."""
-        campaign = self._known.get(campaign_id)
-        if campaign is not None:
-            self._used.add(campaign_id)
-        return campaign
+        kept = self._known.get(campaign_id)
+        if kept is None:
+            return None
+        kept.used = True
+        return kept.campaign
 
     async def find(self, campaign_id: CampaignId) -> Campaign | None:
         """The campaign; None when there is none of that id.
@@ -76,14 +86,15 @@ class CampaignCache:
 
     async def compare(self) -> None:
         """Read again what is in use and has another version in Postgres; forget what is not in use."""
-        used, self._used = self._used, set()
-        checked = {each: self._known[each] for each in used if each in self._known}
+        used = {each: kept for each, kept in self._known.items() if kept.used}
+        checked = {each: kept.campaign for each, kept in used.items()}
+        _mark(used.values(), used=False)
         try:
             current = await self._current(checked) if checked else {}
         except BaseException:
-            self._used |= used
+            _mark(used.values(), used=True)
             raise
-        for unused in [each for each in self._known if each not in used and each not in self._used]:
+        for unused in [each for each, kept in self._known.items() if each not in used and not kept.used]:
             self._forget(unused)
         for gone in checked.keys() - current.keys():
             self._forget(gone)
@@ -114,10 +125,14 @@ class CampaignCache:
     def _keep(self, campaigns: Collection[Campaign]) -> None:
         for campaign in campaigns:
             self._forget(campaign.campaign_id)
-            self._known[campaign.campaign_id] = campaign
-            self._used.add(campaign.campaign_id)
+            self._known[campaign.campaign_id] = _Kept(campaign)
         while len(self._known) > self._most:
             self._forget(next(iter(self._known)))
 
     def _forget(self, campaign_id: CampaignId) -> None:
         self._known.pop(campaign_id, None)
+
+
+def _mark(those: Collection[_Kept], *, used: bool) -> None:
+    for kept in those:
+        kept.used = used

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 from frontdoor.campaign_cache import CampaignCache
 from frontdoor.code_cache import CodeCache
@@ -12,7 +13,7 @@ from shared.domain.code import normal_form, spelling
 from shared.domain.ids import UserId
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True, gc=False):
     """A code that was typed as it has to be, and its campaign."""
 
     code: KnownCode

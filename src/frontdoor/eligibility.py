@@ -35,8 +35,9 @@ def person(
     identity: Identity, named: UserId | None, attrs: dict[str, Any] | None, first_order: bool | None
 ) -> Person | Problem:
     """Whom the holder of a token speaks for: the token's own user, or, as a service, whom the body names and describes."""
-    service = SERVICE in identity.scopes
-    if not service:
+    if named is None and attrs is None and first_order is None:
+        return Person(identity.user_id, identity.attrs, identity.attrs.get("first_order") is True)
+    if SERVICE not in identity.scopes:
         if named is not None and named != identity.user_id:
             return USER_MISMATCH
         if attrs is not None or first_order is not None:
@@ -53,16 +54,18 @@ def for_everybody(campaign: Campaign) -> bool:
     return campaign.audience_filter is None and not campaign.first_order_only
 
 
-@lru_cache(maxsize=10_000)
 def reads_segments(campaign: Campaign) -> bool:
     """Whether the user's segments have to be known to tell."""
-    return campaign.audience_filter is not None and audience.segments_named(campaign.audience_filter)
+    return campaign.audience_filter is not None and _filter_reads_segments(campaign)
+
+
+@lru_cache(maxsize=10_000)
+def _filter_reads_segments(campaign: Campaign) -> bool:
+    return audience.segments_named(campaign.audience_filter)
 
 
 def unfit(campaign: Campaign, who: Person, segments: Segments, now: datetime) -> Refusal | None:
     """Why the campaign is not for this user; None when it is."""
-    if for_everybody(campaign):
-        return None
     if not in_audience(campaign, who, segments, now):
         return Refusal.AUDIENCE_MISMATCH
     return Refusal.NOT_FIRST_ORDER if campaign.first_order_only and not who.first_order else None

@@ -16,7 +16,7 @@ from frontdoor.problems import REFUSALS, Problem
 from frontdoor.render import invalid, valid
 from frontdoor.shapes import Invalid, Valid
 from shared.domain import discount
-from shared.domain.campaign import closed_by_status, closed_by_subtotal, closed_by_window
+from shared.domain.campaign import Campaign, closed_by_status, closed_by_subtotal, closed_by_window
 from shared.domain.code import Code
 from shared.domain.outcomes import Refusal
 from shared.domain.redemption import Redemption, is_overdue
@@ -50,17 +50,17 @@ class Circumstances(msgspec.Struct, frozen=True, gc=False):
 
 def quote(found: Found, cart: Cart, known: Circumstances) -> Problem | Valid | Invalid:
     """What the code would give to this cart now, or why it gives nothing."""
-    code, campaign = found
-    kept = next((each for each in cart.held if _is_of(found, each, known.now)), None)
-    if kept is not None:
-        return valid(campaign, _written(found), kept.discount_applied, known.now, kept=True)
+    campaign = found.campaign
+    for held in cart.held:
+        if _is_of(found, held, known.now):
+            return valid(campaign, _written(found), held.discount_applied, known.now, kept=True)
     refusal = _refusal(found, known)
     if refusal is not None:
         return REFUSALS[refusal]
     unmet = closed_by_subtotal(campaign.discount, campaign.amount_limit, campaign.minimum_subtotal, cart.subtotal)
     if unmet is not None:
         return invalid(_written(found), unmet, campaign.minimum_subtotal)
-    other = conflict(stacked(found), (each for each in cart.beside if each.code != code.code))
+    other = _other(found, cart) if cart.beside else None
     if other is not None:
         return invalid(_written(found), Refusal.NOT_STACKABLE, other=other)
     return valid(campaign, _written(found), discount.apply(campaign.discount, cart.subtotal), known.now)
@@ -77,13 +77,22 @@ def unruled(code: Code) -> Stacked:
 
 
 def _refusal(found: Found, known: Circumstances) -> Refusal | None:
-    campaign, who = found.campaign, known.who
-    if who is None and not eligibility.in_audience(campaign, None, known.segments, known.now):
-        # Whoever says not who they are is not told of codes for others.
-        return Refusal.UNKNOWN_CODE
-    unfit = None if who is None else eligibility.unfit(campaign, who, known.segments, known.now)
+    campaign = found.campaign
+    unfit = None if eligibility.for_everybody(campaign) else _unfit(campaign, known)
     closed = closed_by_status(campaign.status) or closed_by_window(campaign.starts_at, campaign.ends_at, known.now)
     return unfit or closed or (Refusal.CODE_USED if known.used else None) or known.nothing
+
+
+def _unfit(campaign: Campaign, known: Circumstances) -> Refusal | None:
+    """Whoever does not say who they are is not told of codes for others; of their first order nothing is known."""
+    if known.who is not None:
+        return eligibility.unfit(campaign, known.who, known.segments, known.now)
+    return None if eligibility.in_audience(campaign, None, known.segments, known.now) else Refusal.UNKNOWN_CODE
+
+
+def _other(found: Found, cart: Cart) -> Code | None:
+    """The code that this one does not go with; it may be on the cart itself already."""
+    return conflict(stacked(found), (each for each in cart.beside if each.code != found.code.code))
 
 
 def _is_of(found: Found, held: Redemption, now: datetime) -> bool:

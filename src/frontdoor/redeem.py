@@ -4,8 +4,6 @@ The order in which a request can be refused is fixed: its form (400, 413, 415), 
 the code (404), then, behind the gate, a replay of the caller's own success, then the audience (403), then the campaign.
 """
 
-from typing import NamedTuple
-
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
@@ -13,7 +11,7 @@ from frontdoor import parse
 from frontdoor.bodies import read_body
 from frontdoor.context import DOOR, Door
 from frontdoor.directory import Found
-from frontdoor.eligibility import NO_SEGMENTS, Person, person, reads_segments, unfit
+from frontdoor.eligibility import NO_SEGMENTS, Person, for_everybody, person, reads_segments, unfit
 from frontdoor.problems import REFUSALS, Problem, accepted, refusal
 from frontdoor.render import pending, redemption
 from frontdoor.replies import refuse, reply, reply_pending
@@ -28,29 +26,22 @@ from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
 routes = web.RouteTableDef()
 
 
-class _Asked(NamedTuple):
-    """What is asked for, by which key, and for whom."""
-
-    body: parse.RedeemBody
-    key: str
-    who: Person
-
-
 @routes.post("/api/v1/coupons/redeem")
 async def redeem(request: web.Request) -> web.Response:
     """Claim a slot, or show the slot that this very claim took before."""
     door = request.app[DOOR]
-    asked = _asked(door, request.headers, accepted(await read_body(request)))
-    found = await door.directory.find(asked.body.code)
-    if found is None or not found.is_for(asked.who.user_id):
+    body, key, who = _asked(door, request.headers, accepted(await read_body(request)))
+    found = await door.directory.find(body.code)
+    if found is None or not found.is_for(who.user_id):
         return refuse(REFUSALS[Refusal.UNKNOWN_CODE])
-    not_for = await _unfit(door, found.campaign, asked.who)
-    known = _refused_from_memory(door, found.campaign, asked.who.user_id, not_for)
+    campaign = found.campaign
+    not_for = await _unfit(door, campaign, who)
+    known = _refused_from_memory(door, campaign, who.user_id, not_for)
     if known is not None:
         return refuse(known)
-    claim = _claim(door, found, asked)
+    claim = _claim(door, found, who.user_id, key, body)
     wait_s = parse.preferred_wait(request.headers.getall("Prefer", ()))
-    return _answered(claim.claim_id, await door.desk.submit(claim, found.campaign, shut(found.campaign), wait_s, not_for))
+    return _answered(claim.claim_id, await door.desk.submit(claim, campaign, shut(campaign), wait_s, not_for))
 
 
 def at_once(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> Problem | None:
@@ -59,28 +50,30 @@ def at_once(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> Problem |
         return None
     body, _, who = _asked(door, headers, raw)
     found = door.directory.peek(body.code)
-    if found is None or not found.is_for(who.user_id) or reads_segments(found.campaign):
+    if found is None or not found.is_for(who.user_id):
         return None
-    return _refused_from_memory(door, found.campaign, who.user_id, _unfit_by_token(found.campaign, who))
+    campaign = found.campaign
+    if for_everybody(campaign):
+        return _refused_from_memory(door, campaign, who.user_id, None)
+    if reads_segments(campaign):
+        return None
+    return _refused_from_memory(door, campaign, who.user_id, unfit(campaign, who, NO_SEGMENTS, clock.utc_now()))
 
 
-def _asked(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> _Asked:
-    """Raises ProblemRaised."""
+def _asked(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> tuple[parse.RedeemBody, str, Person]:
+    """What is asked for, by which key, and for whom. Raises ProblemRaised."""
     body = accepted(parse.redeem_body(raw))
     key = accepted(parse.idempotency_key(headers.getall("Idempotency-Key", ())))
     named = None if body.user_id is None else UserId(body.user_id)
-    return _Asked(body, key, accepted(person(door.identify(headers), named, body.attrs, body.first_order)))
+    return body, key, accepted(person(door.identify(headers), named, body.attrs, body.first_order))
 
 
 async def _unfit(door: Door, campaign: Campaign, who: Person) -> Refusal | None:
     """Why the campaign is not for this user, whatever has to be looked up to tell."""
-    if not reads_segments(campaign):
-        return _unfit_by_token(campaign, who)
-    return unfit(campaign, who, await door.segments.get(who.user_id) or NO_SEGMENTS, clock.utc_now())
-
-
-def _unfit_by_token(campaign: Campaign, who: Person) -> Refusal | None:
-    return unfit(campaign, who, NO_SEGMENTS, clock.utc_now())
+    if for_everybody(campaign):
+        return None
+    segments = await door.segments.get(who.user_id) if reads_segments(campaign) else None
+    return unfit(campaign, who, segments or NO_SEGMENTS, clock.utc_now())
 
 
 def _refused_from_memory(door: Door, campaign: Campaign, user: UserId, not_for: Refusal | None) -> Problem | None:
@@ -92,17 +85,17 @@ def _refused_from_memory(door: Door, campaign: Campaign, user: UserId, not_for: 
     return REFUSALS[not_for or reason]
 
 
-def _claim(door: Door, found: Found, asked: _Asked) -> SubmitClaim:
-    body, user, code = asked.body, asked.who.user_id, found.code.code
+def _claim(door: Door, found: Found, user: UserId, key: str, body: parse.RedeemBody) -> SubmitClaim:
+    code = found.code.code
     return SubmitClaim(
-        claim_id=claim_id(user, asked.key),
+        claim_id=claim_id(user, key),
         campaign_id=found.campaign.campaign_id,
         slice_no=0,
         user_id=user,
         code=code,
         order_id=body.order_id,
         subtotal=body.subtotal,
-        idempotency_key=asked.key,
+        idempotency_key=key,
         body_hash=body_hash(code, body.order_id, body.subtotal),
         door=door.door_id,
         ticket=door.desk.next_ticket(),

@@ -1,8 +1,8 @@
 """Validate: what a code would give, without taking anything. Answered from memory when all that matters is there."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+import msgspec
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
@@ -28,16 +28,12 @@ routes = web.RouteTableDef()
 _UNKNOWN = REFUSALS[Refusal.UNKNOWN_CODE]
 
 
-class _Asked(NamedTuple):
+class _Asked(msgspec.Struct, frozen=True, gc=False):
     """What is asked, who for (None: nobody in particular), and whether by a service, which sees all of an order."""
 
     body: parse.ValidateBody
     who: Person | None
     service: bool
-
-    @property
-    def applied(self) -> Sequence[str]:
-        return self.body.applied_codes or ()
 
 
 @routes.post("/api/v1/coupons/validate")
@@ -52,7 +48,8 @@ async def validate(request: web.Request) -> web.Response:
     segments = await _segments(door, found, asked)
     used = found.code.single_use and bool(await door.used_codes.get(found.code.code))
     held = await _held(door, asked)
-    beside = _beside(asked.applied, await door.directory.find_all(asked.applied))
+    applied = asked.body.applied_codes or ()
+    beside = _beside(applied, await door.directory.find_all(applied))
     answer = _quoted(door, found, asked, Cart(asked.body.subtotal, beside, held), segments, used)
     return refuse(answer) if isinstance(answer, Problem) else reply(answer)
 
@@ -65,10 +62,10 @@ def at_once(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> Problem |
         return None
     if found.code.single_use or _may_hold(asked) or (asked.who is not None and reads_segments(found.campaign)):
         return None
-    others = [door.directory.peek(each) for each in asked.applied]
-    if None in others:
+    beside = _known_beside(door, asked.body.applied_codes) if asked.body.applied_codes else ()
+    if beside is None:
         return None
-    answer = _quoted(door, found, asked, Cart(asked.body.subtotal, _beside(asked.applied, others), ()), NO_SEGMENTS, used=False)
+    answer = _quoted(door, found, asked, Cart(asked.body.subtotal, beside, ()), NO_SEGMENTS, used=False)
     # A code that is unknown to this caller takes the way of one that is unknown to everybody.
     return None if answer is _UNKNOWN else answer
 
@@ -105,6 +102,12 @@ async def _held(door: Door, asked: _Asked) -> Sequence[Redemption]:
         return ()
     held = await door.orders.get(asked.body.order_id) or ()
     return [each for each in held if asked.service or each.user_id == asked.who.user_id]
+
+
+def _known_beside(door: Door, applied: Sequence[str]) -> Sequence[Stacked] | None:
+    """The other codes on the cart, if all of them are in memory."""
+    found = [door.directory.peek(each) for each in applied]
+    return None if None in found else _beside(applied, found)
 
 
 def _beside(applied: Sequence[str], found: Sequence[Found | None]) -> list[Stacked]:
