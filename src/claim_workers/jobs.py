@@ -25,6 +25,7 @@ from shared.statements import statement
 #: An audit reads the whole ledger; it is given up after this long, and tried again the next night.
 _AUDIT_WITHIN_S = 4 * 3600
 _SHARD_GONE_S = 24 * 3600
+_ORDER_DONE_S = 3600
 _LOOK_AGAIN_S = 5.0
 
 log = structlog.get_logger()
@@ -76,6 +77,7 @@ def schedule(settings: Settings, queue: ArqRedis) -> Worker:
         cron_jobs=[
             cron(nightly_audit, hour=3, minute=17, timeout=_AUDIT_WITHIN_S, max_tries=1),
             cron(forget_shards, minute=7, timeout=60),
+            cron(forget_orders, minute=37, timeout=60),
         ],
         redis_pool=queue,
         queue_name=keys.JOBS_QUEUE,
@@ -101,9 +103,18 @@ async def nightly_audit(ctx: dict[str, Any]) -> None:
 
 async def forget_shards(ctx: dict[str, Any]) -> None:
     """Drop the rows of shards that died without a farewell, a day after they were last seen."""
+    await _execute(ctx, "forget_shards", _SHARD_GONE_S)
+
+
+async def forget_orders(ctx: dict[str, Any]) -> None:
+    """Drop the rows that orders were locked by, an hour after they were last claimed for."""
+    await _execute(ctx, "forget_orders", _ORDER_DONE_S)
+
+
+async def _execute(ctx: dict[str, Any], name: str, older_than_s: int) -> None:
     connection = await asyncpg.connect(ctx["postgres_dsn"], timeout=10, command_timeout=30)
     try:
-        await connection.execute(statement("forget_shards"), _SHARD_GONE_S)
+        await connection.execute(statement(name), older_than_s)
     finally:
         await connection.close(timeout=5)
 
