@@ -6,6 +6,7 @@ import msgspec
 import structlog
 
 from claim_workers.committer import Committed, Committer
+from claim_workers.expiry import expire_overdue
 from claim_workers.incarnation import Life, enter
 from claim_workers.settling import Settler
 from shared import clock, metrics
@@ -96,6 +97,8 @@ class Consumer:
                 cursor = await self._commit(committer, settler, post)
             await settler.seed(post.cold, cursor)
             if clock.monotonic() >= tick_due:
+                if expired := await expire_overdue(self._stores.pool, life):
+                    await settler.settle(expired, cursor)
                 await settler.tick(cursor)
                 tick_due = clock.monotonic() + _TICK_S
 

@@ -12,13 +12,13 @@ import structlog
 
 from claim_workers.incarnation import Life
 from shared import metrics
-from shared.domain.campaign import CampaignStatus
 from shared.domain.ids import CampaignId, UserId
 from shared.domain.settlement import Settlement
 from shared.errors import IncarnationOver
 from shared.gate import Gate, Mode, Moved, Term
+from shared.gate_facts import gate_facts, settlements_of
 from shared.mailbox import Entry
-from shared.postgres import Connection, Pool
+from shared.postgres import Pool
 from shared.statements import statement
 
 #: For how many ticks a campaign is set again after it was last asked for.
@@ -56,11 +56,7 @@ class Settler:
         """
         claims = [entry.claim.claim_id for entry in unsettled if entry.claim is not None]
         async with self._pool.acquire(timeout=5) as connection, connection.transaction(isolation="repeatable_read"):
-            users: dict[CampaignId, dict[UserId, int]] = {}
-            for campaign, user, active in await connection.fetch(statement("winners"), claims):
-                users.setdefault(CampaignId(campaign), {})[UserId(user)] = active
-            facts = await _gate_facts(connection, self._life.partition_no, users)
-        won = [msgspec.structs.replace(each, users=users[each.campaign_id]) for each in facts]
+            won = await settlements_of(connection, self._life.partition_no, claims)
         await self.settle(won, cursor)
 
     async def tick(self, cursor: str) -> None:
@@ -90,7 +86,7 @@ class Settler:
     async def _seed_one(self, campaign: CampaignId, cursor: str) -> None:
         partition, seeding = self._life.partition_no, token_hex(8)
         async with self._pool.acquire(timeout=5) as connection, connection.transaction(isolation="repeatable_read"):
-            facts = await _gate_facts(connection, partition, [campaign])
+            facts = await gate_facts(connection, partition, [campaign])
             await self._apply(facts, cursor, "wipe", seeding)
             users = await connection.cursor(statement("gate_users"), campaign, partition)
             while chunk := await users.fetch(_SEED_CHUNK):
@@ -120,7 +116,7 @@ class Settler:
         if not campaigns:
             return []
         async with self._pool.acquire(timeout=5) as connection:
-            return await _gate_facts(connection, self._life.partition_no, campaigns)
+            return await gate_facts(connection, self._life.partition_no, campaigns)
 
     async def _apply(
         self, settlements: Sequence[Settlement], cursor: str, mode: Mode = "move", seeding: str = ""
@@ -131,19 +127,3 @@ class Settler:
         if isinstance(answer, Moved):
             raise IncarnationOver(f"incarnation {incarnation} of partition {partition} is over, or has another owner")
         return answer.sequences
-
-
-async def _gate_facts(connection: Connection, partition: int, campaigns: Collection[CampaignId]) -> list[Settlement]:
-    rows = await connection.fetch(statement("gate_facts"), partition, list(campaigns))
-    return [
-        Settlement.of(
-            CampaignId(campaign),
-            seq,
-            budget=budget,
-            claimed=claimed,
-            per_user_limit=per_user_limit,
-            status=CampaignStatus(status),
-            users={},
-        )
-        for campaign, seq, budget, claimed, per_user_limit, status in rows
-    ]

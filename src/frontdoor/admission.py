@@ -31,8 +31,8 @@ log = structlog.get_logger()
 class GateDesk:
     """Asks the gate of one partition on behalf of this front door.
 
-    `tell` hears the verdict on each submission, and why its campaign gives nothing ("" when it may). `moved` is called when
-    the partition has begun another life.
+    `tell` hears the verdict on each submission, and why it, or its campaign, gets nothing ("" when it may). `moved` is called
+    when the partition has begun another life.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class GateDesk:
             if index == len(asks):
                 asks.append(self._campaign_ask(submission.campaign, self._shut(submission.campaign)))
             entry = mailbox.encode(claim)
-            claims.append(ClaimAsk(index, claim.claim_id, claim.user_id, submission.checked, entry))
+            claims.append(ClaimAsk(index, claim.claim_id, claim.user_id, submission.checked, entry, submission.unfit or ""))
         asked_at, life = clock.monotonic(), self._incarnation
         answer = await self._gate.admit(self._partition, life, asks, claims)
         metrics.GATE_CALLS.add()
@@ -113,7 +113,7 @@ class GateDesk:
             case Admission():
                 self._take_certificates(asks, answer, asked_at)
                 for submission, ask, verdict in zip(batch, claims, answer.verdicts, strict=True):
-                    self._tell(submission, Verdict(verdict), answer.campaigns[ask.campaign].closed)
+                    self._tell(submission, Verdict(verdict), ask.closed or answer.campaigns[ask.campaign].closed)
 
     def _campaign_ask(self, campaign: Campaign, closed: Refusal | None) -> CampaignAsk:
         edition, known = self._certificates.known(campaign.campaign_id)

@@ -10,7 +10,7 @@ from secrets import token_hex
 import structlog
 from aiohttp import web
 
-from frontdoor import campaigns, claims, docs, health, openapi, redeem, redemptions, validate
+from frontdoor import campaigns, claims, codes, docs, health, openapi, redeem, redemptions, segments, validate
 from frontdoor.campaign_cache import CampaignCache
 from frontdoor.context import DOOR, Door
 from frontdoor.listening import listen
@@ -83,6 +83,6 @@ def application(door: Door) -> web.Application:
     """The routes of a front door."""
     app = web.Application(middlewares=[answer_every_request])
     app[DOOR] = door
-    for room in (redeem, validate, claims, redemptions, campaigns, health, openapi, docs):
+    for room in (redeem, validate, claims, redemptions, campaigns, codes, segments, health, openapi, docs):
         app.add_routes(room.routes)
     return app

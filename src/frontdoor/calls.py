@@ -11,6 +11,10 @@ from shared.domain.outcomes import Refusal
 
 Access = Literal["open", "optional", "user", "service", "admin"]
 
+#: Bodies that are texts of a media type, and have no further shape.
+CSV = "text/csv"
+PLAIN = "text/plain"
+
 
 class Parameter(msgspec.Struct, frozen=True):
     """A parameter beside the body. Those of the path are always required."""
@@ -23,10 +27,13 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One call: who may make it, what it takes, what it gives by status, and what it may refuse with by itself."""
+    """One call: who may make it, what it takes, what it gives by status, and what it may refuse with by itself.
+
+    A body is a type that JSON is read into or made of, several of which it may be one, or the media type of a text.
+    """
 
     name: str
-    method: Literal["get", "post", "patch"]
+    method: Literal["get", "post", "put", "patch", "delete"]
     path: str
     group: str
     summary: str
@@ -42,6 +49,7 @@ _TEXT = {"type": "string"}
 UUID_TEXT = {"type": "string", "format": "uuid"}
 _WHOLE = {"type": "integer", "minimum": 0}
 _REDEMPTION_ID = Parameter("redemption_id", "path", "The redemption's id.", UUID_TEXT)
+_ORDER_ID = Parameter("order_id", "path", "The order's id, as it was given to redeem.", _TEXT)
 _KEY = Parameter(
     "Idempotency-Key",
     "header",
@@ -61,8 +69,22 @@ CLOSED = tuple(
 )
 CLAIM_REFUSALS = (
     *CLOSED,
-    *(REFUSALS[r] for r in (Refusal.ALREADY_REDEEMED, Refusal.KEY_REUSED, Refusal.CLAIM_REJECTED)),
+    *(
+        REFUSALS[refusal]
+        for refusal in (
+            Refusal.ALREADY_REDEEMED,
+            Refusal.PERIOD_LIMIT_REACHED,
+            Refusal.SUBTOTAL_REQUIRED,
+            Refusal.MINIMUM_NOT_MET,
+            Refusal.NOT_STACKABLE,
+            Refusal.CODE_USED,
+            Refusal.BUDGET_INSUFFICIENT,
+            Refusal.KEY_REUSED,
+            Refusal.CLAIM_REJECTED,
+        )
+    ),
 )
+_NOT_FOR_YOU = (REFUSALS[Refusal.AUDIENCE_MISMATCH], REFUSALS[Refusal.NOT_FIRST_ORDER])
 
 COUPON_CALLS = (
     Call(
@@ -71,11 +93,25 @@ COUPON_CALLS = (
         path="/api/v1/coupons/validate",
         group="Coupons",
         summary="What a code would give",
-        says="Takes nothing and promises nothing.",
+        says=(
+            "Takes nothing and promises nothing. Without a token, a code for others is unknown. What the cart can mend is told "
+            "with 200 and valid: false. With an order_id that holds this code, that redemption's discount is told. A service "
+            "may name another user in user_id, and say in attrs and first_order what it knows of them."
+        ),
         access="optional",
         takes=ValidateBody,
-        gives={200: ("The code can be redeemed now.", shapes.Valid)},
-        refuses=(REFUSALS[Refusal.UNKNOWN_CODE], *CLOSED, problems.RATE_LIMITED, problems.UNAVAILABLE),
+        gives={200: ("It can be redeemed now, or could with another cart.", (shapes.Valid, shapes.Invalid))},
+        refuses=(
+            problems.TOKEN_MISSING,
+            problems.SCOPE_REQUIRED,
+            problems.USER_MISMATCH,
+            *_NOT_FOR_YOU,
+            REFUSALS[Refusal.UNKNOWN_CODE],
+            *CLOSED,
+            REFUSALS[Refusal.CODE_USED],
+            problems.RATE_LIMITED,
+            problems.UNAVAILABLE,
+        ),
     ),
     Call(
         name="redeem",
@@ -86,7 +122,8 @@ COUPON_CALLS = (
         says=(
             "A success is answered only once it is committed, and then for ever: the same claim sent again is answered 200 "
             "with its present state, whatever became of the campaign. Refusals are not remembered. After 503, or no answer, "
-            "send the same request with the same key again. A service may name another user in user_id."
+            "send the same request with the same key again. A service may name another user in user_id, and say in attrs and "
+            "first_order what it knows of them. While a slot is held for a checkout, its owner is shown that hold (200)."
         ),
         access="user",
         takes=RedeemBody,
@@ -99,7 +136,9 @@ COUPON_CALLS = (
         refuses=(
             problems.KEY_MISSING,
             problems.KEY_INVALID,
+            problems.SCOPE_REQUIRED,
             problems.USER_MISMATCH,
+            *_NOT_FOR_YOU,
             REFUSALS[Refusal.UNKNOWN_CODE],
             *CLAIM_REFUSALS,
             problems.RATE_LIMITED,
@@ -128,11 +167,14 @@ CHECKOUT_CALLS = (
         path="/api/v1/redemptions/{redemption_id}/confirm",
         group="Checkout",
         summary="Checkout is done",
-        says="Claimed becomes redeemed; answered after COMMIT. Sent again, it is answered alike.",
+        says=(
+            "Claimed becomes redeemed; answered after COMMIT. Sent again, it is answered alike. A hold cannot be confirmed "
+            "once its time has run out."
+        ),
         access="service",
         parameters=(_REDEMPTION_ID,),
         gives={200: ("The redemption as it stands.", shapes.Redemption)},
-        refuses=(problems.REDEMPTION_UNKNOWN, problems.NOT_CLAIMED, problems.UNAVAILABLE),
+        refuses=(problems.REDEMPTION_UNKNOWN, problems.NOT_CLAIMED, problems.HOLD_EXPIRED, problems.UNAVAILABLE),
     ),
     Call(
         name="release",
@@ -154,6 +196,21 @@ CHECKOUT_CALLS = (
         ),
     ),
     Call(
+        name="refund_order",
+        method="post",
+        path="/api/v1/orders/{order_id}/refunded",
+        group="Checkout",
+        summary="An order was refunded",
+        says=(
+            "Each of its redemptions is released, if its campaign gives slots back then; the others are kept, and why is told. "
+            "Answered after COMMIT, and alike again; an order that holds nothing is answered with empty lists."
+        ),
+        access="service",
+        parameters=(_ORDER_ID,),
+        gives={200: ("The order's redemptions as they stand.", shapes.OrderRefunded)},
+        refuses=(problems.FIELD_INVALID, problems.UNAVAILABLE),
+    ),
+    Call(
         name="read_order",
         method="get",
         path="/api/v1/orders/{order_id}/redemptions",
@@ -161,7 +218,7 @@ CHECKOUT_CALLS = (
         summary="What an order holds",
         says="A user sees what is his; a service sees all.",
         access="user",
-        parameters=(Parameter("order_id", "path", "The order's id, as it was given to redeem.", _TEXT),),
+        parameters=(_ORDER_ID,),
         gives={200: ("What the order holds or held.", shapes.OrderRedemptions)},
         refuses=(problems.FIELD_INVALID, problems.UNAVAILABLE),
     ),
@@ -193,7 +250,7 @@ OPERATION_CALLS = (
         group="Operation",
         summary="What was counted",
         access="open",
-        gives={200: ("Prometheus's text format.", None)},
+        gives={200: ("Prometheus's text format.", PLAIN)},
     ),
     Call(
         name="openapi",

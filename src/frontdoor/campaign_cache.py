@@ -2,20 +2,22 @@
 
 The process that changes a campaign says so at once, but a broadcast can be lost. So once a second the versions of all
 campaigns in use are compared with Postgres, and those that were not used since the last time are forgotten: what is in memory
-was found or compared within the second before, however rarely a code is asked for. A code that does not exist is not
-remembered, for it may be created at any moment.
+was found or compared within the second before, however rarely it is asked for. A campaign is here once, however many codes
+lead to it (see `directory`): to change what ten million codes give is to change one row.
 """
 
 import asyncio
+from collections.abc import Collection
+from uuid import UUID
 
 import asyncpg
 import structlog
 
 from frontdoor.campaign_copies import CampaignCopies
 from frontdoor.microbatch import MicroBatch
-from shared.catalogue import campaigns_by_code, versions
+from shared.catalogue import campaigns_by_id, versions
 from shared.domain.campaign import Campaign
-from shared.domain.code import Code
+from shared.domain.ids import CampaignId
 from shared.postgres import NO_ANSWER, Pool, for_a_look
 from shared.redis_client import Redis
 
@@ -25,40 +27,53 @@ COMPARE_EVERY_S = 0.8
 log = structlog.get_logger()
 
 
+class _Kept:
+    """A campaign in memory. `used`: since the last comparison."""
+
+    __slots__ = ("campaign", "used")
+
+    def __init__(self, campaign: Campaign) -> None:
+        self.campaign = campaign
+        self.used = True
+
+
 class CampaignCache:
-    """At most `most` campaigns by code. `keep_comparing` keeps them true, and has to be running while they are used."""
+    """At most `most` campaigns by their ids. `keep_comparing` keeps them true, and has to be running while they are used."""
 
     def __init__(self, pool: Pool, redis: Redis, most: int) -> None:
         self._pool = pool
         self._copies = CampaignCopies(redis)
         self._most = most
-        self._known: dict[Code, Campaign] = {}
-        self._used: set[Code] = set()
+        self._known: dict[CampaignId, _Kept] = {}
         self._found = MicroBatch(self._find)
 
-    def peek(self, code: Code) -> Campaign | None:
-        """The campaign of `code`, if it is in memory."""
-        campaign = self._known.get(code)
-        if campaign is not None:
-            self._used.add(code)
-        return campaign
+    def peek(self, campaign_id: CampaignId) -> Campaign | None:
+        """The campaign, if it is in memory."""
+        kept = self._known.get(campaign_id)
+        if kept is None:
+            return None
+        kept.used = True
+        return kept.campaign
 
-    async def find(self, code: Code) -> Campaign | None:
-        """The campaign of `code`; None when there is no such code.
+    async def find(self, campaign_id: CampaignId) -> Campaign | None:
+        """The campaign; None when there is none of that id.
 
         Whoever asks in the same turn shares a look-up: in memory, then in Redis, then in Postgres. Raises what
         `shared.postgres.NO_ANSWER` names when Postgres would know and does not answer.
         """
-        return self.peek(code) or await self._found.get(code)
+        return self.peek(campaign_id) or await self._found.get(campaign_id)
 
     async def changed(self, campaign: Campaign) -> None:
         """Forget what a campaign was before this process changed it, here and everywhere. Never fails."""
-        self._forget(campaign.code)
+        self._forget(campaign.campaign_id)
         await self._copies.announce(campaign)
 
     def hear(self, message: bytes) -> None:
-        """Forget the campaign whose code is broadcast: it has changed."""
-        self._forget(Code(message.decode(errors="replace")))
+        """Forget the campaign whose id is broadcast: it has changed."""
+        try:
+            self._forget(CampaignId(UUID(message.decode())))
+        except ValueError as error:
+            log.error("campaign_change_unreadable", error=str(error))
 
     async def keep_comparing(self) -> None:
         """Compare again and again until cancelled, through any failure of either store."""
@@ -71,48 +86,53 @@ class CampaignCache:
 
     async def compare(self) -> None:
         """Read again what is in use and has another version in Postgres; forget what is not in use."""
-        used, self._used = self._used, set()
-        checked = {code: self._known[code] for code in used if code in self._known}
+        used = {each: kept for each, kept in self._known.items() if kept.used}
+        checked = {each: kept.campaign for each, kept in used.items()}
+        _mark(used.values(), used=False)
         try:
             current = await self._current(checked) if checked else {}
         except BaseException:
-            self._used |= used
+            _mark(used.values(), used=True)
             raise
-        for code in [code for code in self._known if code not in used and code not in self._used]:
-            self._forget(code)
-        for code in checked.keys() - current.keys():
-            self._forget(code)
-        changed = {code: campaign for code, campaign in current.items() if campaign is not checked[code]}
+        for unused in [each for each, kept in self._known.items() if each not in used and not kept.used]:
+            self._forget(unused)
+        for gone in checked.keys() - current.keys():
+            self._forget(gone)
+        changed = [campaign for each, campaign in current.items() if campaign is not checked[each]]
         self._keep(changed)
         await self._copies.write(changed)
 
-    async def _find(self, codes: list[Code]) -> dict[Code, Campaign]:
-        found = await self._copies.read(codes)
-        self._keep(found)
-        missing = [code for code in codes if code not in found]
+    async def _find(self, campaigns: list[CampaignId]) -> dict[CampaignId, Campaign]:
+        found = await self._copies.read(campaigns)
+        self._keep(found.values())
+        missing = [each for each in campaigns if each not in found]
         if not missing:
             return found
         async with for_a_look(self._pool) as connection:
-            read = await campaigns_by_code(connection, missing)
-        self._keep(read)
-        await self._copies.write(read)
+            read = await campaigns_by_id(connection, missing)
+        self._keep(read.values())
+        await self._copies.write(read.values())
         return found | read
 
-    async def _current(self, checked: dict[Code, Campaign]) -> dict[Code, Campaign]:
+    async def _current(self, checked: dict[CampaignId, Campaign]) -> dict[CampaignId, Campaign]:
         """The same campaigns where their version is the same, read again where it is not, left out where they are gone."""
         async with for_a_look(self._pool) as connection:
-            now = await versions(connection, {campaign.campaign_id for campaign in checked.values()})
-            same = {code: known for code, known in checked.items() if now.get(known.campaign_id) == known.version}
+            now = await versions(connection, checked)
+            same = {each: known for each, known in checked.items() if now.get(each) == known.version}
             others = checked.keys() - same.keys()
-            return same | (await campaigns_by_code(connection, others) if others else {})
+            return same | (await campaigns_by_id(connection, others) if others else {})
 
-    def _keep(self, campaigns: dict[Code, Campaign]) -> None:
-        for code, campaign in campaigns.items():
-            self._forget(code)
-            self._known[code] = campaign
-            self._used.add(code)
+    def _keep(self, campaigns: Collection[Campaign]) -> None:
+        for campaign in campaigns:
+            self._forget(campaign.campaign_id)
+            self._known[campaign.campaign_id] = _Kept(campaign)
         while len(self._known) > self._most:
             self._forget(next(iter(self._known)))
 
-    def _forget(self, code: Code) -> None:
-        self._known.pop(code, None)
+    def _forget(self, campaign_id: CampaignId) -> None:
+        self._known.pop(campaign_id, None)
+
+
+def _mark(those: Collection[_Kept], *, used: bool) -> None:
+    for kept in those:
+        kept.used = used

@@ -43,7 +43,9 @@ CAMPAIGN_CALLS = (
         summary="Create a campaign",
         says=(
             "Active at once, though its window may lie ahead. starts_at and ends_at are wall times of its timezone unless they "
-            "carry an offset. total_limit must be given, if only as null (unlimited)."
+            "carry an offset; ends_on, a date, is the end of that day there. total_limit must be given, if only as null "
+            "(unlimited). A shared campaign has the code that everybody types; a pool may have one, and a campaign of unique "
+            "codes has none: theirs are minted. type, code and exact stay as they are."
         ),
         access="admin",
         takes=CampaignDraft,

@@ -5,7 +5,7 @@ the versions (see `campaign_cache`), and while Redis does not answer nobody wait
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -13,7 +13,7 @@ import structlog
 
 from shared import clock, keys
 from shared.domain.campaign import Campaign
-from shared.domain.code import Code
+from shared.domain.ids import CampaignId
 from shared.errors import RedisUnavailable
 from shared.redis_client import Redis, answer_of
 
@@ -37,26 +37,25 @@ class CampaignCopies:
         self._redis = redis
         self._rests_until = 0.0
 
-    async def read(self, codes: Sequence[Code]) -> dict[Code, Campaign]:
+    async def read(self, campaigns: Sequence[CampaignId]) -> dict[CampaignId, Campaign]:
         """Those of the campaigns that there are copies of."""
         if clock.monotonic() < self._rests_until:
             return {}
         try:
-            values = await answer_of(_soon(self._redis.mget([keys.campaign_by_code(code) for code in codes])))
+            values = await answer_of(_soon(self._redis.mget([keys.campaign_copy(each) for each in campaigns])))
         except RedisUnavailable as error:
             self._rest("read", error)
             return {}
-        return {
-            code: campaign for code, value in zip(codes, values, strict=True) if value and (campaign := _readable(code, value))
-        }
+        found = (_readable(each, value) for each, value in zip(campaigns, values, strict=True) if value)
+        return {campaign.campaign_id: campaign for campaign in found if campaign is not None}
 
-    async def write(self, campaigns: Mapping[Code, Campaign]) -> None:
+    async def write(self, campaigns: Collection[Campaign]) -> None:
         """Leave copies for others."""
         if not campaigns or clock.monotonic() < self._rests_until:
             return
         pipeline = self._redis.pipeline(transaction=False)
-        for code, campaign in campaigns.items():
-            pipeline.set(keys.campaign_by_code(code), msgspec.json.encode(campaign), ex=GOOD_FOR_S)
+        for campaign in campaigns:
+            pipeline.set(keys.campaign_copy(campaign.campaign_id), msgspec.json.encode(campaign), ex=GOOD_FOR_S)
         try:
             await answer_of(_soon(pipeline.execute()))
         except RedisUnavailable as error:
@@ -65,8 +64,8 @@ class CampaignCopies:
     async def announce(self, campaign: Campaign) -> None:
         """Take the copy away, then tell all front doors, so that whoever drops its own finds no copy of before."""
         try:
-            await answer_of(self._redis.delete(keys.campaign_by_code(campaign.code)))
-            await answer_of(self._redis.publish(keys.CAMPAIGN_CHANGED_CHANNEL, campaign.code))
+            await answer_of(self._redis.delete(keys.campaign_copy(campaign.campaign_id)))
+            await answer_of(self._redis.publish(keys.CAMPAIGN_CHANGED_CHANNEL, campaign.campaign_id.hex))
         except RedisUnavailable as error:
             log.warning("campaign_change_not_announced", campaign=str(campaign.campaign_id), error=str(error))
 
@@ -80,10 +79,10 @@ async def _soon(call: Awaitable[T]) -> T:
         return await call
 
 
-def _readable(code: Code, value: bytes) -> Campaign | None:
+def _readable(campaign_id: CampaignId, value: bytes) -> Campaign | None:
     """The copy, unless it was written by another version of us or put there by mistake."""
     try:
         campaign = _decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return campaign if campaign.code == code else None
+    return campaign if campaign.campaign_id == campaign_id else None

@@ -1,10 +1,12 @@
 """Campaigns as administrators read them. Pure values, which are also what the API document shows."""
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
-from shared.domain.campaign import Campaign, CampaignStatus, CampaignType
+from shared.campaigns import Known
+from shared.domain.campaign import CampaignStatus, CampaignType, StackingRules, budget
 from shared.domain.discount import Discount
 from shared.domain.ids import CampaignId
 
@@ -12,24 +14,37 @@ from shared.domain.ids import CampaignId
 class CampaignShown(msgspec.Struct, frozen=True):
     """A campaign as committed. `claimed` slots are held; a limit of null is none, and so is what remains of it.
 
-    Times are in UTC; `timezone` is where its author reads the clock.
+    What remains is bounded by the codes that are minted, too. Money is in minor units. Times are in UTC; `timezone` is where
+    its author reads the clock.
     """
 
     campaign_id: CampaignId
     name: str
     type: CampaignType
-    code: str
+    code: str | None
+    exact: bool
     status: CampaignStatus
     discount: Discount
     total_limit: int | None
+    minted: int
     claimed: int
     remaining: int | None
     per_user_limit: int
+    per_day_limit: int | None
+    per_week_limit: int | None
+    per_month_limit: int | None
+    amount_limit: int | None
+    amount_claimed: int
+    minimum_subtotal: int | None
+    first_order_only: bool
+    audience_filter: Any
+    stacking_rules: StackingRules | None
     timezone: str
     starts_at: datetime | None
     ends_at: datetime | None
     release_on_failure: bool
     release_on_refund: bool
+    hold_ttl_s: int | None
     version: int
 
 
@@ -40,23 +55,13 @@ class CampaignPage(msgspec.Struct, frozen=True):
     next_after: CampaignId | None
 
 
-def shown(campaign: Campaign, claimed: int) -> CampaignShown:
-    """A campaign with `claimed` slots held."""
+def shown(known: Known) -> CampaignShown:
+    """A campaign and what is held of it."""
+    campaign, slots = known.campaign, budget(known.campaign)
+    fields = {name: getattr(campaign, name) for name in campaign.__struct_fields__ if name != "slices"}
     return CampaignShown(
-        campaign_id=campaign.campaign_id,
-        name=campaign.name,
-        type=campaign.type,
-        code=campaign.code,
-        status=campaign.status,
-        discount=campaign.discount,
-        total_limit=campaign.total_limit,
-        claimed=claimed,
-        remaining=None if campaign.total_limit is None else campaign.total_limit - claimed,
-        per_user_limit=campaign.per_user_limit,
-        timezone=campaign.timezone,
-        starts_at=campaign.starts_at,
-        ends_at=campaign.ends_at,
-        release_on_failure=campaign.release_on_failure,
-        release_on_refund=campaign.release_on_refund,
-        version=campaign.version,
+        **fields,
+        claimed=known.claimed,
+        remaining=None if slots is None else max(0, slots - known.claimed),
+        amount_claimed=known.amount_claimed,
     )

@@ -5,35 +5,43 @@ waited for beyond Redis's patience: owners and front doors find out for themselv
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import assert_never
 from uuid import uuid4
 
 from aiohttp import web
 
 from frontdoor import parse
+from frontdoor.administration import administrator, campaign_named, faulty
 from frontdoor.bodies import read_body
 from frontdoor.campaign_shapes import CampaignPage, shown
-from frontdoor.context import DOOR, Door
+from frontdoor.context import Door
 from frontdoor.problems import (
     CAMPAIGN_ENDED,
     CAMPAIGN_UNKNOWN,
     CODE_TAKEN,
-    FIELD_INVALID,
     LIMIT_BELOW_CLAIMED,
     Problem,
     ProblemRaised,
     accepted,
 )
 from frontdoor.replies import refuse, reply
-from frontdoor.tokens import ADMIN
 from shared import campaigns
-from shared.campaigns import CampaignEnded, CampaignUnknown, ChangeRefused, CodeTaken, Committed, Faulty, LimitBelowClaimed
-from shared.catalogue import campaigns_by_code
+from shared.campaigns import (
+    AmountLimitBelowClaimed,
+    CampaignEnded,
+    CampaignUnknown,
+    ChangeRefused,
+    CodeTaken,
+    Committed,
+    Faulty,
+    Known,
+    LimitBelowClaimed,
+)
+from shared.catalogue import codes_by_code
 from shared.domain.campaign import Campaign, CampaignStatus
-from shared.domain.code import normal_form
-from shared.domain.draft import CampaignChange, CampaignDraft, Fault, planned
-from shared.domain.ids import CampaignId, UserId
+from shared.domain.code import normal_form, spelling
+from shared.domain.draft import CampaignChange, CampaignDraft, planned
+from shared.domain.ids import CampaignId
 from shared.postgres import Connection
 
 routes = web.RouteTableDef()
@@ -45,23 +53,23 @@ MAX_PAGE_SIZE = 200
 @routes.post("/api/v1/campaigns")
 async def create_campaign(request: web.Request) -> web.Response:
     """A new campaign, active at once (its window may lie ahead)."""
-    door, by = _administrator(request)
+    door, by = administrator(request)
     draft = accepted(parse.decode(accepted(await read_body(request)), CampaignDraft))
     plan = planned(draft, CampaignId(uuid4()))
     if not isinstance(plan, Campaign):
-        return refuse(_faulty(plan))
-    made = await campaigns.create(door.pool, plan, by)
+        return refuse(faulty(plan))
+    made = await campaigns.create(door.pool, plan, by, spelling(draft.code or ""))
     if isinstance(made, CodeTaken):
         return refuse(CODE_TAKEN)
     await door.warm(made.campaign)
     location = f"/api/v1/campaigns/{made.campaign.campaign_id}"
-    return reply(shown(made.campaign, made.claimed), 201, {"Location": location})
+    return reply(shown(made), 201, {"Location": location})
 
 
 @routes.get("/api/v1/campaigns")
 async def list_campaigns(request: web.Request) -> web.Response:
     """A page of campaigns, the newest first; `?after=` goes on behind one, `?code=` finds the one of a code."""
-    door, _ = _administrator(request)
+    door, _ = administrator(request)
     size = _page_size(request.query.get("limit"))
     after = _after(request.query.get("after"))
     typed = request.query.get("code")
@@ -70,25 +78,25 @@ async def list_campaigns(request: web.Request) -> web.Response:
             listed, more = await _of_code(connection, typed), None
         else:
             listed = await campaigns.page(connection, after, size)
-            more = listed[-1][0].campaign_id if len(listed) == size else None
-    return reply(CampaignPage([shown(*each) for each in listed], more))
+            more = listed[-1].campaign.campaign_id if len(listed) == size else None
+    return reply(CampaignPage([shown(each) for each in listed], more))
 
 
 @routes.get("/api/v1/campaigns/{campaign_id}")
 async def read_campaign(request: web.Request) -> web.Response:
     """A campaign as committed, with the number of slots that are held."""
-    door, _ = _administrator(request)
-    named = _named(request)
+    door, _ = administrator(request)
+    named = campaign_named(request)
     async with door.pool.acquire(timeout=1) as connection:
         known = await campaigns.read(connection, named)
-    return refuse(CAMPAIGN_UNKNOWN) if known is None else reply(shown(*known))
+    return refuse(CAMPAIGN_UNKNOWN) if known is None else reply(shown(known))
 
 
 @routes.get("/api/v1/campaigns/{campaign_id}/stats")
 async def campaign_stats(request: web.Request) -> web.Response:
     """A campaign's numbers in one snapshot of Postgres."""
-    door, _ = _administrator(request)
-    named = _named(request)
+    door, _ = administrator(request)
+    named = campaign_named(request)
     async with door.pool.acquire(timeout=1) as connection:
         counted = await campaigns.stats(connection, named)
     return refuse(CAMPAIGN_UNKNOWN) if counted is None else reply(counted)
@@ -97,8 +105,8 @@ async def campaign_stats(request: web.Request) -> web.Response:
 @routes.patch("/api/v1/campaigns/{campaign_id}")
 async def change_campaign(request: web.Request) -> web.Response:
     """The campaign with what the body names put in place of what was there; the rest stays."""
-    door, by = _administrator(request)
-    named = _named(request)
+    door, by = administrator(request)
+    named = campaign_named(request)
     asked = accepted(parse.decode(accepted(await read_body(request)), CampaignChange))
     return await _changed(door, await campaigns.change(door.pool, named, asked, by))
 
@@ -121,36 +129,23 @@ async def end_campaign(request: web.Request) -> web.Response:
     return await _put(request, CampaignStatus.ENDED)
 
 
-async def _of_code(connection: Connection, typed: str) -> list[tuple[Campaign, int]]:
+async def _of_code(connection: Connection, typed: str) -> list[Known]:
     code = normal_form(typed)
-    found = {} if code is None else await campaigns_by_code(connection, [code])
-    known = [await campaigns.read(connection, campaign.campaign_id) for campaign in found.values()]
+    found = {} if code is None else await codes_by_code(connection, [code])
+    known = [await campaigns.read(connection, each.campaign_id) for each in found.values()]
     return [each for each in known if each is not None]
 
 
 async def _put(request: web.Request, status: CampaignStatus) -> web.Response:
-    door, by = _administrator(request)
-    return await _changed(door, await campaigns.set_status(door.pool, _named(request), status, by))
+    door, by = administrator(request)
+    return await _changed(door, await campaigns.set_status(door.pool, campaign_named(request), status, by))
 
 
 async def _changed(door: Door, made: Committed | ChangeRefused) -> web.Response:
     if not isinstance(made, Committed):
         return refuse(_problem(made))
     await asyncio.gather(door.settle(made.partition_no, [made.settlement]), door.campaigns.changed(made.campaign))
-    return reply(shown(made.campaign, made.claimed))
-
-
-def _administrator(request: web.Request) -> tuple[Door, UserId]:
-    """The door, and who asks. Raises ProblemRaised unless it is an administrator."""
-    door = request.app[DOOR]
-    return door, door.identify_with_scope(request, ADMIN).user_id
-
-
-def _named(request: web.Request) -> CampaignId:
-    named = parse.path_id(request.match_info["campaign_id"])
-    if named is None:
-        raise ProblemRaised(CAMPAIGN_UNKNOWN)
-    return CampaignId(named)
+    return reply(shown(made))
 
 
 def _after(text: str | None) -> CampaignId | None:
@@ -180,12 +175,11 @@ def _problem(refused: ChangeRefused) -> Problem:
             return LIMIT_BELOW_CLAIMED.saying(f"{claimed} slots are held; no limit can be below that.").carrying(
                 claimed=claimed
             )
+        case AmountLimitBelowClaimed(amount):
+            return LIMIT_BELOW_CLAIMED.saying(f"{amount} minor units are given; no limit can be below that.").carrying(
+                amount_claimed=amount
+            )
         case Faulty(faults):
-            return _faulty(faults)
+            return faulty(faults)
         case _:
             assert_never(refused)
-
-
-def _faulty(faults: Sequence[Fault]) -> Problem:
-    told = " ".join(f"{fault.field} {fault.what}." for fault in faults)
-    return FIELD_INVALID.saying(told).carrying(field=faults[0].field, faults=faults)

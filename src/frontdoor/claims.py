@@ -7,16 +7,15 @@ from aiohttp import web
 
 from frontdoor import parse
 from frontdoor.context import DOOR, Door
-from frontdoor.problems import CLAIM_UNKNOWN, REFUSALS, accepted
+from frontdoor.problems import CLAIM_UNKNOWN, accepted, refusal
 from frontdoor.render import pending, redemption
 from frontdoor.replies import refuse, reply, reply_pending
 from frontdoor.shapes import OrderRedemptions
 from frontdoor.tokens import SERVICE, Identity
-from shared import clock, redemptions
+from shared import clock
 from shared.domain.ids import PARTITIONS, ClaimId, PartitionNo, UserId
 from shared.domain.outcomes import Granted, Outcome, Refused, Replayed
 from shared.errors import RedisUnavailable
-from shared.postgres import for_a_look
 from shared.redemptions import Told
 
 routes = web.RouteTableDef()
@@ -61,8 +60,7 @@ async def read_order(request: web.Request) -> web.Response:
     door = request.app[DOOR]
     order_id = accepted(parse.path_order_id(request.match_info["order_id"]))
     identity = door.identify(request.headers)
-    async with for_a_look(door.pool) as connection:
-        held = await redemptions.by_order(connection, order_id)
+    held = await door.orders.get(order_id) or []
     return reply(OrderRedemptions(order_id, [redemption(each) for each in held if _may_see(identity, each.user_id)]))
 
 
@@ -102,8 +100,8 @@ def _told(outcome: Outcome) -> web.Response:
     match outcome:
         case Granted(taken) | Replayed(taken):
             return reply(redemption(taken))
-        case Refused(reason):
-            return refuse(REFUSALS[reason])
+        case Refused() as refused:
+            return refuse(refusal(refused))
 
 
 def _may_see(identity: Identity, user: UserId) -> bool:

@@ -1,5 +1,7 @@
 """What a front door's handlers share, under one key of the application."""
 
+from datetime import date
+
 import structlog
 from aiohttp import web
 from multidict import CIMultiDictProxy
@@ -7,21 +9,26 @@ from multidict import CIMultiDictProxy
 from frontdoor.availability import Availability
 from frontdoor.campaign_cache import CampaignCache
 from frontdoor.certificates import Certificates
+from frontdoor.code_cache import CodeCache
 from frontdoor.desk import Desk
+from frontdoor.directory import Directory
 from frontdoor.microbatch import MicroBatch
-from frontdoor.problems import REFUSALS, Problem, accepted
+from frontdoor.problems import accepted
 from frontdoor.tokens import Identity, TokenVerifier, with_scope
 from frontdoor.windows import shut
+from shared.catalogue import used_codes
 from shared.domain.campaign import Campaign
-from shared.domain.code import normal_form
-from shared.domain.ids import ClaimId, DoorId, PartitionNo
+from shared.domain.code import Code
+from shared.domain.ids import ClaimId, DoorId, PartitionNo, UserId
 from shared.domain.outcomes import Refusal
+from shared.domain.redemption import Redemption
 from shared.domain.settlement import Settlement
 from shared.errors import RedisUnavailable
 from shared.gate import Gate
 from shared.postgres import Pool, for_a_look
-from shared.redemptions import Told, outcomes
+from shared.redemptions import Told, by_order, outcomes
 from shared.redis_client import Redis
+from shared.segments import memberships
 from shared.settings import Settings
 
 log = structlog.get_logger()
@@ -34,6 +41,7 @@ class Door:
         self, door_id: DoorId, settings: Settings, pool: Pool, redis: Redis, campaigns: CampaignCache, verifier: TokenVerifier
     ) -> None:
         self.door_id = door_id
+        self.postgres_dsn = settings.postgres_dsn
         self.pool = pool
         self.redis = redis
         self.campaigns = campaigns
@@ -42,7 +50,11 @@ class Door:
         self.certificates = Certificates(settings.campaign_cache_max)
         self.desk = Desk(self.gate, pool, self.certificates, self.shut, settings.waiters_max)
         self.availability = Availability(self.desk, settings.campaign_cache_max)
+        self.directory = Directory(CodeCache(pool, settings.code_cache_max), campaigns)
         self.outcomes = MicroBatch(self._load_outcomes)
+        self.segments = MicroBatch(self._load_segments)
+        self.orders = MicroBatch(self._load_orders)
+        self.used_codes = MicroBatch(self._load_used_codes)
         self.draining = False
 
     def identify(self, headers: CIMultiDictProxy[str]) -> Identity:
@@ -53,20 +65,9 @@ class Door:
         """Who asks, if the token has `scope`. Raises ProblemRaised (401, 403)."""
         return accepted(with_scope(self.identify(request.headers), scope))
 
-    def known_campaign_of(self, typed: str) -> Campaign | None:
-        """The campaign of a code as it was typed, if it is in memory."""
-        code = normal_form(typed)
-        return None if code is None else self.campaigns.peek(code)
-
-    async def campaign_of(self, typed: str) -> Campaign | Problem:
-        """The campaign of a code as it was typed."""
-        code = normal_form(typed)
-        found = None if code is None else await self.campaigns.find(code)
-        return found or REFUSALS[Refusal.UNKNOWN_CODE]
-
     def shut(self, campaign: Campaign) -> Refusal | None:
         """Why a campaign's window is shut beyond doubt, by the version that is known now: who waits may hold an older one."""
-        known = self.campaigns.peek(campaign.code)
+        known = self.campaigns.peek(campaign.campaign_id)
         return None if known is None else shut(known)
 
     async def settle(self, partition: PartitionNo, settlements: list[Settlement]) -> None:
@@ -88,6 +89,18 @@ class Door:
     async def _load_outcomes(self, claims: list[ClaimId]) -> dict[ClaimId, Told]:
         async with for_a_look(self.pool) as connection:
             return await outcomes(connection, claims)
+
+    async def _load_segments(self, users: list[UserId]) -> dict[UserId, dict[str, date | None]]:
+        async with for_a_look(self.pool) as connection:
+            return await memberships(connection, users)
+
+    async def _load_orders(self, orders: list[str]) -> dict[str, list[Redemption]]:
+        async with for_a_look(self.pool) as connection:
+            return await by_order(connection, orders)
+
+    async def _load_used_codes(self, codes: list[Code]) -> dict[Code, bool]:
+        async with for_a_look(self.pool) as connection:
+            return dict.fromkeys(await used_codes(connection, codes), True)
 
 
 DOOR: web.AppKey[Door] = web.AppKey("door", Door)

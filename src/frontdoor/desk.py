@@ -24,7 +24,7 @@ from shared import clock, feed, metrics
 from shared.domain.campaign import Campaign
 from shared.domain.ids import PARTITIONS, ClaimId, PartitionNo
 from shared.domain.operations import SubmitClaim
-from shared.domain.outcomes import Refusal, Refused
+from shared.domain.outcomes import Refusal, Refused, Replayed
 from shared.gate import Gate, Verdict
 from shared.postgres import NO_ANSWER, Pool
 
@@ -58,8 +58,8 @@ class Desk:
         """How many submissions are under way."""
         return len(self._by_claim)
 
-    async def submit(self, claim: SubmitClaim, campaign: Campaign, wait_s: float) -> Answer:
-        """See a claim through, for up to `wait_s` seconds."""
+    async def submit(self, claim: SubmitClaim, campaign: Campaign, wait_s: float, unfit: Refusal | None = None) -> Answer:
+        """See a claim through, for up to `wait_s` seconds. `unfit`: what it is refused with unless it is a replay."""
         deadline = clock.monotonic() + wait_s
         while (other := self._by_claim.get(claim.claim_id)) is not None and not other.answer.done():
             answer = await other.answer_for(claim, deadline)
@@ -67,7 +67,7 @@ class Desk:
                 return answer
         if len(self._by_claim) >= self._waiters_max:
             return BUSY
-        submission = self._by_claim[claim.claim_id] = Submission(claim, campaign, deadline)
+        submission = self._by_claim[claim.claim_id] = Submission(claim, campaign, unfit, deadline)
         self._ask(submission)
         try:
             return await submission.answer
@@ -100,7 +100,7 @@ class Desk:
         self._gates[submission.partition_no].ask(submission)
 
     def _go_on(self, submission: Submission, verdict: Verdict, closed: str) -> None:
-        """What comes next by the gate's verdict; `closed`: why it gives nothing of the campaign, if it does not."""
+        """What comes next by the gate's verdict; `closed`: why it gives nothing, if it does not."""
         match verdict:
             case Verdict.ADMITTED:
                 self._await_outcome(submission)
@@ -188,7 +188,7 @@ class Desk:
         self._run(self._show_or_refuse(submission, refusal), [submission])
 
     async def _show_or_refuse(self, submission: Submission, refusal: Refusal) -> None:
-        """The user holds something: this claim (show it), another (refuse), or nothing after all (ask again)."""
+        """The user holds something: this claim (show it), another (a hold is shown), or nothing after all (ask again)."""
         try:
             standing = await self._look_ups.standing(submission)
         except NO_ANSWER:
@@ -197,9 +197,14 @@ class Desk:
         if standing is not None and standing.redemption is not None:
             submission.joined = True
             submission.resolve_with(standing.redemption)
-        elif refusal is Refusal.ALREADY_REDEEMED and (standing is None or standing.active < submission.campaign.per_user_limit):
+        elif refusal is not Refusal.ALREADY_REDEEMED:
+            submission.resolve(Refused(refusal))
+        elif standing is None or standing.active < submission.campaign.per_user_limit:
             submission.checked = True
             self._ask_again(submission)
+        elif standing.hold is not None:
+            # A hold never blocks its own owner.
+            submission.resolve(Replayed(standing.hold))
         else:
             submission.resolve(Refused(refusal))
 

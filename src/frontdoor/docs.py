@@ -75,7 +75,8 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     if "parameters" in operation:
         parts.append(_table([(f"{each['name']} ({each['in']})", each["description"]) for each in operation["parameters"]]))
     if "requestBody" in operation:
-        parts.append(f"<p>Takes {_kind(operation['requestBody']['content']['application/json']['schema'])}.</p>")
+        [(media_type, body)] = operation["requestBody"]["content"].items()
+        parts.append(f"<p>Takes {_kind(body['schema']) if media_type == 'application/json' else escape(media_type)}.</p>")
     parts.append(_table([(status, _answer(response)) for status, response in operation["responses"].items()]))
     return "\n".join(parts)
 

@@ -10,13 +10,15 @@ from aiohttp import web
 from frontdoor import problems
 from frontdoor.calls import CHECKOUT_CALLS, COUPON_CALLS, OPERATION_CALLS, Call, Parameter
 from frontdoor.campaign_calls import CAMPAIGN_CALLS
+from frontdoor.code_calls import CODE_CALLS
 from frontdoor.problems import MEDIA_TYPE, Problem
 from frontdoor.replies import reply
+from frontdoor.segment_calls import SEGMENT_CALLS
 from frontdoor.shapes import ProblemDetails
 
 routes = web.RouteTableDef()
 
-CALLS: tuple[Call, ...] = (*COUPON_CALLS, *CHECKOUT_CALLS, *CAMPAIGN_CALLS, *OPERATION_CALLS)
+CALLS: tuple[Call, ...] = (*COUPON_CALLS, *CHECKOUT_CALLS, *CAMPAIGN_CALLS, *CODE_CALLS, *SEGMENT_CALLS, *OPERATION_CALLS)
 
 _REF = "#/components/schemas/{name}"
 _DESCRIPTION = (
@@ -65,7 +67,7 @@ def refusals(call: Call) -> tuple[Problem, ...]:
     if call.access != "open":
         of_token = _OF_A_TOKEN if call.access != "optional" else (problems.TOKEN_INVALID,)
     of_scope = (problems.SCOPE_REQUIRED,) if call.access in ("service", "admin") else ()
-    of_body = _OF_A_BODY if call.takes is not None else ()
+    of_body = _OF_A_BODY if call.takes is not None and not isinstance(call.takes, str) else ()
     unique = {problem.code: problem for problem in (*of_body, *of_token, *of_scope, *call.refuses)}
     return tuple(sorted(unique.values(), key=lambda problem: problem.status))
 
@@ -74,8 +76,9 @@ def _types() -> list[Any]:
     types: list[Any] = [ProblemDetails]
     for call in CALLS:
         types += [call.takes] if call.takes is not None else []
-        types += [shape for _, shape in call.gives.values() if shape is not None]
-    return types
+        for _, shape in call.gives.values():
+            types += shape if isinstance(shape, tuple) else [shape]
+    return [each for each in types if not isinstance(each, str)]
 
 
 def _operation(call: Call, schema_of: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +93,7 @@ def _operation(call: Call, schema_of: dict[str, Any]) -> dict[str, Any]:
     if call.parameters:
         operation["parameters"] = [_parameter(parameter) for parameter in call.parameters]
     if call.takes is not None:
-        operation["requestBody"] = {"required": True, "content": _json(schema_of[repr(call.takes)])}
+        operation["requestBody"] = {"required": True, "content": _content(call.takes, schema_of)}
     if call.access != "open":
         # HTTP bearer tokens have no scopes in OpenAPI's eyes; 3.1 lets us name roles there all the same.
         roles = [call.access] if call.access in ("service", "admin") else []
@@ -111,8 +114,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 def _responses(call: Call, schema_of: dict[str, Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, (says, shape) in call.gives.items():
-        content = {"text/plain": {"schema": {"type": "string"}}} if shape is None else _json(schema_of[repr(shape)])
-        responses[str(status)] = {"description": says, "content": content}
+        responses[str(status)] = {"description": says, "content": _content(shape, schema_of)}
     for status in sorted({problem.status for problem in refusals(call)}):
         responses[str(status)] = _refusal([problem for problem in refusals(call) if problem.status == status])
     return responses
@@ -127,5 +129,9 @@ def _refusal(alike: list[Problem]) -> dict[str, Any]:
     }
 
 
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
+def _content(shape: Any, schema_of: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(shape, str):
+        return {shape: {"schema": {"type": "string"}}}
+    if isinstance(shape, tuple):
+        return {"application/json": {"schema": {"anyOf": [schema_of[repr(each)] for each in shape]}}}
+    return {"application/json": {"schema": schema_of[repr(shape)]}}

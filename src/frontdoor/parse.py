@@ -30,6 +30,8 @@ TypedCode = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 #: A name from the caller's own systems; printable, so that it can be stored, logged and put into a path.
 Reference = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ORDER_ID_LENGTH)]
 UserName = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_USER_LENGTH)]
+#: What a service says of the user it acts for.
+Attributes = dict[str, Any]
 MinorUnits = Annotated[int, msgspec.Meta(ge=0, le=MAX_BIGINT)]
 
 
@@ -42,6 +44,8 @@ class RedeemBody(_Body, frozen=True):
     order_id: Reference
     user_id: UserName | None = None
     subtotal: MinorUnits | None = None
+    attrs: Attributes | None = None
+    first_order: bool | None = None
 
 
 class ValidateBody(_Body, frozen=True):
@@ -50,6 +54,9 @@ class ValidateBody(_Body, frozen=True):
     subtotal: MinorUnits | None = None
     order_id: Reference | None = None
     applied_codes: Annotated[tuple[TypedCode, ...], msgspec.Meta(max_length=50)] | None = None
+    user_id: UserName | None = None
+    attrs: Attributes | None = None
+    first_order: bool | None = None
 
 
 class ReleaseBody(_Body, frozen=True):
@@ -69,9 +76,7 @@ def redeem_body(raw: bytes) -> RedeemBody | Problem:
         return body
     if not body.order_id.isprintable():
         return _unprintable("order_id")
-    if body.user_id is not None and user_of(body.user_id) is None:
-        return field_problem("user_id", f"must be of 1 to {MAX_USER_LENGTH} characters, without NUL")
-    return body
+    return _user_problem(body.user_id) or body
 
 
 def validate_body(raw: bytes) -> ValidateBody | Problem:
@@ -83,7 +88,7 @@ def validate_body(raw: bytes) -> ValidateBody | Problem:
         return _unprintable("cart_id")
     if body.order_id is not None and not body.order_id.isprintable():
         return _unprintable("order_id")
-    return body
+    return _user_problem(body.user_id) or body
 
 
 def release_body(raw: bytes) -> ReleaseBody | Problem:
@@ -103,9 +108,19 @@ def media_problem(content_type: str | None, content_encoding: str | None) -> Pro
     """Why a body so labelled is not read; None when it is JSON in UTF-8, not compressed."""
     if content_encoding is not None and content_encoding.strip().lower() != "identity":
         return MEDIA_TYPE_UNSUPPORTED.saying("Send the body without Content-Encoding.")
-    if content_type == "application/json" or (content_type is not None and _means_json(content_type)):
+    if content_type == "application/json" or means_utf8(content_type, "application/json"):
         return None
     return MEDIA_TYPE_UNSUPPORTED
+
+
+@lru_cache(maxsize=64)
+def means_utf8(content_type: str | None, media_type: str) -> bool:
+    """Whether a Content-Type names `media_type`, and no encoding but UTF-8."""
+    named, *parameters = (content_type or "").split(";")
+    if named.strip().lower() != media_type:
+        return False
+    given = [parameter.partition("=") for parameter in parameters]
+    return all(value.strip().strip('"').lower() == "utf-8" for name, _, value in given if name.strip().lower() == "charset")
 
 
 def idempotency_key(values: Sequence[str]) -> str | Problem:
@@ -167,6 +182,12 @@ def field_problem(field: str, fault: str) -> Problem:
     """`field` (a path such as `discount.value`) is not acceptable: `fault` continues the sentence."""
     shown = field if len(field) <= 100 else f"{field[:100]}…"
     return FIELD_INVALID.saying(f"{shown} {fault}.").carrying(field=shown)
+
+
+def _user_problem(user: str | None) -> Problem | None:
+    if user is None or user_of(user) is not None:
+        return None
+    return field_problem("user_id", f"must be of 1 to {MAX_USER_LENGTH} characters, without NUL")
 
 
 def _unprintable(field: str) -> Problem:
@@ -246,12 +267,3 @@ def _malformed(raw: bytes, message: str) -> str:
     if raw.startswith(b"\xef\xbb\xbf"):
         return "The body begins with a byte order mark."
     return f"{message}."
-
-
-@lru_cache(maxsize=64)
-def _means_json(content_type: str) -> bool:
-    media_type, *parameters = content_type.split(";")
-    if media_type.strip().lower() != "application/json":
-        return False
-    given = [parameter.partition("=") for parameter in parameters]
-    return all(value.strip().strip('"').lower() == "utf-8" for name, _, value in given if name.strip().lower() == "charset")

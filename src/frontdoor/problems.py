@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from frontdoor.shapes import ProblemDetails
-from shared.domain.outcomes import Refusal
+from shared.domain.outcomes import Refusal, Refused
 
 T = TypeVar("T")
 
@@ -52,6 +52,8 @@ def accepted(value: T | Problem) -> T:
 
 BODY_INVALID = Problem(400, "body_invalid", "The body is not acceptable JSON", "Send one JSON object in UTF-8.")
 FIELD_INVALID = Problem(400, "field_invalid", "A field is not acceptable", "A field has the wrong type or value.")
+TOO_MANY_CODES = Problem(400, "too_many_codes", "Too many codes at once", "Mint at most 50,000 codes a call.")
+CSV_INVALID = Problem(400, "csv_invalid", "A line of the list is not acceptable", "A line cannot be read.")
 KEY_MISSING = Problem(
     400, "key_missing", "Idempotency-Key is missing", "Send one Idempotency-Key header; reuse it for retries."
 )
@@ -69,6 +71,7 @@ CLAIM_UNKNOWN = Problem(
 )
 REDEMPTION_UNKNOWN = Problem(404, "redemption_unknown", "No such redemption", "No redemption has this id.")
 CAMPAIGN_UNKNOWN = Problem(404, "campaign_unknown", "No such campaign", "No campaign has this id.")
+SEGMENT_UNKNOWN = Problem(404, "segment_unknown", "No such segment", "No segment has this name.")
 METHOD_NOT_ALLOWED = Problem(405, "method_not_allowed", "Method not allowed", "This path is served, but not for this method.")
 REQUEST_TIMEOUT = Problem(408, "request_timeout", "The body did not arrive", "The body took too long. Send it again.")
 CODE_TAKEN = Problem(409, "code_taken", "The code is in use", "A code is unique for ever, also after its campaign has ended.")
@@ -78,8 +81,20 @@ LIMIT_BELOW_CLAIMED = Problem(
 CAMPAIGN_ENDED = Problem(
     409, "campaign_ended", "The campaign has ended", "An ended campaign stays ended and cannot be changed."
 )
+NOTHING_TO_MINT = Problem(
+    409,
+    "nothing_to_mint",
+    "The campaign has one code",
+    "Everybody types the same code. Pools and unique codes are minted.",
+)
+PATTERN_TOO_SMALL = Problem(
+    409, "pattern_too_small", "Codes would be guessed", "A pattern must leave 100 possible codes for each: use more #."
+)
 NOT_CLAIMED = Problem(409, "not_claimed", "Not in state claimed", "Only a claimed redemption can be confirmed or fail.")
 NOT_REDEEMED = Problem(409, "not_redeemed", "Not in state redeemed", "Only a redeemed redemption can be refunded.")
+HOLD_EXPIRED = Problem(
+    409, "hold_expired", "The hold has expired", "It was not confirmed in time, and its slot is given back. Claim again."
+)
 RELEASE_NOT_ALLOWED = Problem(
     409, "release_not_allowed", "The slot is not given back", "The campaign does not give a slot back for this reason."
 )
@@ -87,6 +102,7 @@ BODY_TOO_LARGE = Problem(413, "body_too_large", "The body is too large", "The bo
 MEDIA_TYPE_UNSUPPORTED = Problem(
     415, "media_type_unsupported", "Not JSON", "Send Content-Type: application/json in UTF-8, without Content-Encoding."
 )
+CSV_EXPECTED = Problem(415, "csv_expected", "Not CSV", "Send Content-Type: text/csv in UTF-8, without Content-Encoding.")
 EXPECTATION_FAILED = Problem(417, "expectation_failed", "Expectation failed", "The only expectation served is 100-continue.")
 RATE_LIMITED = Problem(429, "rate_limited", "Too many requests", "Slow down, and try again later.", retry_after_s=1)
 HEADERS_TOO_LARGE = Problem(431, "headers_too_large", "The headers are too large", "The path, or a header, is too long.")
@@ -107,14 +123,41 @@ REFUSALS: dict[Refusal, Problem] = {
     Refusal.NOT_STARTED: Problem(409, "not_started", "The campaign has not started", "Try again when it has started."),
     Refusal.ENDED: Problem(410, "ended", "The campaign has ended", "It was ended, and gives nothing any more."),
     Refusal.EXPIRED: Problem(410, "expired", "The code has expired", "Its time is over."),
+    Refusal.AUDIENCE_MISMATCH: Problem(403, "audience_mismatch", "Not for you", "This code is for others than you."),
+    Refusal.NOT_FIRST_ORDER: Problem(403, "not_first_order", "Not the first order", "This code is for a first order only."),
     Refusal.ALREADY_REDEEMED: Problem(
         409, "already_redeemed", "Already redeemed", "You have used this code as often as it allows."
     ),
+    Refusal.PERIOD_LIMIT_REACHED: Problem(
+        409, "period_limit_reached", "Enough for now", "You have used this code as often as it allows in a day, week or month."
+    ),
+    Refusal.SUBTOTAL_REQUIRED: Problem(
+        409, "subtotal_required", "The subtotal is needed", "What this code gives depends on the cart: send its subtotal."
+    ),
+    Refusal.MINIMUM_NOT_MET: Problem(
+        409, "minimum_not_met", "The cart is too small", "The subtotal is below what this code asks for."
+    ),
+    Refusal.NOT_STACKABLE: Problem(
+        409, "not_stackable", "Cannot be combined", "This code cannot be combined with another code of the order."
+    ),
+    Refusal.CODE_USED: Problem(410, "code_used", "The code is used", "This code was good for one use, and somebody has it."),
     Refusal.EXHAUSTED: Problem(410, "exhausted", "Sold out", "Every slot of this campaign is taken."),
+    Refusal.BUDGET_INSUFFICIENT: Problem(
+        409, "budget_insufficient", "Not enough is left", "The campaign's money does not reach for this discount any more."
+    ),
     Refusal.CLAIM_REJECTED: Problem(
         422, "claim_rejected", "The claim could not be written", "The claim was set aside for inspection; it took nothing."
     ),
 }
+
+
+def refusal(refused: Refused) -> Problem:
+    """Why a claim was refused, and because of which other code, if of one."""
+    problem = REFUSALS[refused.reason]
+    if refused.about is None:
+        return problem
+    return problem.saying(f"This code cannot be combined with {refused.about}.").carrying(other=refused.about)
+
 
 #: Every problem by its code, as the documentation lists them: the door's own, then the refusals of claims.
 PROBLEMS: dict[str, Problem] = {

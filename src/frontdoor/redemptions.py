@@ -1,20 +1,30 @@
-"""Confirm and release: what the shop's back end says of a redemption once checkout went through, or did not."""
+"""Confirm, release, refund: what the shop's back end says once checkout went through, or did not, or was undone."""
+
+import asyncio
 
 from aiohttp import web
 
 from frontdoor import parse
 from frontdoor.bodies import read_body
 from frontdoor.context import DOOR
-from frontdoor.problems import NOT_CLAIMED, NOT_REDEEMED, REDEMPTION_UNKNOWN, RELEASE_NOT_ALLOWED, accepted
+from frontdoor.problems import HOLD_EXPIRED, NOT_CLAIMED, NOT_REDEEMED, REDEMPTION_UNKNOWN, RELEASE_NOT_ALLOWED, accepted
 from frontdoor.render import redemption
 from frontdoor.replies import refuse, reply
+from frontdoor.shapes import Kept, OrderRefunded
 from frontdoor.tokens import SERVICE
 from shared import lifecycle
+from shared.domain.ids import PartitionNo
 from shared.domain.redemption import Stay, Step
+from shared.domain.settlement import Settlement
 
 routes = web.RouteTableDef()
 
-_STAYS = {Stay.NOT_ALLOWED: RELEASE_NOT_ALLOWED, Stay.NOT_CLAIMED: NOT_CLAIMED, Stay.NOT_REDEEMED: NOT_REDEEMED}
+_STAYS = {
+    Stay.NOT_ALLOWED: RELEASE_NOT_ALLOWED,
+    Stay.NOT_CLAIMED: NOT_CLAIMED,
+    Stay.NOT_REDEEMED: NOT_REDEEMED,
+    Stay.HOLD_EXPIRED: HOLD_EXPIRED,
+}
 
 
 @routes.post("/api/v1/redemptions/{redemption_id}/confirm")
@@ -42,3 +52,18 @@ async def _take(request: web.Request, step: Step) -> web.Response:
     if taken.settlement is not None:
         await door.settle(taken.partition_no, [taken.settlement])
     return reply(redemption(taken.redemption))
+
+
+@routes.post("/api/v1/orders/{order_id:[^/]+}/refunded")
+async def refund_order(request: web.Request) -> web.Response:
+    """The order was refunded: whatever its campaigns give back then is given back. Idempotent."""
+    door = request.app[DOOR]
+    door.identify_with_scope(request, SERVICE)
+    order_id = accepted(parse.path_order_id(request.match_info["order_id"]))
+    refunded = await lifecycle.refund(door.pool, order_id)
+    gates: dict[PartitionNo, list[Settlement]] = {}
+    for partition, settlement in refunded.settlements:
+        gates.setdefault(partition, []).append(settlement)
+    await asyncio.gather(*(door.settle(partition, settlements) for partition, settlements in gates.items()))
+    kept = [Kept(each.redemption_id, each.stay) for each in refunded.kept]
+    return reply(OrderRefunded(order_id, [redemption(each) for each in refunded.redemptions], kept))

@@ -12,7 +12,10 @@ from shared.domain.redemption import State
 
 
 class Redemption(msgspec.Struct, frozen=True, gc=False):
-    """One user's taking of one slot. `claim_id` and `redemption_id` are the same id by two names."""
+    """One user's taking of one slot. `claim_id` and `redemption_id` are the same id by two names.
+
+    `hold_expires_at`: by when it has to be confirmed, or its slot is given back; without it, never.
+    """
 
     claim_id: UUID
     redemption_id: UUID
@@ -23,6 +26,7 @@ class Redemption(msgspec.Struct, frozen=True, gc=False):
     state: State
     discount_applied: Applied
     claimed_at: datetime
+    hold_expires_at: datetime | msgspec.UnsetType = msgspec.UNSET
     redeemed_at: datetime | msgspec.UnsetType = msgspec.UNSET
     released_at: datetime | msgspec.UnsetType = msgspec.UNSET
     released_reason: str | msgspec.UnsetType = msgspec.UNSET
@@ -47,6 +51,37 @@ class Valid(msgspec.Struct, frozen=True, gc=False):
     per_user_limit: int
     expires_at: datetime | None
     expires_in_s: int | None
+    expires_text: str | None
+    already_redeemed_for_this_order: Literal[True] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Invalid(msgspec.Struct, frozen=True, gc=False):
+    """Why a code gives nothing to this cart, when the cart can mend it.
+
+    `reason`: subtotal_required, minimum_not_met (below `minimum_subtotal`), or not_stackable_with_<the code in `with`>.
+    """
+
+    valid: Literal[False]
+    code: str
+    reason: str
+    detail: str
+    minimum_subtotal: int | msgspec.UnsetType = msgspec.UNSET
+    other: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="with")
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A redemption that a refund leaves as it is; `code` is what releasing it would be refused with."""
+
+    redemption_id: UUID
+    code: str
+
+
+class OrderRefunded(msgspec.Struct, frozen=True):
+    """All redemptions of a refunded order as they stand, and those of them that were not given back."""
+
+    order_id: str
+    redemptions: list[Redemption]
+    kept: list[Kept]
 
 
 class OrderRedemptions(msgspec.Struct, frozen=True):
@@ -79,3 +114,10 @@ class ProblemDetails(msgspec.Struct, frozen=True):
     request_id: Annotated[str, msgspec.Meta(description="What to report, of internal.")] | msgspec.UnsetType = msgspec.UNSET
     claimed: Annotated[int, msgspec.Meta(description="Slots held, of limit_below_claimed.")] | msgspec.UnsetType = msgspec.UNSET
     faults: Annotated[list[Fault], msgspec.Meta(description="All faults of a campaign.")] | msgspec.UnsetType = msgspec.UNSET
+    amount_claimed: Annotated[int, msgspec.Meta(description="Money given, likewise.")] | msgspec.UnsetType = msgspec.UNSET
+    line: Annotated[int, msgspec.Meta(description="Which line, of csv_invalid.")] | msgspec.UnsetType = msgspec.UNSET
+    max: Annotated[int, msgspec.Meta(description="How many, of too_many_codes.")] | msgspec.UnsetType = msgspec.UNSET
+    space: Annotated[int, msgspec.Meta(description="Possible codes, of pattern_too_small.")] | msgspec.UnsetType = msgspec.UNSET
+    other: Annotated[str, msgspec.Meta(description="The other code, of not_stackable.")] | msgspec.UnsetType = msgspec.field(
+        default=msgspec.UNSET, name="with"
+    )

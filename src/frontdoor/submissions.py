@@ -44,6 +44,7 @@ class Stage(Enum):
 class Submission:
     """One claim that this front door asks for.
 
+    `unfit`: why this door knows the campaign not to be for this user.
     `deadline` and `admit_by` are in monotonic seconds: until when the caller waits for an outcome, and until when the gate is
     asked again (also for a caller who does not want to wait: 202 needs an entry in a mailbox); `due`: when it is next to be
     seen to; `pause_s`: how long before the gate is asked again. `joined`: the claim was there before us. `checked`: Postgres
@@ -62,11 +63,13 @@ class Submission:
         "partition_no",
         "pause_s",
         "stage",
+        "unfit",
     )
 
-    def __init__(self, claim: SubmitClaim, campaign: Campaign, deadline: float) -> None:
+    def __init__(self, claim: SubmitClaim, campaign: Campaign, unfit: Refusal | None, deadline: float) -> None:
         self.claim = claim
         self.campaign = campaign
+        self.unfit = unfit
         self.deadline = deadline
         self.due = deadline
         self.pause_s = AGAIN_AFTER_S

@@ -11,6 +11,7 @@ from binascii import a2b_base64, b2a_base64
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from hmac import compare_digest, digest
+from typing import Any
 
 import msgspec
 from jwt import PyJWS
@@ -26,17 +27,22 @@ ADMIN = "admin"
 MAX_TOKEN_LENGTH = 4096
 
 _NO_SCOPES: frozenset[str] = frozenset()
+_NO_ATTRS: dict[str, Any] = {}
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _PLAIN = bytes.maketrans(b"-_", b"+/")
 _KEY_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
-    """The user a token speaks for, and what it may do beyond claiming: `service`, `admin`."""
+    """The user a token speaks for, and what it may do beyond claiming: `service`, `admin`.
+
+    `attrs`: what it says of the user, for campaigns' audiences.
+    """
 
     user_id: UserId
     scopes: frozenset[str]
     expires_at: float
+    attrs: dict[str, Any]
 
 
 class _Claims(msgspec.Struct, gc=False):
@@ -45,6 +51,7 @@ class _Claims(msgspec.Struct, gc=False):
     nbf: float | None = None
     scope: str = ""
     aud: object = None
+    attrs: dict[str, Any] | None = None
 
 
 _decode_claims = msgspec.json.Decoder(_Claims).decode
@@ -148,7 +155,7 @@ def _identity(payload: bytes, now: float) -> Identity | Problem:
     if user is None:
         return _invalid("user_invalid", f"sub must be of 1 to {MAX_USER_LENGTH} characters, without NUL.")
     scopes = frozenset(claims.scope.split()) if claims.scope else _NO_SCOPES
-    return Identity(user, scopes, claims.exp)
+    return Identity(user, scopes, claims.exp, claims.attrs or _NO_ATTRS)
 
 
 def _invalid(reason: str, detail: str) -> Problem:

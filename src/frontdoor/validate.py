@@ -1,48 +1,128 @@
-"""Validate: what a code would give, without taking anything. Answered from memory when the campaign is known."""
+"""Validate: what a code would give, without taking anything. Answered from memory when all that matters is there."""
 
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import msgspec
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from frontdoor import parse
 from frontdoor.bodies import read_body
 from frontdoor.context import DOOR, Door
+from frontdoor.directory import Found
+from frontdoor.eligibility import NO_SEGMENTS, Person, Segments, person, reads_segments
 from frontdoor.problems import REFUSALS, Problem, accepted
-from frontdoor.render import valid
+from frontdoor.quotes import Cart, Circumstances, quote, stacked, stands, unruled
 from frontdoor.replies import refuse, reply
-from frontdoor.shapes import Valid
+from frontdoor.shapes import Invalid, Valid
+from frontdoor.tokens import SERVICE
 from shared import clock
-from shared.domain.campaign import Campaign, closed_by_status, closed_by_window
+from shared.domain.code import Code, normal_form
+from shared.domain.ids import UserId
+from shared.domain.outcomes import Refusal
+from shared.domain.redemption import Redemption
+from shared.domain.stacking import Stacked
 
 routes = web.RouteTableDef()
+
+_UNKNOWN = REFUSALS[Refusal.UNKNOWN_CODE]
+
+
+class _Asked(msgspec.Struct, frozen=True, gc=False):
+    """What is asked, who for (None: nobody in particular), and whether by a service, which sees all of an order."""
+
+    body: parse.ValidateBody
+    who: Person | None
+    service: bool
 
 
 @routes.post("/api/v1/coupons/validate")
 async def validate(request: web.Request) -> web.Response:
     """What the code gives now, or why it gives nothing. It promises nothing: only a redeem takes a slot."""
     door = request.app[DOOR]
-    body = _asked(door, request.headers, accepted(await read_body(request)))
-    campaign = accepted(await door.campaign_of(body.code))
-    await door.availability.learn(campaign)
-    shown = _shown(door, campaign, body)
-    return refuse(shown) if isinstance(shown, Problem) else reply(shown)
+    asked = _asked(door, request.headers, accepted(await read_body(request)))
+    found = await door.directory.find(asked.body.code)
+    if found is None or not found.is_for(_user(asked)):
+        return refuse(_UNKNOWN)
+    await door.availability.learn(found.campaign)
+    segments = await _segments(door, found, asked)
+    used = found.code.single_use and bool(await door.used_codes.get(found.code.code))
+    held = await _held(door, asked)
+    beside = await asyncio.gather(*(_beside(door, code) for code in _codes(asked, held)))
+    answer = _quoted(door, found, asked, Cart(asked.body.subtotal, beside, held), segments, used)
+    return refuse(answer) if isinstance(answer, Problem) else reply(answer)
 
 
-def at_once(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> Problem | Valid | None:
+def at_once(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> Problem | Valid | Invalid | None:
     """The same from memory; None when the gate, or Postgres, has to be asked. Raises ProblemRaised."""
-    body = _asked(door, headers, raw)
-    campaign = door.known_campaign_of(body.code)
-    return _shown(door, campaign, body) if campaign is not None and door.availability.knows(campaign) else None
+    asked = _asked(door, headers, raw)
+    found = door.directory.peek(asked.body.code)
+    if found is None or not found.is_for(_user(asked)) or not door.availability.knows(found.campaign):
+        return None
+    if found.code.single_use or _may_hold(asked) or (asked.who is not None and reads_segments(found.campaign)):
+        return None
+    beside = _known_beside(door, asked.body.applied_codes) if asked.body.applied_codes else ()
+    if beside is None:
+        return None
+    answer = _quoted(door, found, asked, Cart(asked.body.subtotal, beside, ()), NO_SEGMENTS, used=False)
+    # A code that is unknown to this caller takes the way of one that is unknown to everybody.
+    return None if answer is _UNKNOWN else answer
 
 
-def _asked(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> parse.ValidateBody:
+def _asked(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> _Asked:
+    """Raises ProblemRaised."""
     body = accepted(parse.validate_body(raw))
-    if "Authorization" in headers:
-        door.identify(headers)
-    return body
+    described = body.user_id is not None or body.attrs is not None or body.first_order is not None
+    if "Authorization" not in headers and not described:
+        return _Asked(body, None, service=False)
+    identity = door.identify(headers)
+    named = None if body.user_id is None else UserId(body.user_id)
+    who = accepted(person(identity, named, body.attrs, body.first_order))
+    return _Asked(body, who, SERVICE in identity.scopes)
 
 
-def _shown(door: Door, campaign: Campaign, body: parse.ValidateBody) -> Problem | Valid:
-    now = clock.utc_now()
-    closed = closed_by_status(campaign.status) or closed_by_window(campaign.starts_at, campaign.ends_at, now)
-    reason = closed or door.availability.refusal(campaign)
-    return valid(campaign, body.subtotal, now) if reason is None else REFUSALS[reason]
+def _user(asked: _Asked) -> UserId | None:
+    return None if asked.who is None else asked.who.user_id
+
+
+def _may_hold(asked: _Asked) -> bool:
+    """Whether an order is named that may hold something the caller may see."""
+    return asked.body.order_id is not None and asked.who is not None
+
+
+async def _segments(door: Door, found: Found, asked: _Asked) -> Segments:
+    if asked.who is None or not reads_segments(found.campaign):
+        return NO_SEGMENTS
+    return await door.segments.get(asked.who.user_id) or NO_SEGMENTS
+
+
+async def _held(door: Door, asked: _Asked) -> Sequence[Redemption]:
+    """What the order holds, as far as the caller may see it."""
+    if asked.body.order_id is None or asked.who is None:
+        return ()
+    held, now = await door.orders.get(asked.body.order_id) or (), clock.utc_now()
+    return [each for each in held if stands(each, now) and (asked.service or each.user_id == asked.who.user_id)]
+
+
+def _codes(asked: _Asked, held: Sequence[Redemption]) -> Iterable[Code]:
+    """The other codes on the cart: those it says are applied, then those the order holds."""
+    applied = [code for each in asked.body.applied_codes or () if (code := normal_form(each)) is not None]
+    return dict.fromkeys([*applied, *(each.code for each in held)])
+
+
+async def _beside(door: Door, code: Code) -> Stacked:
+    found = await door.directory.of(code)
+    return unruled(code) if found is None else stacked(found)
+
+
+def _known_beside(door: Door, applied: Sequence[str]) -> Sequence[Stacked] | None:
+    """The other codes on the cart, if all of them are in memory."""
+    found = [door.directory.peek(each) for each in applied]
+    known = [stacked(each) for each in found if each is not None]
+    return known if len(known) == len(found) else None
+
+
+def _quoted(door: Door, found: Found, asked: _Asked, cart: Cart, segments: Segments, used: bool) -> Problem | Valid | Invalid:
+    nothing = door.availability.refusal(found.campaign)
+    return quote(found, cart, Circumstances(asked.who, segments, used, nothing, clock.utc_now()))

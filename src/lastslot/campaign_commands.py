@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,7 +11,7 @@ import msgspec
 from rich.console import Console
 
 from frontdoor.campaign_shapes import CampaignPage, CampaignShown
-from lastslot.campaign_office import Office, find_office
+from lastslot.campaign_office import Office, with_office
 from lastslot.campaign_tables import Shown, table_of
 from shared.campaigns import Stats
 
@@ -33,16 +32,12 @@ def campaign() -> None:
 def _asking(command: Command) -> Command:
     """Give a command the office to ask, and the way its answer is to be shown, out of options of their own."""
 
-    @click.option(
-        "--data-dir", type=click.Path(path_type=Path), default="data", show_default=True, help="The stack's directory."
-    )
-    @click.option("--url", help="The admin API; by default that of the directory's stack.")
-    @click.option("--token", help="An administrator's token; by default that of the directory's stack.")
+    @with_office("campaigns")
     @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
     @wraps(command)
-    def asking(*, data_dir: Path, url: str | None, token: str | None, as_json: bool, **options: Any) -> None:
+    def asking(office: Office, *, as_json: bool, **options: Any) -> None:
         shown = _as_json if as_json else _as_table
-        command(find_office(data_dir, url, token), lambda answer: shown(asyncio.run(answer)), **options)
+        command(office, lambda answer: shown(asyncio.run(answer)), **options)
 
     return asking
 

@@ -1,10 +1,13 @@
 """The admin API as this side of it is asked: one call at a time, and a refusal is one line."""
 
+from collections.abc import Callable, Coroutine
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from uuid import UUID
 
 import aiohttp
+import click
 import msgspec
 
 from frontdoor.campaign_shapes import CampaignPage, CampaignShown
@@ -16,6 +19,8 @@ from shared.errors import LastslotError
 T = TypeVar("T")
 
 _PATIENCE = aiohttp.ClientTimeout(total=15)
+#: Of a list on its way, in either direction: it may take as long as it likes, but not fall silent.
+_PATIENCE_WITH_LISTS = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
 
 
 class Refused(LastslotError):
@@ -23,10 +28,11 @@ class Refused(LastslotError):
 
 
 class Office(msgspec.Struct, frozen=True):
-    """Where the admin API is served, and the token it is asked with."""
+    """Where the admin API is served, and the token it is asked with. Paths are those below `room`. All calls raise Refused."""
 
     url: str
     token: str
+    room: str = "campaigns"
 
     async def create(self, code: str, **terms: Any) -> CampaignShown:
         """A new campaign for `code`, active at once; `terms` are the further fields of the call."""
@@ -38,31 +44,53 @@ class Office(msgspec.Struct, frozen=True):
         page = await self.ask(CampaignPage, "GET", params={"code": code})
         return page.campaigns[0] if page.campaigns else None
 
-    async def ask_about(self, named: str, shape: type[T], method: str, path: str = "", **request: Any) -> T:
-        """As `ask`, of the campaign that has this id or this code; `path` goes on from its own."""
-        return await self.ask(shape, method, f"/{await self._id_of(named)}{path}", **request)
-
-    async def ask(self, shape: type[T], method: str, path: str = "", **request: Any) -> T:
-        """The answer, read as `shape`. Raises Refused, in the problem's own words, also when no answer came."""
-        url = f"{self.url.rstrip('/')}/api/v1/campaigns{path}"
-        headers = {"Authorization": f"Bearer {self.token}"}
+    async def path_of(self, named: str) -> str:
+        """The path of the campaign that has this id or this code."""
         try:
-            async with (
-                aiohttp.ClientSession(headers=headers, timeout=_PATIENCE) as session,
-                session.request(method, url, **request) as answer,
-            ):
-                return _read(shape, answer.status, await answer.read())
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise Refused(f"{self.url} does not answer: {error or 'it takes too long'}") from None
-
-    async def _id_of(self, named: str) -> UUID:
-        try:
-            return UUID(named)
+            return f"/{UUID(named)}"
         except ValueError:
             campaign = await self.find(named)
         if campaign is None:
             raise Refused(f"No campaign has the code {named}.")
-        return campaign.campaign_id
+        return f"/{campaign.campaign_id}"
+
+    async def ask_about(self, named: str, shape: type[T], method: str, path: str = "", **request: Any) -> T:
+        """As `ask`, of the campaign that has this id or this code; `path` goes on from its own."""
+        return await self.ask(shape, method, f"{await self.path_of(named)}{path}", **request)
+
+    async def ask(self, shape: type[T], method: str, path: str = "", **request: Any) -> T:
+        """The answer, read as `shape`; refused in the problem's own words, also when no answer came."""
+        return await self._asked(lambda session: self._ask(session, shape, method, path, request))
+
+    async def send(self, shape: type[T], method: str, path: str, text: BinaryIO) -> T:
+        """The answer to a CSV file, which passes through piece by piece."""
+        request = {"data": text, "headers": {"Content-Type": "text/csv"}}
+        return await self._asked(lambda session: self._ask(session, shape, method, path, request), _PATIENCE_WITH_LISTS)
+
+    async def fetch(self, path: str, into: BinaryIO) -> None:
+        """Have an answer that is no JSON written `into` a file, piece by piece."""
+        await self._asked(lambda session: self._fetch(session, path, into), _PATIENCE_WITH_LISTS)
+
+    async def _asked(
+        self, ask: Callable[[aiohttp.ClientSession], Coroutine[Any, Any, T]], patience: aiohttp.ClientTimeout = _PATIENCE
+    ) -> T:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        try:
+            async with aiohttp.ClientSession(f"{self.url.rstrip('/')}/", headers=headers, timeout=patience) as session:
+                return await ask(session)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise Refused(f"{self.url} does not answer: {error or 'it takes too long'}") from None
+
+    async def _ask(self, session: aiohttp.ClientSession, shape: type[T], method: str, path: str, request: dict[str, Any]) -> T:
+        async with session.request(method, f"api/v1/{self.room}{path}", **request) as answer:
+            return _read(shape, answer.status, await answer.read())
+
+    async def _fetch(self, session: aiohttp.ClientSession, path: str, into: BinaryIO) -> None:
+        async with session.get(f"api/v1/{self.room}{path}") as answer:
+            if answer.status >= 400:
+                _read(ProblemDetails, answer.status, await answer.read())
+            async for piece in answer.content.iter_any():
+                into.write(piece)
 
 
 def office_of(stack: Stack) -> Office:
@@ -76,6 +104,24 @@ def find_office(data_dir: Path, url: str | None, token: str | None) -> Office:
         return Office(url, token)
     office = office_of(stack_of(data_dir))
     return Office(url or office.url, token or office.token)
+
+
+def with_office(room: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the office to ask, by options of its own, as its first argument."""
+
+    def give(command: Callable[..., None]) -> Callable[..., None]:
+        @click.option(
+            "--data-dir", type=click.Path(path_type=Path), default="data", show_default=True, help="The stack's directory."
+        )
+        @click.option("--url", help="The admin API; by default that of the directory's stack.")
+        @click.option("--token", help="An administrator's token; by default that of the directory's stack.")
+        @wraps(command)
+        def asking(*, data_dir: Path, url: str | None, token: str | None, **options: Any) -> None:
+            command(msgspec.structs.replace(find_office(data_dir, url, token), room=room), **options)
+
+        return asking
+
+    return give
 
 
 def _read(shape: type[T], status: int, raw: bytes) -> T:

@@ -28,7 +28,7 @@ def table_of(answer: Shown) -> Table:
 def one(campaign: CampaignShown) -> Table:
     """Everything about one campaign, a line each."""
     return _pairs(
-        ("code", campaign.code),
+        ("code", campaign.code or "none of its own"),
         ("name", campaign.name),
         ("campaign_id", str(campaign.campaign_id)),
         ("status", campaign.status),
@@ -50,7 +50,7 @@ def many(page: CampaignPage) -> Table:
     for campaign in page.campaigns:
         table.add_row(
             *_texts(
-                campaign.code,
+                campaign.code or "",
                 campaign.status,
                 _slots(campaign.claimed, campaign.total_limit),
                 _discount(campaign.discount),

@@ -24,7 +24,11 @@ data_dir_option = click.option(
 class _Commands(click.Group):
     """The commands below, and the groups that live in files of their own."""
 
-    _elsewhere: ClassVar = {"campaign": "lastslot.campaign_commands"}
+    _elsewhere: ClassVar = {
+        "campaign": "lastslot.campaign_commands",
+        "codes": "lastslot.code_commands",
+        "segments": "lastslot.segment_commands",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *self._elsewhere])
@@ -129,6 +133,26 @@ def verify(postgres_dsn: str | None, data_dir: Path | None) -> None:
     report = asyncio.run(audit(_dsn(postgres_dsn, data_dir)))
     click.echo(render(report))
     sys.exit(0 if report.clean else 1)
+
+
+@cli.command()
+@_database_options
+@click.argument("name", metavar="ORDER|USER|CODE")
+def history(name: str, postgres_dsn: str | None, data_dir: Path | None) -> None:
+    """Print what happened to an order, a user or a code, refusals included; exit code 1 when nothing is known of it."""
+    import asyncio
+
+    from shared.history import history as tell
+
+    async def print_all(dsn: str) -> int:
+        lines = 0
+        async for line in tell(dsn, name):
+            click.echo(line)
+            lines += 1
+        return lines
+
+    if not asyncio.run(print_all(_dsn(postgres_dsn, data_dir))):
+        raise LastslotError(f"the ledger does not speak of {name}")
 
 
 @cli.command()

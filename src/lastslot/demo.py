@@ -41,9 +41,10 @@ def demo(data_dir: Path, people: int, slots: int, connections: int) -> int:
 
 async def _demo(console: Console, data_dir: Path, people: int, slots: int, connections: int) -> int:
     async with _stack(console, data_dir) as stack:
-        opened = await open_campaign(stack, f"BLACKFRI100-{token_hex(3).upper()}", slots)
-        console.print(f"\n[bold]{opened.code}[/]  {slots:,} slots, one per user. {people:,} people press redeem.")
-        crowd = gather(stack, opened.code, people, token_hex(4))
+        code = f"BLACKFRI100-{token_hex(3).upper()}"
+        opened = await open_campaign(stack, code, slots)
+        console.print(f"\n[bold]{code}[/]  {slots:,} slots, one per user. {people:,} people press redeem.")
+        crowd = gather(stack, code, people, token_hex(4))
         heard = await _watch(console, crowd, connections)
         console.print(_answers_table(heard))
         kept = await _ask_again(crowd, [answer for answer in heard.answers if _word(answer) == _WON])

@@ -41,6 +41,9 @@ class FaultKind(StrEnum):
     SLICE_IS_MISCOUNTED = "slice_is_miscounted"
     SLICE_IS_OVERDRAWN = "slice_is_overdrawn"
     BUDGETS_MISS_THE_LIMIT = "budgets_miss_the_limit"
+    MONEY_IS_MISCOUNTED = "money_is_miscounted"
+    CODES_ARE_MISCOUNTED = "codes_are_miscounted"
+    CODE_IS_MISSTATED = "code_is_misstated"
     CAMPAIGN_IS_OVER_ISSUED = "campaign_is_over_issued"
     USER_IS_OVER_LIMIT = "user_is_over_limit"
     HISTORY_IS_ILLEGAL = "history_is_illegal"
@@ -89,7 +92,7 @@ class CampaignProof(msgspec.Struct, frozen=True):
 async def audit(dsn: str) -> AuditReport:
     """Prove every invariant on the live database at `dsn`."""
     began = monotonic()
-    async with _snapshot(dsn) as connection:
+    async with snapshot(dsn) as connection:
         [totals] = await connection.fetch(statement("audit_totals"))
         faults = [fault async for fault in _faults(connection)]
     return AuditReport(**dict(totals), seconds=monotonic() - began, faults=tuple(faults))
@@ -97,7 +100,7 @@ async def audit(dsn: str) -> AuditReport:
 
 async def audit_campaign(dsn: str, campaign_id: UUID) -> CampaignProof | None:
     """The small proof for one campaign; None when there is no such campaign."""
-    async with _snapshot(dsn) as connection:
+    async with snapshot(dsn) as connection:
         row = await connection.fetchrow(statement("audit_campaign"), campaign_id)
         if row is None or row["partitions"] is None:
             return None
@@ -118,7 +121,8 @@ def render(report: AuditReport) -> str:
 
 
 @asynccontextmanager
-async def _snapshot(dsn: str) -> AsyncIterator[Connection]:
+async def snapshot(dsn: str) -> AsyncIterator[Connection]:
+    """A connection that sees one committed state of the database, and changes nothing."""
     connection = await asyncpg.connect(dsn, timeout=10, server_settings=_SERVER_SETTINGS)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -186,6 +190,9 @@ _CHECKS: tuple[tuple[Any, ...], ...] = (
     (FaultKind.SLICE_IS_MISCOUNTED, "audit_slice_counts"),
     (FaultKind.SLICE_IS_OVERDRAWN, "audit_slice_budgets"),
     (FaultKind.BUDGETS_MISS_THE_LIMIT, "audit_campaign_limits"),
+    (FaultKind.MONEY_IS_MISCOUNTED, "audit_amounts"),
+    (FaultKind.CODES_ARE_MISCOUNTED, "audit_code_counts"),
+    (FaultKind.CODE_IS_MISSTATED, "audit_code_states"),
     (FaultKind.CAMPAIGN_IS_OVER_ISSUED, "audit_over_issue"),
     (FaultKind.USER_IS_OVER_LIMIT, "audit_user_limits"),
     (FaultKind.HISTORY_IS_ILLEGAL, "audit_histories", *_legal_histories()),

@@ -8,14 +8,14 @@ the gate has to be set to.
 from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 import msgspec
 
-from shared.book import append, decided, lock_partition
+from shared.book import Head, append, decided, lock_partition
 from shared.catalogue import campaign_of
-from shared.domain.campaign import Campaign, CampaignStatus
-from shared.domain.code import Code
+from shared.domain.campaign import Campaign, CampaignStatus, StackingRules, budget
 from shared.domain.draft import CampaignChange, Fault, frees_slots, revised
-from shared.domain.ids import CampaignId, PartitionNo, UserId, home_partition
+from shared.domain.ids import PARTITIONS, CampaignId, PartitionNo, UserId, home_partition
 from shared.domain.ledger import Event, Kind
 from shared.domain.settlement import Settlement
 from shared.errors import ShortWrite
@@ -23,11 +23,17 @@ from shared.postgres import Connection, Pool
 from shared.statements import statement
 
 
-class Committed(msgspec.Struct, frozen=True):
-    """A campaign as it stands in Postgres now, how many slots are held, and what its gate has to be set to."""
+class Known(msgspec.Struct, frozen=True):
+    """A campaign as committed, and what is held of it: slots, and money in minor units."""
 
     campaign: Campaign
     claimed: int
+    amount_claimed: int
+
+
+class Committed(Known, frozen=True):
+    """A campaign as it stands in Postgres now, and what its gate has to be set to."""
+
     partition_no: PartitionNo
     settlement: Settlement
 
@@ -43,13 +49,17 @@ class CampaignEnded(msgspec.Struct, frozen=True):
 class CodeTaken(msgspec.Struct, frozen=True):
     """The code belongs, for ever, to another campaign."""
 
-    code: Code
-
 
 class LimitBelowClaimed(msgspec.Struct, frozen=True):
     """More slots are held than the limit would allow."""
 
     claimed: int
+
+
+class AmountLimitBelowClaimed(msgspec.Struct, frozen=True):
+    """More money is given than the limit would allow."""
+
+    amount_claimed: int
 
 
 class Faulty(msgspec.Struct, frozen=True):
@@ -58,14 +68,14 @@ class Faulty(msgspec.Struct, frozen=True):
     faults: list[Fault]
 
 
-ChangeRefused = CampaignUnknown | CampaignEnded | LimitBelowClaimed | Faulty
+ChangeRefused = CampaignUnknown | CampaignEnded | LimitBelowClaimed | AmountLimitBelowClaimed | Faulty
 
 
 class Stats(msgspec.Struct, frozen=True):
     """A campaign's numbers in one snapshot, all of them exact.
 
     `claimed` counts slots that are held (whether redeemed or not), `redeemed` those of them whose checkout is done,
-    `released` claims that were given back; `remaining` is null for an unlimited campaign.
+    `released` claims that were given back; `remaining` is null for an unlimited campaign. Money is in minor units.
     """
 
     campaign_id: CampaignId
@@ -75,20 +85,25 @@ class Stats(msgspec.Struct, frozen=True):
     redeemed: int
     released: int
     remaining: int | None
+    amount_limit: int | None
+    amount_claimed: int
 
 
-async def create(pool: Pool, campaign: Campaign, by: UserId) -> Committed | CodeTaken:
-    """Commit a planned campaign (see `domain.draft.planned`). `by` goes into the ledger."""
+async def create(pool: Pool, campaign: Campaign, by: UserId, spelling: str | None = None) -> Committed | CodeTaken:
+    """Commit a planned campaign (see `domain.draft.planned`). `by` goes into the ledger.
+
+    `spelling`: its code as it has to be written, if the campaign is exact (see `domain.code.spelling`).
+    """
+    spelt = (spelling or campaign.code) if campaign.exact else None
 
     async def write(connection: Connection) -> Committed | CodeTaken:
-        partition_no = home_partition(campaign.campaign_id)
-        head = await lock_partition(connection, partition_no)
-        version = await connection.fetchval(statement("insert_campaign"), *_created(campaign))
+        head = await _lock(connection, campaign.campaign_id, everywhere=campaign.stacking_rules is not None)
+        version = await connection.fetchval(statement("insert_campaign"), campaign, spelt, head.partition_no, budget(campaign))
         if version is None:
-            return CodeTaken(campaign.code)
-        created = msgspec.structs.replace(campaign, version=version)
-        seq = await append(connection, head, [_event(Kind.CAMPAIGN_CREATED, created, by)])
-        return _committed(created, 0, seq)
+            return CodeTaken()
+        created = Known(msgspec.structs.replace(campaign, version=version), 0, 0)
+        seq = await append(connection, head, [_event(Kind.CAMPAIGN_CREATED, created.campaign, by)])
+        return _committed(created, seq)
 
     return await decided(pool, write)
 
@@ -96,41 +111,43 @@ async def create(pool: Pool, campaign: Campaign, by: UserId) -> Committed | Code
 async def change(pool: Pool, campaign_id: CampaignId, asked: CampaignChange, by: UserId) -> Committed | ChangeRefused:
     """Commit a change. One that changes nothing writes nothing, and is answered alike."""
 
-    def decide(before: Campaign, claimed: int) -> Campaign | ChangeRefused:
-        if before.status is CampaignStatus.ENDED:
+    def decide(known: Known) -> Campaign | ChangeRefused:
+        if known.campaign.status is CampaignStatus.ENDED:
             return CampaignEnded()
-        after = revised(before, asked)
+        after = revised(known.campaign, asked)
         if not isinstance(after, Campaign):
             return Faulty(after)
-        if after.total_limit is not None and after.total_limit < claimed:
-            return LimitBelowClaimed(claimed)
+        if after.total_limit is not None and after.total_limit < known.claimed:
+            return LimitBelowClaimed(known.claimed)
+        if after.amount_limit is not None and after.amount_limit < known.amount_claimed:
+            return AmountLimitBelowClaimed(known.amount_claimed)
         return after
 
-    return await _rewrite(pool, campaign_id, decide, by)
+    return await _rewrite(pool, campaign_id, decide, by, everywhere=isinstance(asked.stacking_rules, StackingRules))
 
 
 async def set_status(pool: Pool, campaign_id: CampaignId, status: CampaignStatus, by: UserId) -> Committed | ChangeRefused:
     """Pause, resume or end a campaign. It may be in that status already; an ended one stays ended."""
 
-    def decide(before: Campaign, _: int) -> Campaign | ChangeRefused:
-        if before.status is CampaignStatus.ENDED and status is not CampaignStatus.ENDED:
+    def decide(known: Known) -> Campaign | ChangeRefused:
+        if known.campaign.status is CampaignStatus.ENDED and status is not CampaignStatus.ENDED:
             return CampaignEnded()
-        return msgspec.structs.replace(before, status=status)
+        return msgspec.structs.replace(known.campaign, status=status)
 
-    return await _rewrite(pool, campaign_id, decide, by)
+    return await _rewrite(pool, campaign_id, decide, by, everywhere=False)
 
 
-async def read(connection: Connection, campaign_id: CampaignId) -> tuple[Campaign, int] | None:
-    """A campaign and how many of its slots are held; None when there is no such campaign."""
+async def read(connection: Connection, campaign_id: CampaignId) -> Known | None:
+    """A campaign and what is held of it; None when there is no such campaign."""
     row = await connection.fetchrow(statement("campaigns_by_id"), [campaign_id])
-    return None if row is None else (campaign_of(row), row["claimed"])
+    return None if row is None else _known(row)
 
 
-async def page(connection: Connection, after: CampaignId | None, size: int) -> list[tuple[Campaign, int]]:
-    """Up to `size` campaigns, the newest first, each with how many of its slots are held, going on behind `after`."""
+async def page(connection: Connection, after: CampaignId | None, size: int) -> list[Known]:
+    """Up to `size` campaigns, the newest first, going on behind `after`."""
     ids = [row["campaign_id"] for row in await connection.fetch(statement("campaign_page"), after, size)]
-    rows = {row["campaign_id"]: row for row in await connection.fetch(statement("campaigns_by_id"), ids)}
-    return [(campaign_of(rows[campaign_id]), rows[campaign_id]["claimed"]) for campaign_id in ids]
+    found = [_known(row) for row in await connection.fetch(statement("campaigns_by_id"), ids)]
+    return sorted(found, key=lambda known: ids.index(known.campaign.campaign_id))
 
 
 async def stats(connection: Connection, campaign_id: CampaignId) -> Stats | None:
@@ -138,84 +155,94 @@ async def stats(connection: Connection, campaign_id: CampaignId) -> Stats | None
     row = await connection.fetchrow(statement("campaign_stats"), campaign_id)
     if row is None:
         return None
-    status, total_limit, claimed, redeemed, released = row
-    remaining = None if total_limit is None else total_limit - claimed
-    return Stats(campaign_id, CampaignStatus(status), total_limit, claimed, redeemed, released, remaining)
+    status, total_limit, claimed, redeemed, released, slots, amount_limit, amount_claimed = row
+    return Stats(
+        campaign_id=campaign_id,
+        status=CampaignStatus(status),
+        total_limit=total_limit,
+        claimed=claimed,
+        redeemed=redeemed,
+        released=released,
+        remaining=None if slots is None else slots - claimed,
+        amount_limit=amount_limit,
+        amount_claimed=amount_claimed,
+    )
 
 
-Decide = Callable[[Campaign, int], Campaign | ChangeRefused]
+async def write_change(
+    connection: Connection,
+    head: Head,
+    known: Known,
+    after: Campaign,
+    by: UserId,
+    kind: Kind = Kind.CAMPAIGN_CHANGED,
+    **said: Any,
+) -> Committed:
+    """Write `after` in the place of `known`, which was read under the lock on `head`, the campaign's home partition.
+
+    `kind` and `said`: what the ledger calls it, and tells beside the campaign.
+    """
+    version = await connection.fetchval(
+        statement("update_campaign"), after, head.partition_no, budget(after), frees_slots(known.campaign, after)
+    )
+    if version is None:
+        raise ShortWrite
+    written = msgspec.structs.replace(known, campaign=msgspec.structs.replace(after, version=version))
+    seq = await append(connection, head, [_event(kind, written.campaign, by, **said)])
+    return _committed(written, seq)
 
 
-async def _rewrite(pool: Pool, campaign_id: CampaignId, decide: Decide, by: UserId) -> Committed | ChangeRefused:
+Decide = Callable[[Known], Campaign | ChangeRefused]
+
+
+async def _rewrite(
+    pool: Pool, campaign_id: CampaignId, decide: Decide, by: UserId, *, everywhere: bool
+) -> Committed | ChangeRefused:
     async def write(connection: Connection) -> Committed | ChangeRefused:
-        head = await lock_partition(connection, home_partition(campaign_id))
+        head = await _lock(connection, campaign_id, everywhere=everywhere)
         known = await read(connection, campaign_id)
         if known is None:
             return CampaignUnknown()
-        before, claimed = known
-        after = decide(before, claimed)
+        after = decide(known)
         if not isinstance(after, Campaign):
             return after
-        if after == before:
-            return _committed(before, claimed, head.last_seq)
-        version = await connection.fetchval(statement("update_campaign"), *_changed(before, after))
-        if version is None:
-            raise ShortWrite
-        written = msgspec.structs.replace(after, version=version)
-        seq = await append(connection, head, [_event(Kind.CAMPAIGN_CHANGED, written, by)])
-        return _committed(written, claimed, seq)
+        if after == known.campaign:
+            return _committed(known, head.last_seq)
+        return await write_change(connection, head, known, after, by)
 
     return await decided(pool, write)
 
 
-def _created(campaign: Campaign) -> tuple[Any, ...]:
-    return (
-        campaign.campaign_id,
-        campaign.name,
-        campaign.type,
-        campaign.code,
-        campaign.discount,
-        campaign.total_limit,
-        campaign.per_user_limit,
-        campaign.timezone,
-        campaign.starts_at,
-        campaign.ends_at,
-        campaign.status,
-        campaign.release_on_failure,
-        campaign.release_on_refund,
-        home_partition(campaign.campaign_id),
-    )
+async def _lock(connection: Connection, campaign_id: CampaignId, *, everywhere: bool) -> Head:
+    """Lock the campaign's home partition; `everywhere`: all of them, in ascending order.
+
+    An order's codes may live in any partitions, so a batch anywhere must either see that there are rules, or be over.
+    """
+    home = home_partition(campaign_id)
+    partitions = map(PartitionNo, range(PARTITIONS)) if everywhere else [home]
+    heads = {partition: await lock_partition(connection, partition) for partition in partitions}
+    return heads[home]
 
 
-def _changed(before: Campaign, after: Campaign) -> tuple[Any, ...]:
-    return (
-        after.campaign_id,
-        after.name,
-        after.discount,
-        after.total_limit,
-        after.per_user_limit,
-        after.starts_at,
-        after.ends_at,
-        after.status,
-        after.release_on_failure,
-        after.release_on_refund,
-        home_partition(after.campaign_id),
-        frees_slots(before, after),
-    )
+def _known(row: asyncpg.Record) -> Known:
+    return Known(campaign_of(row["document"]), row["claimed"], row["amount_claimed"])
 
 
-def _event(kind: Kind, campaign: Campaign, by: UserId) -> Event:
-    return Event(kind, None, msgspec.json.encode({"by": by, "campaign": campaign}).decode())
+def _event(kind: Kind, campaign: Campaign, by: UserId, **said: Any) -> Event:
+    return Event(kind, None, msgspec.json.encode({"by": by, **said, "campaign": campaign}).decode())
 
 
-def _committed(campaign: Campaign, claimed: int, seq: int) -> Committed:
+def _committed(known: Known, seq: int) -> Committed:
+    campaign, claimed, amount_claimed = known.campaign, known.claimed, known.amount_claimed
     settlement = Settlement.of(
         campaign.campaign_id,
         seq,
-        budget=campaign.total_limit,
+        budget=budget(campaign),
         claimed=claimed,
+        amount_budget=campaign.amount_limit,
+        amount_claimed=amount_claimed,
         per_user_limit=campaign.per_user_limit,
         status=campaign.status,
         users={},
     )
-    return Committed(campaign, claimed, home_partition(campaign.campaign_id), settlement)
+    return Committed(campaign, claimed, amount_claimed, home_partition(campaign.campaign_id), settlement)

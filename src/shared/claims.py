@@ -1,24 +1,32 @@
 """Claims in Postgres: what a batch is decided on, and what the decision writes.
 
-Both run under the lock on the partition's row (see `book`). The counter of a slice moves in the statement that inserts the
-rows, by as many as were inserted; constraints, not this code, make over-issue and double issue impossible.
+Both run under the lock on the partition's row (see `book`). The counters of a slice move in the statement that inserts the
+rows, by as much as was inserted; constraints, not this code, make over-issue and double issue impossible.
+
+An order's codes may live in several partitions, whose batches run at the same time. So while any campaign has stacking rules,
+a batch takes the orders it claims for before it looks at what they hold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from shared.book import Head, append
-from shared.domain.decide import Decision, Facts, Holder, SliceFacts, SliceKey
+from shared.domain.decide import CodeFacts, Decision, Facts, SliceFacts, SliceKey, Use
 from shared.domain.ids import CampaignId, PartitionNo, UserId
 from shared.domain.ledger import Event, Kind
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Granted, Refused, Replayed
 from shared.domain.redemption import Redemption
-from shared.domain.settlement import Settlement, settlements
+from shared.domain.settlement import Counts, Settlement, settlements
+from shared.domain.stacking import Stacked
 from shared.errors import ShortWrite
 from shared.postgres import Connection
 from shared.statements import statement
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class _SliceRow(SliceFacts, frozen=True, kw_only=True):
@@ -28,27 +36,46 @@ class _SliceRow(SliceFacts, frozen=True, kw_only=True):
 
 _redemptions = msgspec.json.Decoder(list[Redemption])
 _slices = msgspec.json.Decoder(list[_SliceRow])
-_uses = msgspec.json.Decoder(list[tuple[CampaignId, UserId, int]])
+_uses = msgspec.json.Decoder(list[tuple[CampaignId, UserId, Use]])
+_codes = msgspec.json.Decoder(list[CodeFacts])
+_orders = msgspec.json.Decoder(list[tuple[str, Stacked]])
 
 
 async def read_facts(connection: Connection, head: Head, claims: Sequence[SubmitClaim]) -> Facts:
-    """What is committed about these claims, their users and their campaigns."""
-    [(redemptions, slices, uses)] = await connection.fetch(
+    """What is committed about these claims, their users, their codes and their campaigns; of their orders, if it matters."""
+    [(redemptions, slices, uses, codes, free_codes, stacks)] = await connection.fetch(
         statement("claim_facts"),
         [claim.claim_id for claim in claims],
         [claim.campaign_id for claim in claims],
         [claim.user_id for claim in claims],
         head.partition_no,
+        list({claim.code for claim in claims}),
     )
-    taken: dict[Holder, set[int]] = {}
-    for campaign, user, use_no in _uses.decode(uses or "[]"):
-        taken.setdefault((campaign, user), set()).add(use_no)
+    free = _codes.decode(free_codes or "[]")
     return Facts(
         now=head.now,
         slices={(terms.campaign_id, terms.slice_no): terms for terms in _slices.decode(slices or "[]")},
         redemptions={known.redemption_id: known for known in _redemptions.decode(redemptions or "[]")},
-        uses={holder: frozenset(numbers) for holder, numbers in taken.items()},
+        uses=_grouped(((campaign, user), use) for campaign, user, use in _uses.decode(uses or "[]")),
+        codes={code.code: code for code in _codes.decode(codes or "[]")},
+        free_codes=_grouped((code.campaign_id, code) for code in free),
+        orders=await _read_orders(connection, head, claims) if stacks else None,
     )
+
+
+async def _read_orders(connection: Connection, head: Head, claims: Sequence[SubmitClaim]) -> dict[str, tuple[Stacked, ...]]:
+    """What the claims' orders hold; it stays so until this transaction ends, whichever partitions claim for them meanwhile."""
+    orders = sorted({claim.order_id for claim in claims})
+    await connection.execute(statement("hold_orders"), orders, head.now)
+    held = await connection.fetchval(statement("order_facts"), orders, head.now)
+    return _grouped(_orders.decode(held or "[]"))
+
+
+def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, tuple[V, ...]]:
+    groups: dict[K, list[V]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return {key: tuple(values) for key, values in groups.items()}
 
 
 async def write_decisions(
@@ -59,14 +86,14 @@ async def write_decisions(
     Raises ShortWrite when fewer rows were written than decided; asyncpg's errors when a constraint objects.
     """
     granted = [decision.outcome.redemption for decision in decisions if isinstance(decision.outcome, Granted)]
-    claimed = await _write_redemptions(connection, head.partition_no, granted) if granted else {}
+    moved = await _write_redemptions(connection, head.partition_no, granted) if granted else {}
     seq = await append(connection, head, [event for decision in decisions if (event := _event(decision))], cursor=cursor)
-    return settlements(facts, decisions, claimed, seq)
+    return settlements(facts, decisions, moved, seq)
 
 
 async def _write_redemptions(
     connection: Connection, partition_no: PartitionNo, granted: list[Redemption]
-) -> dict[SliceKey, int]:
+) -> dict[SliceKey, Counts]:
     rows = sorted(granted, key=lambda redemption: redemption.redemption_id.int)
     moved = await connection.fetch(
         statement("write_claims"),
@@ -83,26 +110,33 @@ async def _write_redemptions(
         [row.discount_applied for row in rows],
         [row.idempotency_key for row in rows],
         [row.body_hash for row in rows],
+        [row.amount for row in rows],
+        [row.single_use for row in rows],
+        [row.hold_expires_at for row in rows],
         rows[0].claimed_at,
     )
-    if sum(slots for *_, slots in moved) != len(rows):
+    if sum(slots for *_, slots, _ in moved) != len(rows) or moved[0]["codes"] != sum(row.single_use for row in rows):
         raise ShortWrite
-    return {(CampaignId(campaign), slice_no): claimed for campaign, slice_no, claimed, _ in moved}
+    return {
+        (CampaignId(campaign), slice_no): Counts(claimed, amount_claimed)
+        for campaign, slice_no, claimed, amount_claimed, *_ in moved
+    }
 
 
 def _event(decision: Decision) -> Event | None:
     match decision.outcome:
         case Granted(redemption):
             return Event(Kind.CLAIMED, redemption.redemption_id, msgspec.json.encode(redemption).decode())
-        case Refused(reason):
-            return Event(Kind.REFUSED, decision.claim.claim_id, _refusal_story(decision.claim, reason))
+        case Refused() as refused:
+            return Event(Kind.REFUSED, decision.claim.claim_id, _refusal_story(decision.claim, refused))
         case Replayed():
             return None
 
 
-def _refusal_story(claim: SubmitClaim, reason: str) -> str:
+def _refusal_story(claim: SubmitClaim, refused: Refused) -> str:
     story = {
-        "reason": reason,
+        "reason": refused.reason,
+        "about": refused.about,
         "campaign_id": claim.campaign_id,
         "user_id": claim.user_id,
         "code": claim.code,

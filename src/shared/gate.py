@@ -52,13 +52,18 @@ class CampaignAsk(msgspec.Struct, frozen=True, gc=False):
 
 
 class ClaimAsk(msgspec.Struct, frozen=True, gc=False):
-    """A claim of a micro-batch. `campaign`: its index there; `checked`: Postgres was asked, pass over what the gate knows."""
+    """A claim of a micro-batch. `campaign`: its index there; `checked`: Postgres was asked, pass over what the gate knows.
+
+    `closed`: why the caller thinks that nothing is given to this user, or "": then the campaign's reason stands. The verdict is
+    CLOSED, or LOOK_CLOSED for who holds something, and the caller knows the reason.
+    """
 
     campaign: int
     claim_id: ClaimId
     user_id: UserId
     checked: bool
     entry: bytes
+    closed: str = ""
 
 
 class CampaignReply(msgspec.Struct, frozen=True, gc=False):
@@ -126,7 +131,7 @@ class Gate:
             names += _campaign_keys(partition, incarnation, campaign.campaign_id)
             args += (campaign.campaign_id.hex, campaign.closed, campaign.edition, campaign.known)
         for claim in claims:
-            args += (claim.campaign + 1, claim.claim_id.hex, claim.user_id, int(claim.checked), claim.entry)
+            args += (claim.campaign + 1, claim.claim_id.hex, claim.user_id, int(claim.checked), claim.closed, claim.entry)
         answer = await answer_of(self._admit(keys=names, args=args))
         if answer[0] != b"ok":
             return _moved(answer)

@@ -4,7 +4,6 @@ All of a partition's keys carry its hash tag, so that one script may touch them 
 the incarnation, so that what is left of an earlier life is never mistaken for this one.
 """
 
-from shared.domain.code import Code
 from shared.domain.ids import CampaignId, DoorId, Incarnation, PartitionNo
 
 CAMPAIGN_CHANGED_CHANNEL = "lastslot:campaign-changed"
@@ -81,6 +80,6 @@ def outcome_channel(door: DoorId) -> str:
     return f"lastslot:outcomes:{door}"
 
 
-def campaign_by_code(code: Code) -> str:
-    """Cached campaign of a code (60 s)."""
-    return f"lastslot:campaign:{code}"
+def campaign_copy(campaign: CampaignId) -> str:
+    """A copy of a campaign for all front doors (60 s)."""
+    return f"lastslot:campaign:{campaign.hex}"

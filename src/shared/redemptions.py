@@ -14,10 +14,14 @@ _redemption = msgspec.json.Decoder(Redemption)
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What is committed about a claim: the redemption it is, if any, and how many its user holds of the campaign."""
+    """What is committed about a claim: the redemption it is, if any, and how many its user holds of the campaign.
+
+    `hold`: one of those that can still be confirmed. It never blocks its owner: it is shown instead of a refusal.
+    """
 
     redemption: Redemption | None
     active: int
+    hold: Redemption | None
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -30,6 +34,7 @@ class Told(msgspec.Struct, frozen=True):
 class _RefusalStory(msgspec.Struct, frozen=True):
     user_id: UserId
     reason: Refusal = Refusal.CLAIM_REJECTED
+    about: str | None = None
 
 
 async def standings(
@@ -38,8 +43,8 @@ async def standings(
     """The standing of each claim asked for."""
     rows = await connection.fetch(statement("known_claims"), *(list(column) for column in zip(*asked, strict=True)))
     return {
-        (ClaimId(claim), CampaignId(campaign), UserId(user)): Standing(_read(redemption), active)
-        for claim, campaign, user, redemption, active in rows
+        (ClaimId(claim), CampaignId(campaign), UserId(user)): Standing(_read(redemption), active, _read(hold))
+        for claim, campaign, user, redemption, active, hold in rows
     }
 
 
@@ -52,14 +57,16 @@ async def outcomes(connection: Connection, claims: Sequence[ClaimId]) -> dict[Cl
             told[ClaimId(claim)] = Told(redemption.user_id, Replayed(redemption))
         elif kind is not None:
             story = msgspec.json.decode(payload, type=_RefusalStory)
-            told[ClaimId(claim)] = Told(story.user_id, Refused(story.reason))
+            told[ClaimId(claim)] = Told(story.user_id, Refused(story.reason, story.about))
     return told
 
 
-async def by_order(connection: Connection, order_id: str) -> list[Redemption]:
-    """All redemptions of an order, oldest first."""
-    rows = await connection.fetch(statement("redemptions_of_order"), order_id)
-    return [msgspec.json.decode(document, type=Redemption) for (document,) in rows]
+async def by_order(connection: Connection, orders: Sequence[str]) -> dict[str, list[Redemption]]:
+    """All redemptions of each order, oldest first."""
+    found: dict[str, list[Redemption]] = {order: [] for order in orders}
+    for order, document in await connection.fetch(statement("redemptions_of_orders"), list(orders)):
+        found[order].append(_redemption.decode(document))
+    return found
 
 
 def _read(document: str | None) -> Redemption | None:

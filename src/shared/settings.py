@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mailbox_max: Positive = 20_000
     waiters_max: Positive = 20_000
     campaign_cache_max: Positive = 10_000
+    code_cache_max: Positive = 100_000
     token_cache_max: Positive = 50_000
     postgres_pool: Positive = 8
 

@@ -22,6 +22,7 @@ from frontdoor.listening import listen
 from frontdoor.submissions import Answer
 from shared import campaigns, clock, keys, mailbox
 from shared.domain.campaign import Campaign
+from shared.domain.code import Code
 from shared.domain.discount import Discount
 from shared.domain.draft import CampaignDraft, planned
 from shared.domain.ids import CampaignId, DoorId, PartitionNo, ShardId, UserId, claim_id, home_partition
@@ -74,13 +75,22 @@ def home(campaign: Campaign) -> PartitionNo:
 
 
 def claim_of(
-    campaign: Campaign, user: str, key: str = "k", *, order_id: str = "order", door: str = "door", ticket: int = 1
+    campaign: Campaign,
+    user: str,
+    key: str = "k",
+    *,
+    code: str | None = None,
+    order_id: str = "order",
+    subtotal: int | None = None,
+    door: str = "door",
+    ticket: int = 1,
 ) -> SubmitClaim:
-    """The claim that `user` means by `key`."""
-    body = body_hash(campaign.code, order_id, None)
+    """The claim that `user` means by `key`; by the campaign's own code, or by another of its codes."""
+    asked = Code(code or campaign.code or "")
+    body = body_hash(asked, order_id, subtotal)
     name = UserId(user)
     return SubmitClaim(
-        claim_id(name, key), campaign.campaign_id, 0, name, campaign.code, order_id, None, key, body, DoorId(door), ticket
+        claim_id(name, key), campaign.campaign_id, 0, name, asked, order_id, subtotal, key, body, DoorId(door), ticket
     )
 
 

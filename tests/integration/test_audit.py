@@ -19,8 +19,13 @@ from shared.postgres import Connection, Pool
 PARTITION = PartitionNo(3)
 
 
+def code_of(campaign: CampaignId) -> Code:
+    return Code(campaign.hex[:12].upper())
+
+
 async def create_campaign(connection: Connection, total_limit: int | None = 10, per_user_limit: int = 1) -> CampaignId:
-    campaign, code = CampaignId(uuid4()), f"CODE{uuid4().hex[:8].upper()}"
+    campaign = CampaignId(uuid4())
+    code = code_of(campaign)
     await connection.execute(
         "INSERT INTO campaigns (campaign_id, name, type, code, discount, total_limit, per_user_limit, timezone) "
         "VALUES ($1, 'audited', 'shared', $2, $3, $4, $5, 'UTC')",
@@ -54,7 +59,7 @@ async def claim(connection: Connection, campaign: CampaignId, users: Sequence[st
 
 
 def _submission(campaign: CampaignId, user: UserId, key: str) -> SubmitClaim:
-    code = Code("AUDITED")
+    code = code_of(campaign)
     body = body_hash(code, "order", None)
     return SubmitClaim(claim_id(user, key), campaign, 0, user, code, "order", None, key, body, DoorId("door"), 1)
 
@@ -144,6 +149,19 @@ DAMAGE = {
         ["UPDATE ledger SET payload = '{}' WHERE seq = 8"],
         FaultKind.CHAIN_IS_BROKEN,
         "partition 3, seq 8",
+    ),
+    "two rows change what they tell": (
+        [
+            "UPDATE ledger SET payload = other.payload FROM (SELECT 12 - seq AS seq, payload FROM ledger) AS other "
+            "WHERE ledger.seq = other.seq AND ledger.seq IN (5, 7)"
+        ],
+        FaultKind.CHAIN_IS_BROKEN,
+        "partition 3, seq 5",
+    ),
+    "two rows change places": (
+        ["UPDATE ledger SET seq = -seq WHERE seq IN (5, 7)", "UPDATE ledger SET seq = 12 + seq WHERE seq < 0"],
+        FaultKind.CHAIN_IS_BROKEN,
+        "partition 3, seq 5",
     ),
     "a kind is rewritten": (["UPDATE ledger SET kind = 'redeemed' WHERE seq = 1"], FaultKind.CHAIN_IS_BROKEN, "seq 1"),
     "a row is rewritten with a fitting hash": (

@@ -10,7 +10,7 @@ from frontdoor.app import cancelled
 from frontdoor.campaign_cache import COMPARE_EVERY_S, CampaignCache
 from frontdoor.listening import listen
 from shared import campaigns, keys
-from shared.catalogue import campaigns_by_code
+from shared.catalogue import campaigns_by_id
 from shared.domain.campaign import Campaign
 from shared.domain.code import Code
 from shared.domain.discount import Discount
@@ -81,13 +81,13 @@ class LookUps:
     """Writes down what is looked up in Postgres."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.asked: list[list[Code]] = []
+        self.asked: list[list[CampaignId]] = []
 
-        async def counted(connection: Connection, codes: list[Code]) -> dict[Code, Campaign]:
-            self.asked.append(list(codes))
-            return await campaigns_by_code(connection, codes)
+        async def counted(connection: Connection, ids: list[CampaignId]) -> dict[CampaignId, Campaign]:
+            self.asked.append(list(ids))
+            return await campaigns_by_id(connection, ids)
 
-        monkeypatch.setattr("frontdoor.campaign_cache.campaigns_by_code", counted)
+        monkeypatch.setattr("frontdoor.campaign_cache.campaigns_by_id", counted)
 
 
 @pytest.fixture
@@ -97,21 +97,19 @@ def look_ups(monkeypatch: pytest.MonkeyPatch) -> LookUps:
 
 async def test_what_was_found_once_is_in_memory(pool: Pool, cache: CampaignCache) -> None:
     campaign = await create(pool)
-    assert cache.peek(CODE) is None
-    assert await cache.find(CODE) == campaign
-    assert cache.peek(CODE) == campaign
+    assert cache.peek(campaign.campaign_id) is None
+    assert await cache.find(campaign.campaign_id) == campaign
+    assert cache.peek(campaign.campaign_id) == campaign
 
 
-async def test_a_code_that_did_not_exist_is_found_as_soon_as_it_does(pool: Pool, cache: CampaignCache) -> None:
-    assert await cache.find(CODE) is None
-    campaign = await create(pool)
-    assert await cache.find(CODE) == campaign
+async def test_there_is_no_campaign_of_an_unknown_id(cache: CampaignCache) -> None:
+    assert await cache.find(CampaignId(uuid4())) is None
 
 
 async def test_a_hundred_who_ask_at_once_cost_one_look_up(pool: Pool, cache: CampaignCache, look_ups: LookUps) -> None:
     one, two = await create(pool), await create(pool, Code("OTHER"))
-    asked = [CODE, Code("OTHER"), Code("NONE")] * 33
-    assert await asyncio.gather(*(cache.find(code) for code in asked)) == [one, two, None] * 33
+    asked = [one.campaign_id, two.campaign_id, CampaignId(uuid4())] * 33
+    assert await asyncio.gather(*(cache.find(each) for each in asked)) == [one, two, None] * 33
     assert len(look_ups.asked) == 1
 
 
@@ -119,35 +117,37 @@ async def test_another_front_door_finds_the_copy_in_redis(
     pool: Pool, redis: Redis, cache: CampaignCache, look_ups: LookUps
 ) -> None:
     campaign = await create(pool)
-    await cache.find(CODE)
-    assert 0 < await redis.ttl(keys.campaign_by_code(CODE)) <= 60
-    assert await CampaignCache(pool, redis, 100).find(CODE) == campaign
+    await cache.find(campaign.campaign_id)
+    assert 0 < await redis.ttl(keys.campaign_copy(campaign.campaign_id)) <= 60
+    assert await CampaignCache(pool, redis, 100).find(campaign.campaign_id) == campaign
     assert len(look_ups.asked) == 1
 
 
 @pytest.mark.parametrize("value", [b"", b"{", b"[]", b"\xff", b"{}", b'{"campaign_id":1}'])
 async def test_a_spoilt_copy_is_no_copy(pool: Pool, redis: Redis, cache: CampaignCache, value: bytes) -> None:
     campaign = await create(pool)
-    await redis.set(keys.campaign_by_code(CODE), value)
-    assert await cache.find(CODE) == campaign
+    await redis.set(keys.campaign_copy(campaign.campaign_id), value)
+    assert await cache.find(campaign.campaign_id) == campaign
 
 
-async def test_a_copy_of_the_wrong_type_or_of_another_code_is_no_copy(pool: Pool, redis: Redis, cache: CampaignCache) -> None:
+async def test_a_copy_of_the_wrong_type_or_of_another_campaign_is_no_copy(
+    pool: Pool, redis: Redis, cache: CampaignCache
+) -> None:
     campaign, other = await create(pool), await create(pool, Code("OTHER"))
-    await redis.lpush(keys.campaign_by_code(CODE), "x")  # type: ignore[misc]
-    await redis.set(keys.campaign_by_code(Code("OTHER")), msgspec.json.encode(campaign))
-    assert await cache.find(CODE) == campaign
-    assert await cache.find(Code("OTHER")) == other
+    await redis.lpush(keys.campaign_copy(campaign.campaign_id), "x")  # type: ignore[misc]
+    await redis.set(keys.campaign_copy(other.campaign_id), msgspec.json.encode(campaign))
+    assert await cache.find(campaign.campaign_id) == campaign
+    assert await cache.find(other.campaign_id) == other
 
 
 async def test_without_redis_campaigns_are_found_all_the_same(pool: Pool) -> None:
     campaign = await create(pool)
     async with open_redis("redis://127.0.0.1:1") as nowhere:
         cache = CampaignCache(pool, nowhere, 100)
-        assert await cache.find(CODE) == campaign
+        assert await cache.find(campaign.campaign_id) == campaign
         changed = await rename(pool, campaign)
         await cache.changed(changed)
-        assert await cache.find(CODE) == changed
+        assert await cache.find(campaign.campaign_id) == changed
 
 
 async def test_a_change_is_heard_by_other_front_doors(pool: Pool, redis: Redis, redis_url: str, cache: CampaignCache) -> None:
@@ -155,16 +155,16 @@ async def test_a_change_is_heard_by_other_front_doors(pool: Pool, redis: Redis, 
     campaign = await create(pool)
     async with hearing(other, redis_url):
         await heard(redis, 1)
-        assert await other.find(CODE) == campaign
+        assert await other.find(campaign.campaign_id) == campaign
         changed = await rename(pool, campaign)
         await cache.changed(changed)
 
         async def forgotten() -> bool:
             await redis.ping()
-            return other.peek(CODE) is None
+            return other.peek(campaign.campaign_id) is None
 
         await until(forgotten)
-        assert await other.find(CODE) == changed
+        assert await other.find(campaign.campaign_id) == changed
 
 
 async def test_a_change_that_was_not_heard_is_seen_by_comparing_which_is_done_within_a_second(
@@ -173,56 +173,55 @@ async def test_a_change_that_was_not_heard_is_seen_by_comparing_which_is_done_wi
     assert COMPARE_EVERY_S < 1
     campaign = await create(pool)
     async with comparing(cache):
-        assert await cache.find(CODE) == campaign
+        assert await cache.find(campaign.campaign_id) == campaign
         changed = await rename(pool, campaign)
 
         async def seen() -> bool:
-            return await pool.fetchval("SELECT true") and await cache.find(CODE) == changed
+            return await pool.fetchval("SELECT true") and await cache.find(campaign.campaign_id) == changed
 
         await until(seen)
 
 
 async def test_a_copy_in_redis_that_is_behind_is_put_right(pool: Pool, redis: Redis, cache: CampaignCache) -> None:
     campaign = await create(pool)
-    await cache.find(CODE)
+    await cache.find(campaign.campaign_id)
     changed = await rename(pool, campaign)
     other = CampaignCache(pool, redis, 100)
-    assert await other.find(CODE) == campaign
+    assert await other.find(campaign.campaign_id) == campaign
     await other.compare()
-    assert other.peek(CODE) == changed
-    assert await CampaignCache(pool, redis, 100).find(CODE) == changed
+    assert other.peek(campaign.campaign_id) == changed
+    assert await CampaignCache(pool, redis, 100).find(campaign.campaign_id) == changed
 
 
 async def test_what_nobody_asks_for_is_forgotten_rather_than_compared(pool: Pool, cache: CampaignCache) -> None:
     used, unused = await create(pool), await create(pool, Code("UNUSED"))
-    assert (await cache.find(used.code), await cache.find(unused.code)) == (used, unused)
+    assert (await cache.find(used.campaign_id), await cache.find(unused.campaign_id)) == (used, unused)
     await cache.compare()
-    cache.peek(used.code)
+    cache.peek(used.campaign_id)
     await cache.compare()
-    assert cache.peek(used.code) == used
-    assert cache.peek(unused.code) is None
+    assert cache.peek(used.campaign_id) == used
+    assert cache.peek(unused.campaign_id) is None
 
 
 async def test_a_campaign_that_is_gone_is_forgotten(pool: Pool, redis: Redis, cache: CampaignCache) -> None:
-    await create(pool)
-    await cache.find(CODE)
+    campaign = await create(pool)
+    await cache.find(campaign.campaign_id)
     await pool.execute("TRUNCATE campaigns, campaign_slices, codes")
     await cache.compare()
-    assert cache.peek(CODE) is None
+    assert cache.peek(campaign.campaign_id) is None
 
 
 async def test_no_more_is_remembered_than_allowed(pool: Pool, redis: Redis) -> None:
     cache = CampaignCache(pool, redis, 2)
-    codes = [Code(f"CODE{number}") for number in range(4)]
-    for code in codes:
-        await create(pool, code)
-        await cache.find(code)
-    assert [cache.peek(code) is not None for code in codes] == [False, False, True, True]
+    ids = [(await create(pool, Code(f"CODE{number}"))).campaign_id for number in range(4)]
+    for each in ids:
+        await cache.find(each)
+    assert [cache.peek(each) is not None for each in ids] == [False, False, True, True]
 
 
 async def test_one_who_gives_up_does_not_spoil_the_look_up_of_the_others(pool: Pool, cache: CampaignCache) -> None:
     campaign = await create(pool)
-    impatient, patient = (asyncio.create_task(cache.find(CODE)) for _ in range(2))
+    impatient, patient = (asyncio.create_task(cache.find(campaign.campaign_id)) for _ in range(2))
     await asyncio.sleep(0)
     impatient.cancel()
     assert await patient == campaign
@@ -234,3 +233,13 @@ async def test_listening_goes_on_after_the_link_was_cut(redis: Redis, redis_url:
         await redis.client_kill_filter(_type="pubsub")
         await heard(redis, 0)
         await heard(redis, 1)
+
+
+async def test_a_broadcast_that_cannot_be_read_is_passed_over(pool: Pool, cache: CampaignCache) -> None:
+    campaign = await create(pool)
+    await cache.find(campaign.campaign_id)
+    for message in (b"", b"\xff", b"BLACKFRI100", campaign.campaign_id.hex.encode() + b"0"):
+        cache.hear(message)
+    assert cache.peek(campaign.campaign_id) == campaign
+    cache.hear(campaign.campaign_id.hex.encode())
+    assert cache.peek(campaign.campaign_id) is None

@@ -73,12 +73,12 @@ async def test_a_door_says_no_by_the_window_it_knows_now_not_by_the_one_a_waitin
     door: Door, client: Client
 ) -> None:
     campaign = await made(client, starts_at="2999-01-01T00:00", ends_at=None)
-    before = await door.campaigns.find(CODE)
+    before = await door.campaigns.find(campaign.campaign_id)
     assert before is not None
     assert door.shut(before) is Refusal.NOT_STARTED
     assert (await ask(client, "PATCH", f"/{campaign.campaign_id}", {"starts_at": "2000-01-01T00:00"}))[0] == 200
     assert door.shut(before) is None
-    await door.campaigns.find(CODE)
+    await door.campaigns.find(campaign.campaign_id)
     assert door.shut(before) is None
 
 
@@ -88,7 +88,8 @@ async def test_a_door_says_no_by_the_window_it_knows_now_not_by_the_one_a_waitin
         ({"name": ""}, "name"),
         ({"name": "nul\0"}, "name"),
         ({"code": "two words"}, "code"),
-        ({"type": "unique"}, "type"),
+        ({"type": "lottery"}, "type"),
+        ({"type": "unique"}, "code"),
         ({"discount": {"type": "percent", "value": 101}}, "discount.value"),
         ({"discount": {"type": "percent", "value": 10, "extra": 1}}, "discount.extra"),
         ({"total_limit": -1}, "total_limit"),
@@ -98,9 +99,11 @@ async def test_a_door_says_no_by_the_window_it_knows_now_not_by_the_one_a_waitin
         ({"per_user_limit": 0}, "per_user_limit"),
         ({"timezone": "Mars/Olympus"}, "timezone"),
         ({"ends_at": "2026-11-01T01:30"}, "ends_at"),
-        ({"audience_filter": None}, "audience_filter"),
-        ({"stacking_rules": {}}, "stacking_rules"),
-        ({"hold_ttl_s": 60}, "hold_ttl_s"),
+        ({"ends_at": None, "ends_on": "2026-02-30"}, "ends_on"),
+        ({"stacking_rules": {"excludes": "SAVE*"}}, "stacking_rules.excludes"),
+        ({"stacking_rules": {"includes": []}}, "stacking_rules.includes"),
+        ({"hold_ttl_s": 0}, "hold_ttl_s"),
+        ({"minted": 5}, "minted"),
     ],
 )
 async def test_a_wrong_field_is_refused_by_name(client: Client, different: dict[str, Any], field: str) -> None:
@@ -200,17 +203,17 @@ async def test_a_campaign_is_paused_resumed_and_ended_for_good(client: Client) -
 
 async def test_a_change_takes_the_copies_away_and_is_broadcast(client: Client, door: Door, redis: Redis) -> None:
     campaign = await made(client)
-    await door.campaigns.find(CODE)
-    assert await redis.exists(keys.campaign_by_code(CODE))
+    await door.campaigns.find(campaign.campaign_id)
+    assert await redis.exists(keys.campaign_copy(campaign.campaign_id))
     async with redis.pubsub(ignore_subscribe_messages=True) as broadcasts:
         await broadcasts.subscribe(keys.CAMPAIGN_CHANGED_CHANNEL)
         await broadcasts.get_message(timeout=5)
         await ask(client, "POST", f"/{campaign.campaign_id}/pause")
         message = await broadcasts.get_message(timeout=5)
     assert message is not None
-    assert message["data"] == CODE.encode()
-    assert door.campaigns.peek(CODE) is None
-    assert not await redis.exists(keys.campaign_by_code(CODE))
+    assert message["data"] == campaign.campaign_id.hex.encode()
+    assert door.campaigns.peek(campaign.campaign_id) is None
+    assert not await redis.exists(keys.campaign_copy(campaign.campaign_id))
 
 
 async def test_without_redis_changes_are_committed_and_answered(dsn: str, pool: Pool) -> None:
@@ -263,4 +266,6 @@ async def test_numbers_are_counted(client: Client) -> None:
         "redeemed": 0,
         "released": 0,
         "remaining": 1000,
+        "amount_limit": None,
+        "amount_claimed": 0,
     }

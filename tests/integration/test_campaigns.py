@@ -8,11 +8,22 @@ import pytest
 
 from shared import campaigns
 from shared.book import lock_partition
-from shared.campaigns import CampaignEnded, CampaignUnknown, CodeTaken, Committed, Faulty, LimitBelowClaimed
-from shared.domain.campaign import Campaign, CampaignStatus
+from shared.campaigns import (
+    AmountLimitBelowClaimed,
+    CampaignEnded,
+    CampaignUnknown,
+    CodeTaken,
+    Committed,
+    Faulty,
+    Known,
+    LimitBelowClaimed,
+)
+from shared.catalogue import codes_by_code
+from shared.domain.campaign import Campaign, CampaignStatus, StackingRules
+from shared.domain.code import Code
 from shared.domain.discount import Discount
 from shared.domain.draft import CampaignChange, CampaignDraft, planned
-from shared.domain.ids import CampaignId, UserId, home_partition
+from shared.domain.ids import PARTITIONS, CampaignId, PartitionNo, UserId, home_partition
 from shared.domain.ledger import GENESIS, Event, Kind, Row, extend
 from shared.domain.outcomes import Refusal
 from shared.postgres import Pool
@@ -21,7 +32,7 @@ ADMIN = UserId("admin")
 PAUSED, ACTIVE, ENDED = CampaignStatus.PAUSED, CampaignStatus.ACTIVE, CampaignStatus.ENDED
 
 
-def plan(code: str = "BLACKFRI100", campaign_id: CampaignId | None = None, **different: Any) -> Campaign:
+def plan(code: str | None = "BLACKFRI100", campaign_id: CampaignId | None = None, **different: Any) -> Campaign:
     draft = CampaignDraft(
         **{
             "name": "Black Friday",
@@ -86,7 +97,7 @@ async def test_what_was_created_is_read_back_whole(pool: Pool) -> None:
     committed = await created(pool, draft)
     assert committed.campaign == msgspec.structs.replace(draft, version=committed.campaign.version)
     async with pool.acquire() as connection:
-        assert await campaigns.read(connection, draft.campaign_id) == (committed.campaign, 0)
+        assert await campaigns.read(connection, draft.campaign_id) == Known(committed.campaign, 0, 0)
         assert await campaigns.read(connection, CampaignId(uuid4())) is None
 
 
@@ -111,7 +122,7 @@ async def test_an_unlimited_campaign_has_no_budget_and_is_free_without_end(pool:
 async def test_a_code_belongs_to_one_campaign_for_ever(pool: Pool) -> None:
     first = await created(pool)
     await put(pool, first.campaign, ENDED)
-    assert await campaigns.create(pool, plan(" blackfri100 "), ADMIN) == CodeTaken(first.campaign.code)
+    assert await campaigns.create(pool, plan(" blackfri100 "), ADMIN) == CodeTaken()
     assert await pool.fetchval("SELECT count(*) FROM campaigns") == 1
     assert await pool.fetchval("SELECT count(*) FROM ledger") == 2
 
@@ -129,7 +140,7 @@ async def test_a_change_is_committed_with_a_new_version_and_a_line_in_the_ledger
     assert second.campaign.version > first.campaign.version
     assert second.settlement.per_user_limit == 2
     async with pool.acquire() as connection:
-        assert await campaigns.read(connection, first.campaign.campaign_id) == (second.campaign, 0)
+        assert await campaigns.read(connection, first.campaign.campaign_id) == Known(second.campaign, 0, 0)
     rows = await ledger(pool, first.campaign)
     assert [row["kind"] for row in rows] == [Kind.CAMPAIGN_CREATED, Kind.CAMPAIGN_CHANGED]
     assert second.settlement.seq == 2
@@ -231,12 +242,12 @@ async def test_changes_at_once_leave_a_whole_chain(pool: Pool) -> None:
 async def test_pages_follow_each_other_from_the_newest_to_the_oldest(pool: Pool) -> None:
     made = [(await created(pool, plan(f"CODE{number}"))).campaign for number in range(5)]
     await hold(pool, made[0], 3)
-    seen: list[tuple[Campaign, int]] = []
+    seen: list[Known] = []
     async with pool.acquire() as connection:
-        while part := await campaigns.page(connection, seen[-1][0].campaign_id if seen else None, 2):
+        while part := await campaigns.page(connection, seen[-1].campaign.campaign_id if seen else None, 2):
             assert len(part) <= 2
             seen += part
-    assert seen == [(campaign, 3 if campaign is made[0] else 0) for campaign in reversed(made)]
+    assert seen == [Known(campaign, 3 if campaign is made[0] else 0, 0) for campaign in reversed(made)]
 
 
 async def test_stats_count_every_state_in_one_snapshot(pool: Pool) -> None:
@@ -259,3 +270,103 @@ async def someone_waits_for_a_lock(pool: Pool) -> None:
     async with asyncio.timeout(5):
         while not await pool.fetchval(waiting):
             pass
+
+
+EVERYTHING: dict[str, Any] = {
+    "exact": True,
+    "per_day_limit": 1,
+    "per_week_limit": 2,
+    "per_month_limit": 3,
+    "amount_limit": 50_000,
+    "minimum_subtotal": 2_000,
+    "first_order_only": True,
+    "audience_filter": {"in": [{"var": "country"}, ["DE", "AT"]]},
+    "stacking_rules": StackingRules(("SAVE*",), exclusive=True, category="sitewide"),
+    "hold_ttl_s": 900,
+}
+
+
+async def test_a_campaign_with_every_rule_is_read_back_whole_and_so_is_its_change(pool: Pool) -> None:
+    first = await created(pool, plan(**EVERYTHING, ends_on="2026-11-30", timezone="Asia/Tokyo"))
+    changed_rules = {name: None for name in EVERYTHING if name not in ("exact", "first_order_only")}
+    second = await changed(pool, first.campaign, **changed_rules, first_order_only=False)
+    for committed, rules in ((first, EVERYTHING), (second, changed_rules)):
+        assert {name: getattr(committed.campaign, name) for name in rules} == rules
+    async with pool.acquire() as connection:
+        assert await campaigns.read(connection, first.campaign.campaign_id) == Known(second.campaign, 0, 0)
+
+
+async def test_the_document_of_a_campaign_is_the_campaign_of_the_code(pool: Pool) -> None:
+    await created(pool, plan(**EVERYTHING))
+    text = await pool.fetchval("SELECT campaign_document(c)::text FROM campaigns c")
+    assert set(msgspec.json.decode(text)) == set(Campaign.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "budgets"), [("pool", None, (0, 7)), ("pool", "POOL", (0, 7)), ("unique", None, (0, 7))]
+)
+async def test_a_campaign_of_single_use_codes_has_as_many_slots_as_codes(
+    pool: Pool, kind: str, code: str | None, budgets: tuple[int, int]
+) -> None:
+    campaign = (await created(pool, plan(type=kind, code=code))).campaign
+    assert list(map(tuple, await pool.fetch("SELECT code, state FROM codes"))) == ([] if code is None else [(code, "shared")])
+    assert await pool.fetchval("SELECT budget FROM campaign_slices") == budgets[0]
+    async with pool.acquire() as connection, connection.transaction():
+        head = await lock_partition(connection, home_partition(campaign.campaign_id))
+        known = await campaigns.read(connection, campaign.campaign_id)
+        assert known is not None
+        minted = msgspec.structs.replace(campaign, minted=7)
+        committed = await campaigns.write_change(connection, head, known, minted, ADMIN)
+    assert committed.settlement.free == budgets[1]
+    assert committed.campaign.version > campaign.version
+    assert await pool.fetchval("SELECT budget FROM campaign_slices") == budgets[1]
+    assert await freed(pool, campaign)
+
+
+@pytest.mark.parametrize(("exact", "spelling"), [(True, "BlackFri"), (False, None)])
+async def test_an_exact_campaign_keeps_how_its_code_is_written(pool: Pool, exact: bool, spelling: str | None) -> None:
+    committed = await campaigns.create(pool, plan("BlackFri", exact=exact), ADMIN, "BlackFri")
+    assert isinstance(committed, Committed)
+    async with pool.acquire() as connection:
+        [known] = (await codes_by_code(connection, [Code("BLACKFRI")])).values()
+    assert (known.spelling, known.single_use, known.campaign_id) == (spelling, False, committed.campaign.campaign_id)
+
+
+async def test_money_that_is_spent_leaves_nothing_free_until_there_is_more(pool: Pool) -> None:
+    campaign = (await created(pool, plan(amount_limit=3_000))).campaign
+    assert await pool.fetchval("SELECT amount_budget FROM campaign_slices") == 3_000
+    await hold(pool, campaign, 3)
+    await pool.execute("UPDATE campaign_slices SET amount_claimed = 3000")
+    assert (await changed(pool, campaign, name="x")).settlement.free == 0
+    refused = await campaigns.change(pool, campaign.campaign_id, CampaignChange(amount_limit=2_999), ADMIN)
+    assert refused == AmountLimitBelowClaimed(3_000)
+    assert not await freed(pool, campaign)
+    assert (await changed(pool, campaign, amount_limit=3_001)).settlement.free == 7
+    assert await freed(pool, campaign)
+
+
+@pytest.mark.parametrize("by", ["creating", "changing"])
+async def test_a_campaign_with_stacking_rules_waits_for_every_batch_under_way(pool: Pool, by: str) -> None:
+    plain = (await created(pool)).campaign
+    rules = StackingRules(exclusive=True)
+    elsewhere = PartitionNo((home_partition(plain.campaign_id) + 1) % PARTITIONS)
+    async with pool.acquire() as owner:
+        batch = owner.transaction()
+        await batch.start()
+        await lock_partition(owner, elsewhere)
+        await changed(pool, plain, name="without rules nobody waits for another partition", stacking_rules=None)
+        if by == "creating":
+            writing = asyncio.create_task(created(pool, plan("OTHER", plain_id(plain), stacking_rules=rules)))
+        else:
+            writing = asyncio.create_task(changed(pool, plain, stacking_rules=rules))
+        await someone_waits_for_a_lock(pool)
+        assert await owner.fetchval("SELECT count(*) FROM campaigns WHERE stacking_rules IS NOT NULL") == 0
+        await batch.commit()
+    assert (await writing).campaign.stacking_rules == rules
+
+
+def plain_id(other: Campaign) -> CampaignId:
+    """An id that lives in the same partition as `other`."""
+    while home_partition(campaign_id := CampaignId(uuid4())) != home_partition(other.campaign_id):
+        pass
+    return campaign_id

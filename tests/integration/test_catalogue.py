@@ -1,7 +1,7 @@
 from uuid import uuid4
 
 from shared import campaigns
-from shared.catalogue import campaigns_by_code, versions
+from shared.catalogue import campaigns_by_id, codes_by_code, used_codes, versions
 from shared.domain.campaign import Campaign
 from shared.domain.code import Code
 from shared.domain.discount import Discount
@@ -22,17 +22,21 @@ async def create(pool: Pool, code: str) -> Campaign:
     return committed.campaign
 
 
-async def test_codes_are_looked_up_together_and_unknown_ones_are_left_out(pool: Pool) -> None:
+async def test_codes_and_campaigns_are_looked_up_together_and_unknown_ones_are_left_out(pool: Pool) -> None:
     one, two = await create(pool, "ONE"), await create(pool, "TWO")
+    ids = [one.campaign_id, two.campaign_id]
     async with pool.acquire() as connection:
-        assert await campaigns_by_code(connection, [Code("ONE"), Code("NONE"), Code("TWO")]) == {"ONE": one, "TWO": two}
-        assert await campaigns_by_code(connection, []) == {}
+        found = await codes_by_code(connection, [Code("ONE"), Code("NONE"), Code("TWO")])
+        assert {code: known.campaign_id for code, known in found.items()} == dict(zip(("ONE", "TWO"), ids, strict=True))
+        assert await campaigns_by_id(connection, [*ids, CampaignId(uuid4())]) == dict(zip(ids, (one, two), strict=True))
+        assert await codes_by_code(connection, []) == {}
+        assert await used_codes(connection, [Code("ONE")]) == []
 
 
 async def test_a_code_is_looked_up_as_it_stands(pool: Pool) -> None:
     await create(pool, "ONE")
     async with pool.acquire() as connection:
-        assert await campaigns_by_code(connection, [Code("one")]) == {}
+        assert await codes_by_code(connection, [Code("one")]) == {}
 
 
 async def test_the_version_moves_with_every_change(pool: Pool) -> None:
@@ -49,5 +53,5 @@ async def test_looking_codes_up_reads_indexes_alone(pool: Pool) -> None:
     async with pool.acquire() as connection, connection.transaction():
         # A handful of rows is cheaper to scan; what matters is that another way exists.
         await connection.execute("SET LOCAL enable_seqscan = off")
-        plan = await connection.fetch(f"EXPLAIN {statement('campaigns_by_code')}", [Code("ONE")])
+        plan = await connection.fetch(f"EXPLAIN {statement('codes_by_code')}", [Code("ONE")])
     assert not any("Seq Scan" in line["QUERY PLAN"] for line in plan), plan

@@ -599,12 +599,12 @@ async def test_an_answer_of_the_gate_that_was_lost_costs_no_second_slot(stores: 
 async def test_a_spoilt_gate_fails_nobody_and_its_neighbours_least(stores: Stores, door: Door) -> None:
     spoilt, sound = [await launch(stores.pool, 50, partition=5) for _ in range(2)]
     for campaign in (spoilt, sound):
-        assert granted(await door.redeem(campaign, "first", key=campaign.code))
+        assert granted(await door.redeem(campaign, "first", key=str(campaign.code)))
     living = await stores.gate.living(home(spoilt))
     assert living is not None
     redis: Any = stores.redis
     await redis.hset(keys.gate(home(spoilt), living, spoilt.campaign_id), "closed", "garbage")
-    answers = await asyncio.gather(*(door.redeem(campaign, "next", key=campaign.code) for campaign in (spoilt, sound)))
+    answers = await asyncio.gather(*(door.redeem(campaign, "next", key=str(campaign.code)) for campaign in (spoilt, sound)))
     assert all(isinstance(answer, Granted) for answer in answers), answers
 
 

@@ -140,6 +140,18 @@ async def test_who_holds_something_is_looked_up_and_never_refused_by_the_gate(be
     assert await bench.ask("a", "c", closed="expired") == [Verdict.LOOK_CLOSED, Verdict.CLOSED]
 
 
+async def test_a_claim_may_be_closed_out_alone_and_whoever_holds_something_is_looked_up(bench: Bench) -> None:
+    await bench.seed(5, a=1)
+    asks = [
+        ClaimAsk(0, claim(user), UserId(user), False, b"entry", closed)
+        for user, closed in (("a", "audience_mismatch"), ("b", "audience_mismatch"), ("c", ""))
+    ]
+    answer = await bench.gate.admit(PARTITION, bench.life, [CampaignAsk(CAMPAIGN, "", b"", 0)], asks)
+    assert isinstance(answer, Admission)
+    assert answer.verdicts == [Verdict.LOOK_CLOSED, Verdict.CLOSED, Verdict.ADMITTED]
+    assert (answer.campaigns[0].closed, answer.campaigns[0].certified) == ("", False)
+
+
 async def test_a_checked_claim_passes_over_what_the_gate_knows_of_the_user(bench: Bench) -> None:
     await bench.seed(free=1, a=99)
     assert await bench.ask("a") == [Verdict.LOOK_ALREADY]

@@ -255,7 +255,7 @@ async def test_claims_go_on_through_every_change_of_owner(stores: Stores, postgr
         async def claims(campaign: Campaign, number: int) -> None:
             # A slow user: each claim is sent when the one before was answered.
             for turn in range(30):
-                answer = await door.redeem(campaign, f"user {number} {turn}", key=campaign.code)
+                answer = await door.redeem(campaign, f"user {number} {turn}", key=str(campaign.code))
                 assert isinstance(answer, Granted)
 
         under_way = asyncio.gather(*(claims(campaign, number) for number, campaign in enumerate(campaigns)))

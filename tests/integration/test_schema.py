@@ -122,7 +122,7 @@ MOVES = [
     (before, after, reason)
     for before, after in product(State, State)
     if before is not after
-    for reason in (["failure", "refund", "confirm", "whim"] if after is State.RELEASED else [None])
+    for reason in (["failure", "refund", "expiry", "confirm", "whim"] if after is State.RELEASED else [None])
 ]
 
 

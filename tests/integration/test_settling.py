@@ -65,7 +65,7 @@ class Bench:
         return count
 
     def claim(self, user: str) -> SubmitClaim:
-        return claim_of(self.campaign, user, key=self.campaign.code)
+        return claim_of(self.campaign, user, key=str(self.campaign.code))
 
     @property
     def gate(self) -> str:

@@ -23,3 +23,8 @@ def normal_form(typed: str) -> Code | None:
     if not 0 < len(code) <= MAX_CODE_LENGTH or not code.isprintable() or " " in code:
         return None
     return Code(code)
+
+
+def spelling(typed: str) -> str:
+    """A code as it was written, but for what no eye can tell apart: what exact campaigns compare after the look-up."""
+    return unicodedata.normalize("NFKC", typed).strip()

@@ -1,47 +1,101 @@
 """The decision: claims and what is committed go in, outcomes and the rows they imply come out.
 
 Nothing here does I/O, reads a clock or draws a number, so the same facts always give the same decisions. The guards stand
-in one order of precedence: a replay first (a refusal never outranks it), then the campaign, then the user, then the slot;
-after the last guard the claim is granted.
+in one order of precedence: a replay first (a refusal never outranks it), then the campaign, then the user, then the cart, then
+the code, then the slot and the money; after the last guard the claim is granted.
 """
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections import deque
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
 
 import msgspec
 
-from shared.domain import discount
-from shared.domain.campaign import CampaignStatus, closed_by_status, closed_by_window
+from shared.domain import discount, periods
+from shared.domain.campaign import (
+    CampaignStatus,
+    CampaignType,
+    StackingRules,
+    closed_by_status,
+    closed_by_subtotal,
+    closed_by_window,
+)
+from shared.domain.code import Code
 from shared.domain.discount import Discount
 from shared.domain.ids import CampaignId, ClaimId, UserId
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Granted, Outcome, Refusal, Refused, Replayed
-from shared.domain.redemption import Redemption, State
+from shared.domain.periods import Period
+from shared.domain.redemption import Redemption, State, is_open_hold, is_overdue
+from shared.domain.stacking import Stacked, conflict
 
 SliceKey = tuple[CampaignId, int]
 Holder = tuple[CampaignId, UserId]
 
 
-class SliceFacts(msgspec.Struct, frozen=True):
-    """A slice and the terms of its campaign, as committed. `budget` None: unlimited."""
+class SliceFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A slice and the terms of its campaign, as committed. A budget or limit of None is none. `code`: the campaign's own."""
 
     budget: int | None
     claimed: int
+    amount_budget: int | None = None
+    amount_claimed: int = 0
+    type: CampaignType = "shared"
+    code: Code | None
     status: CampaignStatus
+    timezone: str = "UTC"
     starts_at: datetime | None
     ends_at: datetime | None
     per_user_limit: int
+    per_day_limit: int | None = None
+    per_week_limit: int | None = None
+    per_month_limit: int | None = None
+    minimum_subtotal: int | None = None
+    stacking_rules: StackingRules | None = None
+    hold_ttl_s: int | None = None
     discount: Discount
+
+
+class CodeFacts(msgspec.Struct, frozen=True, gc=False):
+    """A code as committed. `state`: "shared" by all users, or good for one claim, which has or has not taken it."""
+
     code_id: int
+    code: Code
+    campaign_id: CampaignId
+    state: Literal["shared", "unused", "claimed"]
+    intended_user: UserId | None
+
+
+class Use(msgspec.Struct, frozen=True, gc=False):
+    """One of a user's active redemptions of a campaign. `hold`: the redemption, if it has to be confirmed in time."""
+
+    use_no: int
+    claimed_at: datetime
+    hold: Redemption | None = None
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """All that a batch of claims is decided on, read after the partition was locked. `now` is Postgres's clock then."""
+    """All that a batch of claims is decided on, read after the partition was locked. `now` is Postgres's clock then.
+
+    `uses`: for `decide`, without holds that are overdue (see `overdue_holds`). `free_codes`: of pools that are asked for by
+    their public code, in the order in which they are to be given. `orders`: what else the claims' orders hold; None: no
+    campaign has stacking rules.
+    """
 
     now: datetime
     slices: dict[SliceKey, SliceFacts]
     redemptions: dict[ClaimId, Redemption]
-    uses: dict[Holder, frozenset[int]]
+    uses: dict[Holder, tuple[Use, ...]]
+    codes: dict[Code, CodeFacts]
+    free_codes: dict[CampaignId, tuple[CodeFacts, ...]] = {}
+    orders: dict[str, tuple[Stacked, ...]] | None = None
+
+
+def overdue_holds(facts: Facts) -> list[ClaimId]:
+    """Holds of the batch's users whose time has run out, in the way of whatever they ask for."""
+    held = (use.hold for uses in facts.uses.values() for use in uses if use.hold is not None)
+    return [hold.redemption_id for hold in held if is_overdue(hold, facts.now)]
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -57,45 +111,131 @@ def decide(claims: Iterable[SubmitClaim], facts: Facts) -> list[Decision]:
     return [Decision(claim, working.decide(claim)) for claim in claims]
 
 
+class _Slice:
+    """A slice, moved on by each grant."""
+
+    __slots__ = ("claimed", "free_codes", "spent", "terms")
+
+    def __init__(self, terms: SliceFacts, free_codes: Iterable[CodeFacts]) -> None:
+        self.terms = terms
+        self.claimed = terms.claimed
+        self.spent = terms.amount_claimed
+        self.free_codes = deque(free_codes)
+
+    def short(self, amount: int) -> Refusal | None:
+        """What there is not enough of: slots, or money. Money that is not spent may still do for a smaller claim."""
+        if self.terms.budget is not None and self.claimed >= self.terms.budget:
+            return Refusal.EXHAUSTED
+        if self.terms.amount_budget is None:
+            return None
+        if self.spent >= self.terms.amount_budget:
+            return Refusal.EXHAUSTED
+        return Refusal.BUDGET_INSUFFICIENT if self.spent + amount > self.terms.amount_budget else None
+
+
 class _Working:
     """The facts, moved on by each grant."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self._granted: dict[ClaimId, Redemption] = {}
-        self._uses: dict[Holder, set[int]] = {}
-        self._taken: dict[SliceKey, int] = {}
+        self._uses: dict[Holder, list[Use]] = {}
+        self._slices = {key: _Slice(terms, facts.free_codes.get(key[0], ())) for key, terms in facts.slices.items()}
+        self._codes_taken: set[int] = set()
+        self._orders: dict[str, list[Stacked]] = {}
+        self._starts: dict[tuple[Period, str], datetime] = {}
 
     def decide(self, claim: SubmitClaim) -> Outcome:
         known = self._facts.redemptions.get(claim.claim_id) or self._granted.get(claim.claim_id)
         if known is not None:
             return _replay(claim, known)
-        key = (claim.campaign_id, claim.slice_no)
-        terms = self._facts.slices.get(key)
-        if terms is None:
+        part, asked = self._slices.get((claim.campaign_id, claim.slice_no)), self._facts.codes.get(claim.code)
+        if part is None or asked is None or not _is_for(asked, claim):
             return Refused(Refusal.UNKNOWN_CODE)
+        terms = part.terms
         closed = closed_by_status(terms.status) or closed_by_window(terms.starts_at, terms.ends_at, self._facts.now)
         if closed is not None:
             return Refused(closed)
         uses = self._uses_of((claim.campaign_id, claim.user_id))
-        if len(uses) >= terms.per_user_limit:
-            return Refused(Refusal.ALREADY_REDEEMED)
-        taken = self._taken.get(key, terms.claimed)
-        if terms.budget is not None and taken >= terms.budget:
+        limited = self._limited(terms, uses) if uses else None
+        if limited is not None:
+            # A hold never blocks its own owner.
+            hold = self._open_hold(uses)
+            return Refused(limited) if hold is None else Replayed(hold)
+        unfit = closed_by_subtotal(terms.discount, terms.amount_budget, terms.minimum_subtotal, claim.subtotal)
+        if unfit is not None:
+            return Refused(unfit)
+        code = self._next_free(part) if terms.type == "pool" and asked.state == "shared" else asked
+        other = self._conflict(claim.order_id, terms, code or asked)
+        if other is not None:
+            return Refused(Refusal.NOT_STACKABLE, other)
+        if asked.state == "claimed" or asked.code_id in self._codes_taken:
+            return Refused(Refusal.CODE_USED)
+        if code is None:
             return Refused(Refusal.EXHAUSTED)
+        amount = discount.amount(terms.discount, claim.subtotal)
+        short = part.short(amount)
+        if short is not None:
+            return Refused(short)
         # After this point it must succeed.
-        use_no = next(n for n in range(1, terms.per_user_limit + 1) if n not in uses)
-        uses.add(use_no)
-        self._taken[key] = taken + 1
-        redemption = _redemption(claim, terms, use_no, self._facts.now)
-        self._granted[claim.claim_id] = redemption
+        redemption = _redemption(claim, terms, code, amount, uses, self._facts.now)
+        self._take(part, redemption, uses)
         return Granted(redemption)
 
-    def _uses_of(self, holder: Holder) -> set[int]:
+    def _take(self, part: _Slice, redemption: Redemption, uses: list[Use]) -> None:
+        self._granted[redemption.redemption_id] = redemption
+        hold = None if redemption.hold_expires_at is None else redemption
+        uses.append(Use(redemption.use_no, redemption.claimed_at, hold))
+        part.claimed += 1
+        part.spent += redemption.amount
+        if redemption.single_use:
+            self._codes_taken.add(redemption.code_id)
+        if self._facts.orders is not None:
+            stacked = Stacked(redemption.code, part.terms.code, part.terms.stacking_rules)
+            self._orders.setdefault(redemption.order_id, []).append(stacked)
+
+    def _uses_of(self, holder: Holder) -> list[Use]:
         uses = self._uses.get(holder)
         if uses is None:
-            uses = self._uses[holder] = set(self._facts.uses.get(holder, ()))
+            uses = self._uses[holder] = list(self._facts.uses.get(holder, ()))
         return uses
+
+    def _limited(self, terms: SliceFacts, uses: Sequence[Use]) -> Refusal | None:
+        """Why a user with `uses` gets no more, be it for good or for today."""
+        if len(uses) >= terms.per_user_limit:
+            return Refusal.ALREADY_REDEEMED
+        limits = (
+            (Period.DAY, terms.per_day_limit),
+            (Period.WEEK, terms.per_week_limit),
+            (Period.MONTH, terms.per_month_limit),
+        )
+        for period, limit in limits:
+            if limit is not None and self._since(period, terms.timezone, uses) >= limit:
+                return Refusal.PERIOD_LIMIT_REACHED
+        return None
+
+    def _since(self, period: Period, zone: str, uses: Sequence[Use]) -> int:
+        start = self._starts.get((period, zone))
+        if start is None:
+            start = self._starts[period, zone] = periods.start_of(period, self._facts.now, zone)
+        return sum(use.claimed_at >= start for use in uses)
+
+    def _open_hold(self, uses: Sequence[Use]) -> Redemption | None:
+        holds = (use.hold for use in uses if use.hold is not None)
+        return next((hold for hold in holds if is_open_hold(hold, self._facts.now)), None)
+
+    def _next_free(self, part: _Slice) -> CodeFacts | None:
+        free = part.free_codes
+        while free and free[0].code_id in self._codes_taken:
+            free.popleft()
+        return free[0] if free else None
+
+    def _conflict(self, order_id: str, terms: SliceFacts, code: CodeFacts) -> Code | None:
+        """The code of the order that stands in the way, be it of this batch or of one before."""
+        if self._facts.orders is None:
+            return None
+        others = (*self._facts.orders.get(order_id, ()), *self._orders.get(order_id, ()))
+        return conflict(Stacked(code.code, terms.code, terms.stacking_rules), others)
 
 
 def _replay(claim: SubmitClaim, known: Redemption) -> Outcome:
@@ -104,15 +244,23 @@ def _replay(claim: SubmitClaim, known: Redemption) -> Outcome:
     return Replayed(known)
 
 
-def _redemption(claim: SubmitClaim, terms: SliceFacts, use_no: int, now: datetime) -> Redemption:
+def _is_for(asked: CodeFacts, claim: SubmitClaim) -> bool:
+    """Whether a code leads this user to this campaign; to others it does not exist."""
+    return asked.campaign_id == claim.campaign_id and asked.intended_user in (None, claim.user_id)
+
+
+def _redemption(
+    claim: SubmitClaim, terms: SliceFacts, code: CodeFacts, amount: int, uses: Sequence[Use], now: datetime
+) -> Redemption:
+    taken = {use.use_no for use in uses}
     return Redemption(
         redemption_id=claim.claim_id,
         campaign_id=claim.campaign_id,
         slice_no=claim.slice_no,
-        code_id=terms.code_id,
-        code=claim.code,
+        code_id=code.code_id,
+        code=code.code,
         user_id=claim.user_id,
-        use_no=use_no,
+        use_no=next(n for n in range(1, terms.per_user_limit + 1) if n not in taken) if taken else 1,
         user_limit=terms.per_user_limit,
         order_id=claim.order_id,
         discount_applied=discount.apply(terms.discount, claim.subtotal),
@@ -120,4 +268,7 @@ def _redemption(claim: SubmitClaim, terms: SliceFacts, use_no: int, now: datetim
         body_hash=claim.body_hash,
         state=State.CLAIMED,
         claimed_at=now,
+        amount=amount,
+        single_use=code.state != "shared",
+        hold_expires_at=None if terms.hold_ttl_s is None else now + timedelta(seconds=terms.hold_ttl_s),
     )

@@ -65,3 +65,13 @@ def estimate(discount: Discount, subtotal: int | None) -> int | None:
             return whole + (rest > 50 or (rest == 50 and whole % 2 == 1))
         case "free_shipping":
             return None
+
+
+def amount(discount: Discount, subtotal: int | None) -> int:
+    """Minor units that a redemption takes of its campaign's money: without a subtotal, as much as it may come to.
+
+    A percentage of an unknown subtotal counts as nothing: a campaign whose money is limited asks for the subtotal first.
+    """
+    if subtotal is None:
+        return discount.value if discount.type == "amount" else 0
+    return estimate(discount, subtotal) or 0

@@ -16,8 +16,16 @@ class Refusal(StrEnum):
     NOT_STARTED = "not_started"
     ENDED = "ended"
     EXPIRED = "expired"
+    AUDIENCE_MISMATCH = "audience_mismatch"
+    NOT_FIRST_ORDER = "not_first_order"
     ALREADY_REDEEMED = "already_redeemed"
+    PERIOD_LIMIT_REACHED = "period_limit_reached"
+    SUBTOTAL_REQUIRED = "subtotal_required"
+    MINIMUM_NOT_MET = "minimum_not_met"
+    NOT_STACKABLE = "not_stackable"
+    CODE_USED = "code_used"
     EXHAUSTED = "exhausted"
+    BUDGET_INSUFFICIENT = "budget_insufficient"
     CLAIM_REJECTED = "claim_rejected"
 
 
@@ -34,9 +42,13 @@ class Replayed(msgspec.Struct, frozen=True, tag="replayed"):
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """The claim took nothing. Refusals are not remembered: asked again, it is decided again."""
+    """The claim took nothing. Refusals are not remembered: asked again, it is decided again.
+
+    `about`: the other code that a code cannot be combined with.
+    """
 
     reason: Refusal
+    about: str | None = None
 
 
 Outcome = Granted | Replayed | Refused

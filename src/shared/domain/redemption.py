@@ -20,17 +20,23 @@ class Step(StrEnum):
     CONFIRM = "confirm"
     RELEASE_FOR_FAILURE = "failure"
     RELEASE_FOR_REFUND = "refund"
+    EXPIRE = "expiry"
 
 
 TRANSITIONS: dict[tuple[State, Step], State] = {
     (State.CLAIMED, Step.CONFIRM): State.REDEEMED,
     (State.CLAIMED, Step.RELEASE_FOR_FAILURE): State.RELEASED,
     (State.REDEEMED, Step.RELEASE_FOR_REFUND): State.RELEASED,
+    (State.CLAIMED, Step.EXPIRE): State.RELEASED,
 }
 
 
 class Redemption(msgspec.Struct, frozen=True):
-    """One user's taking of one slot, as its row in `redemptions` stands. Active means `released_at` is None."""
+    """One user's taking of one slot, as its row in `redemptions` stands. Active means `released_at` is None.
+
+    `amount`: what it takes of its campaign's money. `single_use`: its code is gone with it. `hold_expires_at`: by when it has
+    to be confirmed, or its slot is given back; None: never.
+    """
 
     redemption_id: ClaimId
     campaign_id: CampaignId
@@ -46,13 +52,26 @@ class Redemption(msgspec.Struct, frozen=True):
     body_hash: bytes
     state: State
     claimed_at: datetime
+    amount: int = 0
+    single_use: bool = False
+    hold_expires_at: datetime | None = None
     redeemed_at: datetime | None = None
     released_at: datetime | None = None
     released_reason: str | None = None
 
 
+def is_open_hold(redemption: Redemption, now: datetime) -> bool:
+    """Whether the slot is held for a checkout that may still be confirmed, and will be given up if it is not."""
+    return redemption.state is State.CLAIMED and redemption.hold_expires_at is not None and now < redemption.hold_expires_at
+
+
+def is_overdue(redemption: Redemption, now: datetime) -> bool:
+    """Whether the time to confirm has run out, though nobody has given the slot back yet."""
+    return redemption.state is State.CLAIMED and redemption.hold_expires_at is not None and now >= redemption.hold_expires_at
+
+
 class Policy(msgspec.Struct, frozen=True):
-    """What a campaign gives back."""
+    """What a campaign gives back. The slot of a hold that has expired always is."""
 
     release_on_failure: bool
     release_on_refund: bool
@@ -65,17 +84,23 @@ class Stay(StrEnum):
     NOT_ALLOWED = "release_not_allowed"
     NOT_CLAIMED = "not_claimed"
     NOT_REDEEMED = "not_redeemed"
+    HOLD_EXPIRED = "hold_expired"
 
 
-def next_state(state: State, step: Step, policy: Policy) -> State | Stay:
-    """Where `step` takes a redemption in `state`: idempotence first, then the campaign's policy, then the table."""
-    if state is (State.REDEEMED if step is Step.CONFIRM else State.RELEASED):
+def next_state(redemption: Redemption, step: Step, policy: Policy, now: datetime) -> State | Stay:
+    """Where `step` takes a redemption: idempotence first, then the hold, then the campaign's policy, then the table.
+
+    A hold that is over at `now` cannot be confirmed, whether or not its slot has been given back yet.
+    """
+    if redemption.state is (State.REDEEMED if step is Step.CONFIRM else State.RELEASED):
         return Stay.DONE
+    if step is Step.CONFIRM and (redemption.released_reason == Step.EXPIRE or is_overdue(redemption, now)):
+        return Stay.HOLD_EXPIRED
     if (step is Step.RELEASE_FOR_FAILURE and not policy.release_on_failure) or (
         step is Step.RELEASE_FOR_REFUND and not policy.release_on_refund
     ):
         return Stay.NOT_ALLOWED
-    following = TRANSITIONS.get((state, step))
+    following = TRANSITIONS.get((redemption.state, step))
     if following is None:
         return Stay.NOT_REDEEMED if step is Step.RELEASE_FOR_REFUND else Stay.NOT_CLAIMED
     return following

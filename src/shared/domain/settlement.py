@@ -14,7 +14,7 @@ from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
 class Settlement(msgspec.Struct, frozen=True):
     """The gate of one campaign's slice as the ledger's row `seq` left it.
 
-    `free`: slots that nobody holds, None for unlimited. `closed`: why nothing is given whatever is free. `users`: active
+    `free`: slots that can be had, None for any number. `closed`: why nothing is given whatever is free. `users`: active
     redemptions of each user whose number may have changed (all of them, 0 included, when a gate is seeded).
     """
 
@@ -33,19 +33,28 @@ class Settlement(msgspec.Struct, frozen=True):
         *,
         budget: int | None,
         claimed: int,
+        amount_budget: int | None,
+        amount_claimed: int,
         per_user_limit: int,
         status: CampaignStatus,
         users: dict[UserId, int],
     ) -> Self:
-        """For a slice of which `claimed` slots of `budget` (None: unlimited) are held, and its campaign's terms."""
-        free = None if budget is None else budget - claimed
+        """For a slice of which `claimed` slots of `budget` (None: unlimited) are held, its money, and its campaign's terms."""
+        free = _free_slots(budget, claimed, amount_budget, amount_claimed)
         return cls(campaign_id, seq, free, per_user_limit, closed_by_status(status), users)
 
 
-def settlements(facts: Facts, decisions: Sequence[Decision], claimed: Mapping[SliceKey, int], seq: int) -> list[Settlement]:
+class Counts(msgspec.Struct, frozen=True):
+    """A slice's counters: slots that are held, and money that is given."""
+
+    claimed: int
+    amount_claimed: int
+
+
+def settlements(facts: Facts, decisions: Sequence[Decision], moved: Mapping[SliceKey, Counts], seq: int) -> list[Settlement]:
     """What the gates of a committed batch are set to.
 
-    `claimed` is what the commit returned for the slices it moved; the others stand as the facts say.
+    `moved` is what the commit returned for the slices it moved; the others stand as the facts say.
     """
     users = _holders(facts, decisions)
     return [
@@ -53,13 +62,22 @@ def settlements(facts: Facts, decisions: Sequence[Decision], claimed: Mapping[Sl
             key[0],
             seq,
             budget=terms.budget,
-            claimed=claimed.get(key, terms.claimed),
+            claimed=moved.get(key, terms).claimed,
+            amount_budget=terms.amount_budget,
+            amount_claimed=moved.get(key, terms).amount_claimed,
             per_user_limit=terms.per_user_limit,
             status=terms.status,
             users={user: active for (campaign, user), active in users.items() if campaign == key[0]},
         )
         for key, terms in facts.slices.items()
     ]
+
+
+def _free_slots(budget: int | None, claimed: int, amount_budget: int | None, amount_claimed: int) -> int | None:
+    """Slots that nobody holds, None for any number; none once the money is spent, whatever number of slots is left."""
+    if amount_budget is not None and amount_claimed >= amount_budget:
+        return 0
+    return None if budget is None else budget - claimed
 
 
 def _holders(facts: Facts, decisions: Sequence[Decision]) -> dict[Holder, int]:
@@ -71,7 +89,7 @@ def _holders(facts: Facts, decisions: Sequence[Decision]) -> dict[Holder, int]:
         match outcome:
             case Granted():
                 active[holder] = before + 1
-            case Replayed() | Refused(Refusal.ALREADY_REDEEMED):
+            case Replayed() | Refused(Refusal.ALREADY_REDEEMED) | Refused(Refusal.PERIOD_LIMIT_REACHED):
                 active[holder] = before
             case Refused():
                 pass

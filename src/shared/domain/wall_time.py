@@ -6,7 +6,7 @@ offset. (PEP 495: `fold` names the two readings.)
 """
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ import msgspec
 _WRITTEN = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(?P<offset>Z|[+-][0-9]{2}:[0-9]{2})?"
 )
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 #: Far enough from both ends of the calendar that no offset can carry a moment out of it.
 _YEARS = range(1970, 9999)
 
@@ -28,6 +29,12 @@ class UnknownZone(msgspec.Struct, frozen=True):
 
 class NotATime(msgspec.Struct, frozen=True):
     """The text is no date and time that is read here."""
+
+    text: str
+
+
+class NotADay(msgspec.Struct, frozen=True):
+    """The text is no date that is read here."""
 
     text: str
 
@@ -50,7 +57,7 @@ class MissingTime(msgspec.Struct, frozen=True):
     after: datetime
 
 
-WallTimeFault = UnknownZone | NotATime | AmbiguousTime | MissingTime
+WallTimeFault = UnknownZone | NotATime | NotADay | AmbiguousTime | MissingTime
 
 
 def read_moment(text: str, zone: str) -> datetime | WallTimeFault:
@@ -70,6 +77,37 @@ def read_moment(text: str, zone: str) -> datetime | WallTimeFault:
     return read.astimezone(UTC) if written["offset"] else _on_the_wall(text, read, known)
 
 
+def read_end_of_day(text: str, zone: str) -> datetime | WallTimeFault:
+    """The moment, in UTC, at which the day `text` ("2026-11-30") is over in `zone`."""
+    known = read_zone(zone)
+    if isinstance(known, UnknownZone):
+        return known
+    try:
+        day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
+    except ValueError:
+        day = None
+    if day is None or day.year not in _YEARS:
+        return NotADay(text)
+    return first_moment(day + timedelta(days=1), known)
+
+
+def first_moment(day: date, zone: ZoneInfo) -> datetime:
+    """The first moment, in UTC, at which the wall of `zone` shows `day`, or a later day where clocks jump over all of it."""
+    midnight = datetime.combine(day, time(), zone)
+    first, second = (midnight.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first <= second:
+        return first
+    # Midnight is skipped: the jump lies between the two readings.
+    before, after = int(second.timestamp()), int(first.timestamp())
+    while after - before > 1:
+        middle = (before + after) // 2
+        if datetime.fromtimestamp(middle, zone).date() < day:
+            before = middle
+        else:
+            after = middle
+    return datetime.fromtimestamp(after, UTC)
+
+
 def read_zone(name: str) -> ZoneInfo | UnknownZone:
     """The time zone of that IANA name, spelt exactly. The list is tzdata's: the same on every machine, and no path is tried."""
     return ZoneInfo(name) if name in _zone_names() else UnknownZone(name)
@@ -82,6 +120,8 @@ def sentence(fault: WallTimeFault) -> str:
             return f"cannot be read: {_quoted(zone)} is not an IANA time zone"
         case NotATime(text):
             return f"must look like 2026-11-27T09:00 or 2026-11-27T09:00+09:00 (years 1970–9998), not {_quoted(text)}"
+        case NotADay(text):
+            return f"must look like 2026-11-30 (years 1970–9998), not {_quoted(text)}"
         case AmbiguousTime(text, zone, first, second):
             return f"is ambiguous: {text} comes twice in {zone}; write {first.isoformat()} or {second.isoformat()}"
         case MissingTime(text, zone, before, after):

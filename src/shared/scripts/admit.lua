@@ -3,7 +3,8 @@
 -- ARGV: 1 incarnation, 2 longest mailbox, 3 how long a certificate is good for (ms), 4 number of campaigns;
 --       then for each campaign: its id, why the caller thinks it closed ('' if it does not), the edition of the gate whose marks
 --       the caller has, and how many bytes of them;
---       then for each claim: number of its campaign, claim id, user, '1' to pass over how much the gate thinks the user has, entry
+--       then for each claim: number of its campaign, claim id, user, '1' to pass over how much the gate thinks the user has,
+--       why the caller thinks nothing is given to this one ('' if it does not, then the campaign's reason stands), entry
 -- answer: {'moved', living incarnation or ''} | {'broken'} | {'ok', verdicts, campaigns}
 --         verdicts: an integer a claim, see shared.gate.Verdict
 --         campaigns: {why closed, 1 if certified, edition of the gate, bytes of marks in all, marks the caller lacks}
@@ -55,15 +56,15 @@ end
 local claims, ids, holders, asking = {}, {}, {}, {}
 while arg <= #ARGV do
   local c = campaigns[tonumber(ARGV[arg])]
-  local claim = {campaign = c, id = ARGV[arg + 1], user = ARGV[arg + 2], checked = ARGV[arg + 3] == '1', entry = ARGV[arg + 4]}
-  claim.holder = c.id .. claim.user
+  local claim = {campaign = c, id = ARGV[arg + 1], user = ARGV[arg + 2], checked = ARGV[arg + 3] == '1'}
+  claim.closed, claim.entry, claim.holder = ARGV[arg + 4] ~= '', ARGV[arg + 5], c.id .. claim.user
   claims[#claims + 1] = claim
   ids[#claims], holders[#claims] = claim.id, claim.holder
   if c.warm then
     asking[c] = asking[c] or {}
     table.insert(asking[c], claim)
   end
-  arg = arg + 5
+  arg = arg + 6
 end
 
 local function values(key, fields)
@@ -89,7 +90,7 @@ local function decide(claim)
   if pending[claim.id] then return PENDING end
   if not c.warm then return COLD end
   local held = c.held[claim.user]
-  if c.closed ~= '' then return held and LOOK_CLOSED or CLOSED end
+  if claim.closed or c.closed ~= '' then return held and LOOK_CLOSED or CLOSED end
   local others = number(waiting[claim.holder]) or 0
   local has = held and not claim.checked and tonumber(string.match(held, '^(%-?%d+):')) or 0
   if has + others >= c.limit then return others > 0 and WAIT or LOOK_ALREADY end

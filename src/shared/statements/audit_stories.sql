@@ -9,7 +9,8 @@ JOIN ledger AS l USING (redemption_id)
 WHERE l.kind = 'claimed'
   AND CASE WHEN l.payload IS JSON OBJECT THEN NOT l.payload::jsonb @> jsonb_build_object(
         'campaign_id', r.campaign_id, 'slice_no', r.slice_no, 'code', r.code, 'user_id', r.user_id, 'use_no', r.use_no,
-        'order_id', r.order_id, 'discount_applied', r.discount_applied, 'idempotency_key', r.idempotency_key)
+        'order_id', r.order_id, 'discount_applied', r.discount_applied, 'amount', r.amount, 'code_id', r.code_id,
+        'single_use', r.single_use, 'idempotency_key', r.idempotency_key)
       ELSE true END
 ORDER BY redemption_id
 LIMIT 1

@@ -1,6 +1,7 @@
 -- purpose: all that a batch of claims is decided on, in one round trip
--- takes: $1 claim ids, $2 campaign ids and $3 users of the claims (pairwise), $4 partition_no
--- returns: one row of JSON texts: redemptions known by those ids, slices with their campaigns' terms, uses taken by those users
+-- takes: $1 claim ids, $2 campaign ids and $3 users of the claims (pairwise), $4 partition_no, $5 codes asked for, each once
+-- returns: one row of JSON texts: redemptions known by those ids, slices with their campaigns' terms, uses taken by those users,
+--          the codes, free codes of the pools whose public code is asked for; and whether any campaign has stacking rules
 -- OFFSET 0 keeps each look-up a look-up: joined, a plan made while the table was small would read all of it, for every batch.
 SELECT
     (
@@ -13,18 +14,52 @@ SELECT
     (
         SELECT json_agg(json_build_object(
             'campaign_id', s.campaign_id, 'slice_no', s.slice_no, 'budget', s.budget, 'claimed', s.claimed,
-            'status', c.status, 'starts_at', c.starts_at, 'ends_at', c.ends_at,
-            'per_user_limit', c.per_user_limit, 'discount', c.discount, 'code_id', k.code_id))
+            'amount_budget', s.amount_budget, 'amount_claimed', s.amount_claimed, 'type', c.type, 'code', c.code,
+            'status', c.status, 'timezone', c.timezone, 'starts_at', c.starts_at, 'ends_at', c.ends_at,
+            'per_user_limit', c.per_user_limit, 'per_day_limit', c.per_day_limit, 'per_week_limit', c.per_week_limit,
+            'per_month_limit', c.per_month_limit, 'minimum_subtotal', c.minimum_subtotal,
+            'stacking_rules', c.stacking_rules, 'hold_ttl_s', c.hold_ttl_s, 'discount', c.discount))
         FROM campaign_slices s
         JOIN campaigns c USING (campaign_id)
-        JOIN codes k ON k.code = c.code
         WHERE s.partition_no = $4 AND s.campaign_id = ANY ($2::uuid[])
     )::text AS slices,
     (
-        SELECT json_agg(json_build_array(asked.campaign_id, asked.user_id, held.use_no))
+        SELECT json_agg(json_build_array(asked.campaign_id, asked.user_id, held.document))
         FROM (SELECT DISTINCT * FROM unnest($2::uuid[], $3::text[]) AS pairs (campaign_id, user_id)) asked
         CROSS JOIN LATERAL (
-            SELECT r.use_no FROM redemptions r
+            SELECT json_build_object(
+                'use_no', r.use_no, 'claimed_at', r.claimed_at,
+                'hold', CASE WHEN r.state = 'claimed' AND r.hold_expires_at IS NOT NULL THEN redemption_document(r) END
+            ) AS document
+            FROM redemptions r
             WHERE r.campaign_id = asked.campaign_id AND r.user_id = asked.user_id AND r.released_at IS NULL OFFSET 0
         ) held
-    )::text AS uses
+    )::text AS uses,
+    (
+        SELECT json_agg(known.document)
+        FROM unnest($5::text[]) AS asked (code)
+        CROSS JOIN LATERAL (
+            SELECT json_build_object('code_id', k.code_id, 'code', k.code, 'campaign_id', k.campaign_id, 'state', k.state,
+                                     'intended_user', k.intended_user) AS document
+            FROM codes k WHERE k.code = asked.code OFFSET 0
+        ) known
+    )::text AS codes,
+    (
+        SELECT json_agg(free.document ORDER BY free.code_id)
+        FROM unnest($5::text[]) AS asked (code)
+        CROSS JOIN LATERAL (
+            SELECT c.campaign_id
+            FROM codes k JOIN campaigns c USING (campaign_id)
+            WHERE k.code = asked.code AND k.state = 'shared' AND c.type = 'pool' OFFSET 0
+        ) pool
+        CROSS JOIN LATERAL (
+            SELECT k.code_id,
+                   json_build_object('code_id', k.code_id, 'code', k.code, 'campaign_id', k.campaign_id, 'state', k.state,
+                                     'intended_user', k.intended_user) AS document
+            FROM codes k
+            WHERE k.campaign_id = pool.campaign_id AND k.state = 'unused' AND k.intended_user IS NULL
+            ORDER BY k.code_id
+            LIMIT cardinality($1::uuid[])
+        ) free
+    )::text AS free_codes,
+    EXISTS (SELECT FROM campaigns WHERE stacking_rules IS NOT NULL) AS stacks

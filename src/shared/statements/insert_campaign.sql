@@ -1,18 +1,21 @@
--- purpose: create a campaign, its code and its one slice, if nobody ever had the code
--- takes: $1 campaign_id, $2 name, $3 type, $4 code, $5 discount, $6 total_limit, $7 per_user_limit, $8 timezone, $9 starts_at,
---        $10 ends_at, $11 status, $12 release_on_failure, $13 release_on_refund, $14 partition_no of the slice
+-- purpose: create a campaign, its code (if it has one) and its one slice, if nobody ever had the code
+-- takes: $1 the campaign as a document (shared.domain.campaign.Campaign), $2 its code's spelling or null,
+--        $3 partition_no of the slice, $4 slots there are in all or null
 -- returns: {version}; no row when the code is taken
-WITH code AS (
-    INSERT INTO codes (campaign_id, code, state) VALUES ($1, $4, 'shared')
+WITH given AS (
+    SELECT (jsonb_populate_record(NULL::campaigns, $1::jsonb || jsonb_build_object(
+        'version', nextval('campaign_versions'), 'created_at', clock_timestamp()))).*
+), code AS (
+    INSERT INTO codes (campaign_id, code, spelling, state)
+    SELECT campaign_id, code, $2, 'shared' FROM given WHERE code IS NOT NULL
     ON CONFLICT (code) DO NOTHING
-    RETURNING campaign_id
+    RETURNING code_id
 ), campaign AS (
-    INSERT INTO campaigns (campaign_id, name, type, code, discount, total_limit, per_user_limit, timezone, starts_at, ends_at,
-                           status, release_on_failure, release_on_refund, version)
-    SELECT campaign_id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, nextval('campaign_versions') FROM code
-    RETURNING campaign_id, version
+    INSERT INTO campaigns
+    SELECT * FROM given WHERE code IS NULL OR EXISTS (SELECT FROM code)
+    RETURNING campaign_id, amount_limit, version
 ), slice AS (
-    INSERT INTO campaign_slices (campaign_id, slice_no, partition_no, budget)
-    SELECT campaign_id, 0, $14, $6 FROM campaign
+    INSERT INTO campaign_slices (campaign_id, slice_no, partition_no, budget, amount_budget)
+    SELECT campaign_id, 0, $3, $4, amount_limit FROM campaign
 )
 SELECT version FROM campaign

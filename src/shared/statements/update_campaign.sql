@@ -1,16 +1,25 @@
--- purpose: write a campaign's new terms and its slice's budget; slots it frees are stamped, for they may not be given out at once
--- takes: $1 campaign_id, $2 name, $3 discount, $4 total_limit, $5 per_user_limit, $6 starts_at, $7 ends_at, $8 status,
---        $9 release_on_failure, $10 release_on_refund, $11 partition_no of the slice, $12 whether slots are freed
+-- purpose: write a campaign's new terms and its slice's budgets; slots it frees are stamped, for they may not be given out at once
+-- takes: $1 the campaign as a document (shared.domain.campaign.Campaign), $2 partition_no of the slice,
+--        $3 slots there are in all or null, $4 whether slots are freed
 -- returns: {version}; no row when the slice does not live in that partition
-WITH slice AS (
-    UPDATE campaign_slices
-    SET budget = $4, freed_at = CASE WHEN $12 THEN clock_timestamp() ELSE freed_at END
-    WHERE campaign_id = $1 AND slice_no = 0 AND partition_no = $11
-    RETURNING campaign_id
+WITH given AS (
+    SELECT * FROM jsonb_populate_record(NULL::campaigns, $1::jsonb)
+), slice AS (
+    UPDATE campaign_slices s
+    SET budget = $3, amount_budget = given.amount_limit,
+        freed_at = CASE WHEN $4 THEN clock_timestamp() ELSE s.freed_at END
+    FROM given
+    WHERE s.campaign_id = given.campaign_id AND s.slice_no = 0 AND s.partition_no = $2
+    RETURNING s.campaign_id
 )
-UPDATE campaigns
-SET name = $2, discount = $3, total_limit = $4, per_user_limit = $5, starts_at = $6, ends_at = $7, status = $8,
-    release_on_failure = $9, release_on_refund = $10, version = nextval('campaign_versions')
-FROM slice
-WHERE campaigns.campaign_id = slice.campaign_id
-RETURNING version
+UPDATE campaigns c
+SET name = given.name, discount = given.discount, total_limit = given.total_limit, minted = given.minted,
+    per_user_limit = given.per_user_limit, per_day_limit = given.per_day_limit, per_week_limit = given.per_week_limit,
+    per_month_limit = given.per_month_limit, amount_limit = given.amount_limit, minimum_subtotal = given.minimum_subtotal,
+    first_order_only = given.first_order_only, audience_filter = given.audience_filter,
+    stacking_rules = given.stacking_rules, starts_at = given.starts_at, ends_at = given.ends_at, status = given.status,
+    release_on_failure = given.release_on_failure, release_on_refund = given.release_on_refund,
+    hold_ttl_s = given.hold_ttl_s, version = nextval('campaign_versions')
+FROM given JOIN slice USING (campaign_id)
+WHERE c.campaign_id = given.campaign_id
+RETURNING c.version

@@ -1,5 +1,6 @@
-"""The decision, in its order of precedence: replay, unknown, closed, already redeemed, exhausted, granted."""
+"""The decision, in its order of precedence: replay, unknown, closed, the user, the cart, the code, the slot, the money."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,17 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from shared.domain.campaign import CampaignStatus
+from shared.domain.campaign import CampaignStatus, StackingRules
 from shared.domain.code import Code
-from shared.domain.decide import Facts, SliceFacts, SliceKey, decide
+from shared.domain.decide import CodeFacts, Facts, SliceFacts, SliceKey, Use, decide
 from shared.domain.discount import Applied, Discount
 from shared.domain.ids import CampaignId, ClaimId, DoorId, UserId, claim_id
 from shared.domain.operations import SubmitClaim, body_hash
 from shared.domain.outcomes import Granted, Outcome, Refusal, Refused, Replayed
 from shared.domain.redemption import Redemption, State
+from shared.domain.stacking import Stacked
 
 NOW = datetime(2026, 11, 27, 9, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
 CAMPAIGN = CampaignId(UUID(int=1))
 OTHER = CampaignId(UUID(int=2))
 CODE = Code("BLACKFRI100")
@@ -31,39 +34,53 @@ OPEN = SliceFacts(
     ends_at=None,
     per_user_limit=1,
     discount=Discount("percent", 10, "EUR"),
-    code_id=7,
+    code=CODE,
 )
+SHARED = CodeFacts(7, CODE, CAMPAIGN, "shared", None)
 
 
 def submit(
-    user: str, key: str = "k", campaign: CampaignId = CAMPAIGN, order: str = "o", subtotal: int | None = 900
+    user: str,
+    key: str = "k",
+    campaign: CampaignId = CAMPAIGN,
+    order: str = "o",
+    subtotal: int | None = 900,
+    code: str = CODE,
 ) -> SubmitClaim:
     return SubmitClaim(
         claim_id=claim_id(UserId(user), key),
         campaign_id=campaign,
         slice_no=0,
         user_id=UserId(user),
-        code=CODE,
+        code=Code(code),
         order_id=order,
         subtotal=subtotal,
         idempotency_key=key,
-        body_hash=body_hash(CODE, order, subtotal),
+        body_hash=body_hash(Code(code), order, subtotal),
         door=DoorId("door"),
         ticket=1,
     )
 
 
 def facts(
-    terms: SliceFacts | None = OPEN, known: tuple[Redemption, ...] = (), uses: dict[str, set[int]] | None = None
+    terms: SliceFacts | None = OPEN,
+    known: tuple[Redemption, ...] = (),
+    uses: dict[str, set[int]] | None = None,
+    **different: Any,
 ) -> Facts:
     """What is committed: the campaign's terms (None: it has no slice here), redemptions, and the uses that users hold."""
     slices: dict[SliceKey, SliceFacts] = {} if terms is None else {(CAMPAIGN, 0): terms}
-    return Facts(
+    plain = Facts(
         now=NOW,
         slices=slices,
         redemptions={redemption.redemption_id: redemption for redemption in known},
-        uses={(CAMPAIGN, UserId(user)): frozenset(numbers) for user, numbers in (uses or {}).items()},
+        uses={
+            (CAMPAIGN, UserId(user)): tuple(Use(number, NOW - DAY) for number in numbers)
+            for user, numbers in (uses or {}).items()
+        },
+        codes={CODE: SHARED},
     )
+    return replace(plain, **different)
 
 
 def outcomes(claims: list[SubmitClaim], committed: Facts) -> list[Outcome]:
@@ -130,6 +147,83 @@ PRECEDENCE: list[tuple[str, SubmitClaim, Facts, Outcome]] = [
     ("full", submit("bob"), facts(FULL, (OWN,), HELD), Refused(Refusal.EXHAUSTED)),
 ]
 
+# The rules, each with the obstacle it is about to meet; every row has the obstacles of all the rows below it as well.
+RULES = StackingRules(exclusive=True)
+FREE, TAKEN = CodeFacts(21, Code("ONE-1"), CAMPAIGN, "unused", None), CodeFacts(22, Code("ONE-2"), CAMPAIGN, "claimed", None)
+BOBS = CodeFacts(23, Code("ONE-3"), CAMPAIGN, "unused", UserId("bob"))
+HARD = SliceFacts(
+    budget=10,
+    claimed=10,
+    amount_budget=1_000,
+    amount_claimed=1_000,
+    type="pool",
+    code=CODE,
+    status=CampaignStatus.ACTIVE,
+    timezone="UTC",
+    starts_at=None,
+    ends_at=None,
+    per_user_limit=3,
+    per_day_limit=1,
+    minimum_subtotal=500,
+    stacking_rules=RULES,
+    discount=Discount("percent", 10),
+)
+CODES = {code.code: code for code in (SHARED, FREE, TAKEN, BOBS)}
+TODAY = {(CAMPAIGN, UserId("ann")): (Use(1, NOW - SECOND),)}
+IN_THE_WAY = {"o": (Stacked(Code("SAVE10"), None, None),)}
+
+
+def hard(**different: Any) -> Facts:
+    """Everything is in the way, but for what is `different`: of the terms, or of the facts."""
+    of_facts = {name: different.pop(name) for name in list(different) if name in Facts.__struct_fields__}
+    given = {"codes": CODES, "uses": TODAY, "orders": IN_THE_WAY, **of_facts}
+    return replace(facts(replace(HARD, **different)), **given)
+
+
+LAST_DAY = {"uses": {(CAMPAIGN, UserId("ann")): (Use(1, NOW - DAY),)}}
+ALONE: dict[str, Any] = {**LAST_DAY, "orders": {}}
+RULED: list[tuple[str, SubmitClaim, Facts, Outcome]] = [
+    ("unknown code", submit("ann", code="ONE-9"), hard(), Refused(Refusal.UNKNOWN_CODE)),
+    ("another's code does not exist", submit("ann", code="ONE-3"), hard(), Refused(Refusal.UNKNOWN_CODE)),
+    (
+        "a code of another campaign",
+        submit("ann", code="ONE-1"),
+        hard(codes={**CODES, Code("ONE-1"): replace(FREE, campaign_id=OTHER)}),
+        Refused(Refusal.UNKNOWN_CODE),
+    ),
+    ("closed", submit("ann", code="ONE-2"), hard(ends_at=NOW), Refused(Refusal.EXPIRED)),
+    ("held", submit("ann", code="ONE-2"), hard(per_user_limit=1), Refused(Refusal.ALREADY_REDEEMED)),
+    ("enough for a day", submit("ann", code="ONE-2", subtotal=None), hard(), Refused(Refusal.PERIOD_LIMIT_REACHED)),
+    ("no subtotal", submit("ann", code="ONE-2", subtotal=None), hard(**LAST_DAY), Refused(Refusal.SUBTOTAL_REQUIRED)),
+    ("too small", submit("ann", code="ONE-2", subtotal=499), hard(**LAST_DAY), Refused(Refusal.MINIMUM_NOT_MET)),
+    ("not beside another", submit("ann", code="ONE-2"), hard(**LAST_DAY), Refused(Refusal.NOT_STACKABLE, "SAVE10")),
+    ("used", submit("ann", code="ONE-2"), hard(**ALONE), Refused(Refusal.CODE_USED)),
+    ("no slot", submit("ann", code="ONE-1"), hard(**ALONE), Refused(Refusal.EXHAUSTED)),
+    ("no money", submit("ann", code="ONE-1"), hard(**ALONE, claimed=9), Refused(Refusal.EXHAUSTED)),
+    (
+        "not enough money",
+        submit("ann", code="ONE-1"),
+        hard(**ALONE, claimed=9, amount_claimed=911),
+        Refused(Refusal.BUDGET_INSUFFICIENT),
+    ),
+    (
+        "no free code, though a slot and money",
+        submit("ann"),
+        hard(**ALONE, claimed=9, amount_claimed=911),
+        Refused(Refusal.EXHAUSTED),
+    ),
+]
+
+
+@pytest.mark.parametrize(("claim", "committed", "expected"), [row[1:] for row in RULED], ids=[row[0] for row in RULED])
+def test_rules_are_asked_in_their_order(claim: SubmitClaim, committed: Facts, expected: Outcome) -> None:
+    assert outcomes([claim], committed) == [expected]
+
+
+def test_what_is_left_when_nothing_is_in_the_way_is_granted() -> None:
+    redemption = granted(submit("ann", code="ONE-1"), hard(**ALONE, claimed=9, amount_claimed=910))
+    assert (redemption.code, redemption.code_id, redemption.single_use, redemption.amount) == ("ONE-1", 21, True, 90)
+
 
 @pytest.mark.parametrize(
     ("claim", "committed", "expected"), [row[1:] for row in PRECEDENCE], ids=[row[0] for row in PRECEDENCE]
@@ -151,6 +245,7 @@ def test_a_grant_says_all_that_the_claim_and_the_terms_said() -> None:
         user_limit=1,
         order_id="order-9",
         discount_applied=Applied("percent", 10, "EUR", 1_000, 100),
+        amount=100,
         idempotency_key="key-1",
         body_hash=claim.body_hash,
         state=State.CLAIMED,
@@ -261,16 +356,23 @@ def test_a_campaign_without_slots_gives_none() -> None:
     assert outcomes([submit("ann")], facts(replace(OPEN, budget=0))) == [Refused(Refusal.EXHAUSTED)]
 
 
+BOTH = {CODE: SHARED, Code("OTHER"): CodeFacts(8, Code("OTHER"), OTHER, "shared", None)}
+
+
+def elsewhere(user: str, key: str, **different: Any) -> SubmitClaim:
+    return submit(user, key, OTHER, code="OTHER", **different)
+
+
 def test_campaigns_of_one_batch_do_not_touch_each_other() -> None:
     last = replace(OPEN, claimed=9)
-    committed = replace(facts(last), slices={(CAMPAIGN, 0): last, (OTHER, 0): last})
-    claims = [submit("ann", "1"), submit("ann", "2", OTHER), submit("bob", "1"), submit("bob", "2", OTHER)]
+    committed = replace(facts(last), slices={(CAMPAIGN, 0): last, (OTHER, 0): last}, codes=BOTH)
+    claims = [submit("ann", "1"), elsewhere("ann", "2"), submit("bob", "1"), elsewhere("bob", "2")]
     assert [reason(each) for each in outcomes(claims, committed)] == [None, None, Refusal.EXHAUSTED, Refusal.EXHAUSTED]
 
 
 def test_what_a_user_holds_of_one_campaign_counts_for_no_other() -> None:
-    committed = replace(facts(uses=HELD), slices={(CAMPAIGN, 0): OPEN, (OTHER, 0): OPEN})
-    claims = [submit("ann", "1", OTHER), submit("ann", "2")]
+    committed = replace(facts(uses=HELD), slices={(CAMPAIGN, 0): OPEN, (OTHER, 0): OPEN}, codes=BOTH)
+    claims = [elsewhere("ann", "1"), submit("ann", "2")]
     assert [reason(each) for each in outcomes(claims, committed)] == [None, Refusal.ALREADY_REDEEMED]
 
 
@@ -280,44 +382,243 @@ def test_deciding_changes_no_fact() -> None:
     assert outcomes(claims, committed) == outcomes(claims, committed)
 
 
+HOLD = replace(OPEN, hold_ttl_s=60)
+
+
+def held(age_s: float, terms: SliceFacts = HOLD) -> tuple[Redemption, Facts]:
+    """A hold that ann took `age_s` seconds ago, and the facts with it."""
+    hold = granted(submit("ann"), replace(facts(terms), now=NOW - timedelta(seconds=age_s)))
+    uses = {(CAMPAIGN, UserId("ann")): (Use(1, hold.claimed_at, hold),)}
+    return hold, replace(facts(terms, known=(hold,)), uses=uses)
+
+
+def test_a_hold_ends_when_its_campaign_says() -> None:
+    assert granted(submit("ann"), facts(HOLD)).hold_expires_at == NOW + timedelta(seconds=60)
+    assert granted(submit("ann")).hold_expires_at is None
+
+
+def test_a_hold_never_blocks_its_own_owner() -> None:
+    hold, committed = held(59.999)
+    assert outcomes([submit("ann", "new", order="another")], committed) == [Replayed(hold)]
+    assert outcomes([submit("ann", "new")], replace(committed, now=NOW + SECOND)) == [Refused(Refusal.ALREADY_REDEEMED)]
+
+
+def test_a_hold_of_the_same_batch_is_shown_too() -> None:
+    first, second = outcomes([submit("ann", "1"), submit("ann", "2")], facts(HOLD))
+    assert isinstance(first, Granted)
+    assert second == Replayed(first.redemption)
+
+
+def test_a_hold_of_today_is_shown_though_today_is_over_the_limit() -> None:
+    hold, committed = held(10, replace(HOLD, per_user_limit=5, per_day_limit=1))
+    assert outcomes([submit("ann", "new")], committed) == [Replayed(hold)]
+
+
+@pytest.mark.parametrize(
+    ("limits", "claimed_at", "refused"),
+    [
+        ({"per_day_limit": 1}, "2026-11-27T00:00:00+00:00", True),
+        ({"per_day_limit": 1}, "2026-11-26T23:59:59+00:00", False),
+        ({"per_day_limit": 2}, "2026-11-27T00:00:00+00:00", False),
+        ({"per_week_limit": 1}, "2026-11-23T00:00:00+00:00", True),
+        ({"per_week_limit": 1}, "2026-11-22T23:59:59+00:00", False),
+        ({"per_month_limit": 1}, "2026-11-01T00:00:00+00:00", True),
+        ({"per_month_limit": 1}, "2026-10-31T23:59:59+00:00", False),
+        ({"per_day_limit": 1, "timezone": "Asia/Tokyo"}, "2026-11-26T15:00:00+00:00", True),
+        ({"per_day_limit": 1, "timezone": "Asia/Tokyo"}, "2026-11-26T14:59:59+00:00", False),
+    ],
+)
+def test_a_period_counts_what_was_claimed_in_it(limits: dict[str, Any], claimed_at: str, refused: bool) -> None:
+    uses = {(CAMPAIGN, UserId("ann")): (Use(1, datetime.fromisoformat(claimed_at)),)}
+    [outcome] = outcomes([submit("ann", "new")], replace(facts(replace(OPEN, per_user_limit=9, **limits)), uses=uses))
+    assert reason(outcome) == (Refusal.PERIOD_LIMIT_REACHED if refused else None)
+
+
+def test_a_period_counts_the_batch_as_well() -> None:
+    claims = [submit("ann", "1"), submit("ann", "2"), submit("bob")]
+    outcome = outcomes(claims, facts(replace(OPEN, per_user_limit=9, per_day_limit=1)))
+    assert [reason(each) for each in outcome] == [None, Refusal.PERIOD_LIMIT_REACHED, None]
+
+
+POOL = replace(OPEN, type="pool")
+FREE_CODES = tuple(CodeFacts(30 + n, Code(f"FREE-{n}"), CAMPAIGN, "unused", None) for n in range(3))
+
+
+def pool_facts(**different: Any) -> Facts:
+    codes = {code.code: code for code in (SHARED, *FREE_CODES)}
+    return replace(facts(replace(POOL, **different)), codes=codes, free_codes={CAMPAIGN: FREE_CODES})
+
+
+def test_the_public_code_of_a_pool_gives_the_next_free_one() -> None:
+    outcome = outcomes([submit("ann"), submit("bob", code="FREE-1"), submit("cat"), submit("dan")], pool_facts())
+    assert [each.redemption.code for each in outcome if isinstance(each, Granted)] == ["FREE-0", "FREE-1", "FREE-2"]
+    assert reason(outcome[3]) is Refusal.EXHAUSTED
+
+
+def test_a_code_that_the_batch_gave_away_is_used() -> None:
+    outcome = outcomes([submit("ann"), submit("bob", code="FREE-0"), submit("cat", code="FREE-1")], pool_facts())
+    assert [reason(each) for each in outcome] == [None, Refusal.CODE_USED, None]
+
+
+def test_a_refused_claim_gives_no_code_away() -> None:
+    terms: dict[str, Any] = {"minimum_subtotal": 500}
+    outcome = outcomes([submit("ann", subtotal=1), submit("bob")], pool_facts(**terms))
+    assert isinstance(outcome[1], Granted)
+    assert outcome[1].redemption.code == "FREE-0"
+
+
+def test_a_code_made_for_somebody_is_given_to_nobody_else() -> None:
+    committed = replace(facts(POOL), codes=CODES)
+    assert reason(outcomes([submit("ann", code="ONE-3")], committed)[0]) is Refusal.UNKNOWN_CODE
+    assert granted(submit("bob", code="ONE-3"), committed).code == "ONE-3"
+
+
+def test_money_is_given_as_long_as_it_does() -> None:
+    terms = replace(OPEN, discount=Discount("amount", 400, "EUR"), amount_budget=1_000)
+    claims = [submit(user, subtotal=subtotal) for user, subtotal in (("a", 900), ("b", None), ("c", 900), ("d", 200), ("e", 1))]
+    assert [reason(each) for each in outcomes(claims, facts(terms))] == [
+        None,
+        None,
+        Refusal.BUDGET_INSUFFICIENT,
+        None,
+        Refusal.EXHAUSTED,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("terms", "refusal"),
+    [
+        ({}, None),
+        ({"amount_budget": 1_000}, Refusal.SUBTOTAL_REQUIRED),
+        ({"amount_budget": 1_000, "discount": Discount("amount", 5, "EUR")}, None),
+        ({"minimum_subtotal": 0, "discount": Discount("amount", 5, "EUR")}, Refusal.SUBTOTAL_REQUIRED),
+    ],
+)
+def test_a_subtotal_is_asked_for_where_something_depends_on_it(terms: dict[str, Any], refusal: Refusal | None) -> None:
+    assert reason(outcomes([submit("ann", subtotal=None)], facts(replace(OPEN, **terms)))[0]) == refusal
+
+
+def test_what_the_batch_gave_to_an_order_stands_in_the_way_of_the_next() -> None:
+    slices = {(CAMPAIGN, 0): OPEN, (OTHER, 0): replace(OPEN, code=Code("OTHER"), stacking_rules=StackingRules((CODE,)))}
+    committed = replace(facts(), slices=slices, codes=BOTH, orders={})
+    claims = [submit("ann", "1"), elsewhere("ann", "2"), elsewhere("bob", "1", order="p"), submit("bob", "2", order="p")]
+    assert outcomes(claims, committed)[1::2] == [Refused(Refusal.NOT_STACKABLE, CODE), Refused(Refusal.NOT_STACKABLE, "OTHER")]
+
+
+def test_where_no_campaign_has_rules_nobody_looks_at_orders() -> None:
+    assert granted(submit("ann"), facts(replace(OPEN, stacking_rules=RULES), orders=None)).order_id == "o"
+
+
+def test_a_pool_is_excluded_by_the_code_it_would_give() -> None:
+    committed = replace(pool_facts(), orders={"o": (Stacked(Code("VIP"), None, StackingRules(("FREE-?",))),)})
+    assert outcomes([submit("ann")], committed) == [Refused(Refusal.NOT_STACKABLE, "VIP")]
+
+
 class Model:
     """The rules again, as plainly as they can be said: lists that are searched from end to end."""
 
-    def __init__(self, budget: int | None, per_user_limit: int) -> None:
-        self.budget, self.per_user_limit = budget, per_user_limit
+    def __init__(self, terms: SliceFacts, codes: tuple[CodeFacts, ...]) -> None:
+        self.terms, self.codes, self.now = terms, codes, NOW
         self.rows: list[Redemption] = []
 
-    def active(self, user: UserId | None = None) -> list[Redemption]:
-        return [row for row in self.rows if row.released_at is None and user in (None, row.user_id)]
+    def active(self, which: Callable[[Redemption], bool] = lambda _: True) -> list[Redemption]:
+        return [row for row in self.rows if row.released_at is None and which(row)]
+
+    def free(self) -> list[CodeFacts]:
+        used = {row.code for row in self.active()}
+        return [code for code in self.codes if code.state == "unused" and code.code not in used]
 
     def answer(self, claim: SubmitClaim) -> str:
         for row in self.rows:
             if row.redemption_id == claim.claim_id:
                 return "replayed" if row.body_hash == claim.body_hash else Refusal.KEY_REUSED
-        if len(self.active(claim.user_id)) >= self.per_user_limit:
-            return Refusal.ALREADY_REDEEMED
-        if self.budget is not None and len(self.active()) >= self.budget:
+        asked = [code for code in self.codes if code.code == claim.code and code.intended_user in (None, claim.user_id)]
+        if not asked:
+            return Refusal.UNKNOWN_CODE
+        mine = self.active(lambda row: row.user_id == claim.user_id)
+        today = [row for row in mine if row.claimed_at.date() == self.now.date()]
+        day_limit = self.terms.per_day_limit or 99
+        if len(mine) >= self.terms.per_user_limit or len(today) >= day_limit:
+            if any(row.hold_expires_at and row.state is State.CLAIMED for row in mine):
+                return "replayed"
+            return Refusal.ALREADY_REDEEMED if len(mine) >= self.terms.per_user_limit else Refusal.PERIOD_LIMIT_REACHED
+        if claim.subtotal is None and self.terms.amount_budget is not None:
+            return Refusal.SUBTOTAL_REQUIRED
+        if self.terms.stacking_rules and self.active(lambda row: row.order_id == claim.order_id):
+            return Refusal.NOT_STACKABLE
+        if asked[0].state == "unused" and asked[0] not in self.free():
+            return Refusal.CODE_USED
+        open_to_all = [code for code in self.free() if code.intended_user is None]
+        if asked[0].state == "shared" and self.terms.type == "pool" and not open_to_all:
             return Refusal.EXHAUSTED
+        if self.terms.budget is not None and len(self.active()) >= self.terms.budget:
+            return Refusal.EXHAUSTED
+        spent, amount = sum(row.amount for row in self.active()), (claim.subtotal or 0) // 10
+        if self.terms.amount_budget is not None and spent + max(amount, 1) > self.terms.amount_budget:
+            return Refusal.EXHAUSTED if spent >= self.terms.amount_budget else Refusal.BUDGET_INSUFFICIENT
         return "granted"
 
     def facts(self) -> Facts:
-        uses: dict[str, set[int]] = {}
+        uses: dict[tuple[CampaignId, UserId], tuple[Use, ...]] = {}
         for row in self.active():
-            uses.setdefault(row.user_id, set()).add(row.use_no)
-        terms = replace(OPEN, budget=self.budget, claimed=len(self.active()), per_user_limit=self.per_user_limit)
-        return facts(terms, tuple(self.rows), uses)
+            use = Use(row.use_no, row.claimed_at, row if row.hold_expires_at and row.state is State.CLAIMED else None)
+            uses[CAMPAIGN, row.user_id] = (*uses.get((CAMPAIGN, row.user_id), ()), use)
+        orders: dict[str, tuple[Stacked, ...]] = {}
+        for row in self.active():
+            stacked = Stacked(row.code, CODE, self.terms.stacking_rules)
+            orders[row.order_id] = (*orders.get(row.order_id, ()), stacked)
+        free = self.free()
+        codes = [replace(code, state="claimed") if code.state == "unused" and code not in free else code for code in self.codes]
+        return Facts(
+            now=self.now,
+            slices={
+                (CAMPAIGN, 0): replace(
+                    self.terms, claimed=len(self.active()), amount_claimed=sum(row.amount for row in self.active())
+                )
+            },
+            redemptions={row.redemption_id: row for row in self.rows},
+            uses=uses,
+            codes={code.code: code for code in codes},
+            free_codes={CAMPAIGN: tuple(code for code in free if code.intended_user is None)},
+            orders=orders if self.terms.stacking_rules else None,
+        )
 
 
-claims_of_few = st.builds(submit, st.sampled_from("abcd"), st.sampled_from("123"), order=st.sampled_from(["o", "p"]))
-batches = st.lists(st.tuples(st.lists(claims_of_few, max_size=8), st.sets(st.integers(0, 20), max_size=2)), max_size=6)
+claims_of_few = st.builds(
+    submit,
+    st.sampled_from("abcd"),
+    st.sampled_from("123"),
+    order=st.sampled_from(["o", "p"]),
+    subtotal=st.sampled_from([None, 100, 300]),
+    code=st.sampled_from([CODE, "FREE-0", "FREE-1", "ONE-3", "NONE"]),
+)
+terms_of_some = st.builds(
+    SliceFacts,
+    budget=st.none() | st.integers(0, 6),
+    claimed=st.just(0),
+    amount_budget=st.none() | st.integers(0, 60),
+    type=st.sampled_from(["shared", "pool"]),
+    code=st.just(CODE),
+    status=st.just(CampaignStatus.ACTIVE),
+    starts_at=st.none(),
+    ends_at=st.none(),
+    per_user_limit=st.integers(1, 3),
+    per_day_limit=st.none() | st.integers(1, 2),
+    stacking_rules=st.none() | st.just(RULES),
+    hold_ttl_s=st.none() | st.just(10 * 86_400),
+    discount=st.just(Discount("percent", 10)),
+)
+FINISHED = {State.REDEEMED: {"redeemed_at": NOW}, State.RELEASED: {"released_at": NOW}}
+ends = st.dictionaries(st.integers(0, 20), st.sampled_from(list(FINISHED)), max_size=3)
+batches = st.lists(st.tuples(st.lists(claims_of_few, max_size=8), ends, st.booleans()), max_size=6)
 
 
-@given(st.none() | st.integers(0, 6), st.integers(1, 3), batches)
-def test_batches_with_releases_between_them_answer_as_a_plain_model_does(
-    budget: int | None, per_user_limit: int, story: list[tuple[list[SubmitClaim], set[int]]]
+@given(terms_of_some, batches)
+def test_batches_with_an_order_of_events_between_them_answer_as_a_plain_model_does(
+    terms: SliceFacts, story: list[tuple[list[SubmitClaim], dict[int, State], bool]]
 ) -> None:
-    model = Model(budget, per_user_limit)
-    for claims, released in story:
+    model = Model(terms, (SHARED, *FREE_CODES, BOBS))
+    for claims, ended, next_day in story:
         for claim, outcome in zip(claims, outcomes(claims, model.facts()), strict=True):
             expected = model.answer(claim)
             assert (reason(outcome) or type(outcome).__name__.lower()) == expected
@@ -325,6 +626,10 @@ def test_batches_with_releases_between_them_answer_as_a_plain_model_does(
                 model.rows.append(outcome.redemption)
         numbers = [(row.user_id, row.use_no) for row in model.active()]
         assert len(set(numbers)) == len(numbers)
-        assert all(1 <= number <= per_user_limit for _, number in numbers)
-        for index in released & set(range(len(model.rows))):
-            model.rows[index] = replace(model.rows[index], state=State.RELEASED, released_at=NOW)
+        assert all(1 <= number <= terms.per_user_limit for _, number in numbers)
+        single = [row.code for row in model.active(lambda row: row.single_use)]
+        assert len(set(single)) == len(single)
+        for index, state in ended.items():
+            if index < len(model.rows) and model.rows[index].released_at is None:
+                model.rows[index] = replace(model.rows[index], state=state, **FINISHED[state])
+        model.now += DAY * next_day

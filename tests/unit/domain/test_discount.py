@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.discount import Applied, Discount, apply, estimate, fault
+from shared.domain.discount import Applied, Discount, amount, apply, estimate, fault
 
 AMOUNT = Discount("amount", 500, "EUR")
 TENTH = Discount("percent", 10)
@@ -70,3 +70,20 @@ def test_a_percentage_is_exact_integer_arithmetic(percent: int, subtotal: int) -
 def test_the_snapshot_keeps_the_terms_and_the_cart() -> None:
     assert apply(TENTH, 1_000) == Applied("percent", 10, None, 1_000, 100)
     assert apply(AMOUNT, None) == Applied("amount", 500, "EUR", None, None)
+
+
+@pytest.mark.parametrize(
+    ("offered", "subtotal", "taken"),
+    [
+        (Discount("amount", 500, "EUR"), None, 500),
+        (Discount("amount", 500, "EUR"), 300, 300),
+        (Discount("amount", 500, "EUR"), 900, 500),
+        (Discount("percent", 15), 1_010, 152),
+        (Discount("percent", 15), 1_030, 154),
+        (Discount("percent", 15), None, 0),
+        (Discount("free_shipping"), 900, 0),
+        (Discount("free_shipping"), None, 0),
+    ],
+)
+def test_what_a_redemption_takes_of_the_money(offered: Discount, subtotal: int | None, taken: int) -> None:
+    assert amount(offered, subtotal) == taken

@@ -8,13 +8,13 @@ import pytest
 
 from shared.domain.campaign import CampaignStatus
 from shared.domain.code import Code
-from shared.domain.decide import Facts, SliceFacts, decide
+from shared.domain.decide import CodeFacts, Facts, SliceFacts, Use, decide
 from shared.domain.discount import Applied, Discount
 from shared.domain.ids import CampaignId, ClaimId, DoorId, UserId, claim_id
 from shared.domain.operations import SubmitClaim, body_hash
 from shared.domain.outcomes import Refusal
 from shared.domain.redemption import Redemption, State
-from shared.domain.settlement import Settlement, settlements
+from shared.domain.settlement import Counts, Settlement, settlements
 
 CAMPAIGN, OTHER = CampaignId(UUID(int=7)), CampaignId(UUID(int=8))
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -26,24 +26,30 @@ TERMS = SliceFacts(
     ends_at=None,
     per_user_limit=1,
     discount=Discount("percent", 10),
-    code_id=1,
+    code=Code("BF"),
 )
 
 
 def submit(user: str, key: str = "k", campaign: CampaignId = CAMPAIGN) -> SubmitClaim:
-    name, code = UserId(user), Code("BF")
+    name, code = UserId(user), Code("BF" if campaign == CAMPAIGN else "OTHER")
     body = body_hash(code, "o", None)
     return SubmitClaim(claim_id(name, key), campaign, 0, name, code, "o", None, key, body, DoorId("d"), 1)
 
 
 def facts(*slices: tuple[CampaignId, SliceFacts], uses: dict[str, set[int]] | None = None) -> Facts:
-    holders = {(CAMPAIGN, UserId(user)): frozenset(numbers) for user, numbers in (uses or {}).items()}
-    return Facts(NOW, {(campaign, 0): terms for campaign, terms in slices or [(CAMPAIGN, TERMS)]}, {}, holders)
+    holders = {
+        (CAMPAIGN, UserId(user)): tuple(Use(number, NOW) for number in numbers) for user, numbers in (uses or {}).items()
+    }
+    codes = {
+        Code("BF"): CodeFacts(1, Code("BF"), CAMPAIGN, "shared", None),
+        Code("OTHER"): CodeFacts(2, Code("OTHER"), OTHER, "shared", None),
+    }
+    return Facts(NOW, {(campaign, 0): terms for campaign, terms in slices or [(CAMPAIGN, TERMS)]}, {}, holders, codes)
 
 
-def settled(known: Facts, *claims: SubmitClaim, claimed: int | None = None) -> Settlement:
+def settled(known: Facts, *claims: SubmitClaim, claimed: int | None = None, amount_claimed: int = 0) -> Settlement:
     """The settlement of the campaign after a batch that left its counter at `claimed` (None: as it was)."""
-    moved = {} if claimed is None else {(CAMPAIGN, 0): claimed}
+    moved = {} if claimed is None else {(CAMPAIGN, 0): Counts(claimed, amount_claimed)}
     found = settlements(known, decide(claims, known), moved, seq=99)
     return next(each for each in found if each.campaign_id == CAMPAIGN)
 
@@ -79,6 +85,14 @@ def test_a_batch_that_took_nothing_leaves_what_the_facts_said() -> None:
 
 def test_an_unlimited_campaign_is_unlimited() -> None:
     assert settled(facts((CAMPAIGN, msgspec.structs.replace(TERMS, budget=None))), submit("a"), claimed=5).free is None
+
+
+@pytest.mark.parametrize(("amount_claimed", "free"), [(999, 5), (1_000, 0)])
+@pytest.mark.parametrize("budget", [10, None])
+def test_nothing_is_free_once_the_money_is_spent(amount_claimed: int, free: int, budget: int | None) -> None:
+    known = facts((CAMPAIGN, msgspec.structs.replace(TERMS, budget=budget, amount_budget=1_000)))
+    found = settled(known, submit("a"), claimed=5, amount_claimed=amount_claimed).free
+    assert found == (None if budget is None and free else free)
 
 
 def test_it_carries_the_sequence_the_limit_and_why_nothing_is_given() -> None:

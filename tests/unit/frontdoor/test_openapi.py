@@ -12,42 +12,44 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from frontdoor import campaigns, claims, docs, health, openapi, redeem, redemptions, render, validate
+from frontdoor import campaigns, claims, codes, docs, health, openapi, redeem, redemptions, render, segments, validate
 from frontdoor.calls import Call
 from frontdoor.openapi import CALLS, document, refusals
 from frontdoor.problems import PROBLEMS, Problem, problem_type
 from shared.domain import discount
-from shared.domain.campaign import Campaign, CampaignStatus, Slice
+from shared.domain.campaign import Campaign
 from shared.domain.code import Code
 from shared.domain.discount import Discount
+from shared.domain.draft import CampaignDraft, planned
 from shared.domain.ids import CampaignId, ClaimId, PartitionNo, UserId
+from shared.domain.outcomes import Refusal
 from shared.domain.redemption import Redemption, State
 
 PAGES_FOR_PEOPLE = {("get", "/docs"), ("get", "/problems/{code}")}
 NOW = datetime(2026, 11, 27, 9, 0, 0, 5, tzinfo=UTC)
-CAMPAIGN = Campaign(
-    CampaignId(UUID(int=1)),
-    "Black Friday",
-    "shared",
-    Code("BLACKFRI100"),
-    Discount("percent", 10, "EUR"),
-    1_000,
-    1,
-    "Europe/Berlin",
-    None,
-    datetime(2026, 11, 28, tzinfo=UTC),
-    CampaignStatus.ACTIVE,
-    False,
-    True,
-    1,
-    (Slice(0, PartitionNo(0)),),
+DRAFT = CampaignDraft(
+    name="Black Friday",
+    type="shared",
+    code="BLACKFRI100",
+    discount=Discount("percent", 10, "EUR"),
+    total_limit=1_000,
+    ends_at="2026-11-28T00:00",
 )
+
+
+def made(draft: CampaignDraft) -> Campaign:
+    campaign = planned(draft, CampaignId(UUID(int=1)))
+    assert isinstance(campaign, Campaign)
+    return campaign
+
+
+CAMPAIGN = made(DRAFT)
 CLAIMED = Redemption(
     redemption_id=ClaimId(UUID(int=2)),
     campaign_id=CAMPAIGN.campaign_id,
     slice_no=0,
     code_id=1,
-    code=CAMPAIGN.code,
+    code=Code("BLACKFRI100"),
     user_id=UserId("usr_1"),
     use_no=1,
     user_limit=1,
@@ -63,7 +65,7 @@ RELEASED = msgspec.structs.replace(CLAIMED, state=State.RELEASED, redeemed_at=NO
 
 def served() -> dict[tuple[str, str], str]:
     """The names of the handlers, under which their answers are counted."""
-    rooms = (redeem, validate, claims, redemptions, campaigns, health, openapi, docs)
+    rooms = (redeem, validate, claims, redemptions, campaigns, codes, segments, health, openapi, docs)
     routes = [route for room in rooms for route in room.routes if isinstance(route, web.RouteDef)]
     return {(route.method.lower(), re.sub(r":[^{}]+}", "}", route.path)): route.handler.__name__ for route in routes}
 
@@ -113,8 +115,10 @@ def test_operation_ids_are_unique() -> None:
         render.redemption(CLAIMED),
         render.redemption(RELEASED),
         render.pending(CLAIMED.redemption_id, PartitionNo(0)),
-        render.valid(CAMPAIGN, 500, NOW),
-        render.valid(msgspec.structs.replace(CAMPAIGN, ends_at=None), None, NOW),
+        render.valid(CAMPAIGN, "BLACKFRI100", CLAIMED.discount_applied, NOW),
+        render.valid(msgspec.structs.replace(CAMPAIGN, ends_at=None), "BF", CLAIMED.discount_applied, NOW, kept=True),
+        render.invalid("BF", Refusal.MINIMUM_NOT_MET, minimum_subtotal=500),
+        render.invalid("BF", Refusal.NOT_STACKABLE, other=Code("SAVE10")),
     ],
 )
 def test_what_is_rendered_reads_as_what_is_documented(rendered: msgspec.Struct) -> None:

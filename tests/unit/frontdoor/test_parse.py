@@ -166,7 +166,12 @@ def test_no_bytes_raise(raw: bytes) -> None:
         ('{"code":"A","applied_codes":"B"}', "applied_codes"),
         ('{"code":"A","applied_codes":[' + ",".join(['"B"'] * 51) + "]}", "applied_codes"),
         ('{"code":"A","subtotal":-1}', "subtotal"),
-        ('{"code":"A","user_id":"u"}', "user_id"),
+        ('{"code":"A","user_id":""}', "user_id"),
+        ('{"code":"A","user_id":"\\u0000"}', "user_id"),
+        ('{"code":"A","attrs":[]}', "attrs"),
+        ('{"code":"A","attrs":{"a":1,"a":2}}', "a"),
+        ('{"code":"A","first_order":1}', "first_order"),
+        ('{"code":"A","customer":"u"}', "customer"),
     ],
 )
 def test_validate_names_the_field(text: str, field: str) -> None:

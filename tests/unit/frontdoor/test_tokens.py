@@ -61,7 +61,7 @@ def reason(answer: Identity | Problem) -> str:
 
 def test_an_issued_token_is_believed(verifier: TokenVerifier) -> None:
     identity = verifier.identify("Bearer " + issue(SECRET, "usr_1", ttl_s=60, now=NOW))
-    assert identity == Identity("usr_1", frozenset(), NOW + 60)  # type: ignore[arg-type]
+    assert identity == Identity("usr_1", frozenset(), NOW + 60, {})  # type: ignore[arg-type]
 
 
 def test_an_issued_token_is_a_jwt_to_the_library() -> None:
@@ -74,7 +74,7 @@ def test_a_token_of_the_library_is_believed(verifier: TokenVerifier) -> None:
     assert theirs.split(".")[0] == issue(SECRET, "x").split(".")[0]  # the header that takes the short way
     for accepted in (theirs, jwt.encode({"sub": "usr_1", "exp": LATER, "scope": "admin"}, SECRET, headers={"kid": "k-1"})):
         identity = verifier.identify(f"Bearer {accepted}")
-        assert identity == Identity("usr_1", frozenset({"admin"}), LATER)  # type: ignore[arg-type]
+        assert identity == Identity("usr_1", frozenset({"admin"}), LATER, {})  # type: ignore[arg-type]
 
 
 def test_no_token_is_not_a_bad_token(verifier: TokenVerifier) -> None:
@@ -187,3 +187,17 @@ def test_a_scope_is_needed_by_name(verifier: TokenVerifier) -> None:
     assert with_scope(admin, ADMIN) is admin
     refused = with_scope(user, ADMIN)
     assert refused == SCOPE_REQUIRED.carrying(scope="admin")
+
+
+def test_what_a_token_says_of_its_user_is_read_and_has_to_be_an_object(verifier: TokenVerifier) -> None:
+    def said(attrs: object) -> Identity | Problem:
+        return verifier.identify(f"Bearer {jwt.encode({'sub': 'usr_1', 'exp': LATER, 'attrs': attrs}, SECRET)}")
+
+    for attrs in ({"age": 30, "first_order": True}, {}, None):
+        identity = said(attrs)
+        assert isinstance(identity, Identity)
+        assert identity.attrs == (attrs or {})
+    for text in ("[]", '"adult"', "1", "true"):
+        problem = said(json.loads(text))
+        assert isinstance(problem, Problem)
+        assert reason(problem) == "claims_invalid"

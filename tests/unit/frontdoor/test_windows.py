@@ -3,14 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from frontdoor.windows import MARGIN, shut
 from shared import clock
-from shared.domain.campaign import Campaign, CampaignStatus, Slice
-from shared.domain.code import Code
+from shared.domain.campaign import Campaign
 from shared.domain.discount import Discount
-from shared.domain.ids import CampaignId, PartitionNo
+from shared.domain.draft import CampaignDraft, planned
+from shared.domain.ids import CampaignId
 from shared.domain.outcomes import Refusal
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -23,23 +24,10 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_between(starts_at: datetime | None, ends_at: datetime | None) -> Campaign:
-    return Campaign(
-        campaign_id=CampaignId(UUID(int=7)),
-        name="Black Friday",
-        type="shared",
-        code=Code("BF"),
-        discount=Discount("percent", 10),
-        total_limit=10,
-        per_user_limit=1,
-        timezone="UTC",
-        starts_at=starts_at,
-        ends_at=ends_at,
-        status=CampaignStatus.ACTIVE,
-        release_on_failure=False,
-        release_on_refund=False,
-        version=1,
-        slices=(Slice(0, PartitionNo(0)),),
-    )
+    draft = CampaignDraft(name="Black Friday", type="shared", code="BF", discount=Discount("percent", 10), total_limit=10)
+    campaign = planned(draft, CampaignId(UUID(int=7)))
+    assert isinstance(campaign, Campaign)
+    return msgspec.structs.replace(campaign, starts_at=starts_at, ends_at=ends_at)
 
 
 def test_the_margin_is_two_seconds() -> None:

@@ -1,0 +1,146 @@
+"""Single-use codes in Postgres: minted, and read out again.
+
+Minting takes long and the partition must not wait for it, so the codes are inserted first and the partition is locked at the
+end, to count them: nobody sees a code before its campaign's budget has it. What exists already, in whatever campaign, is left
+as it is, and another is drawn.
+"""
+
+import secrets
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Sequence
+
+import asyncpg
+import msgspec
+
+from shared import campaigns
+from shared.book import decided, lock_partition
+from shared.campaigns import CampaignEnded, CampaignUnknown, Committed, Faulty, Known, write_change
+from shared.domain.campaign import CampaignStatus
+from shared.domain.draft import Fault
+from shared.domain.ids import CampaignId, UserId, home_partition
+from shared.domain.ledger import Kind
+from shared.domain.minting import Recipe, bytes_for, code_of, recipe, spellings, too_small
+from shared.postgres import Connection, Pool
+from shared.statements import statement
+
+#: Codes drawn and inserted at a time: a few milliseconds of this process, which serves others too.
+_AT_A_TIME = 5_000
+#: A space that sends us back this often is full of other campaigns' codes.
+_ROUNDS = 20
+_PAGE_SIZE = 2_000
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What is to be minted: a code for each of `intended` (None: for whoever comes first), spelled as asked for."""
+
+    intended: Sequence[UserId | None]
+    pattern: str | None = None
+    charset: str | None = None
+    prefix: str | None = None
+
+
+class Minted(msgspec.Struct, frozen=True):
+    """New codes as they are written, in the order of those they are for, and the campaign that has them now."""
+
+    codes: list[str]
+    committed: Committed
+
+
+class NothingToMint(msgspec.Struct, frozen=True):
+    """The campaign has one code, which everybody types."""
+
+
+class PatternTooSmall(msgspec.Struct, frozen=True):
+    """Among so few possible codes, those that exist would be found by trying."""
+
+    space: int
+
+
+MintRefused = CampaignUnknown | CampaignEnded | NothingToMint | PatternTooSmall | Faulty
+
+
+class _Undone(Exception):
+    """Carries a refusal out of the transaction, which is rolled back."""
+
+    def __init__(self, refusal: MintRefused) -> None:
+        super().__init__()
+        self.refusal = refusal
+
+
+async def mint(pool: Pool, campaign_id: CampaignId, wish: Wish, by: UserId) -> Minted | MintRefused:
+    """Commit new codes, all that are wished for or none. `by` goes into the ledger."""
+
+    async def write(connection: Connection) -> Minted:
+        _, made_of = _judged(await campaigns.read(connection, campaign_id), wish)
+        codes = await _insert(connection, campaign_id, made_of, wish.intended)
+        head = await lock_partition(connection, home_partition(campaign_id))
+        # What was read before the lock may have moved since.
+        known, _ = _judged(await campaigns.read(connection, campaign_id), wish)
+        after = msgspec.structs.replace(known.campaign, minted=known.campaign.minted + len(codes))
+        return Minted(codes, await write_change(connection, head, known, after, by, Kind.CODES_MINTED, count=len(codes)))
+
+    try:
+        return await decided(pool, write)
+    except _Undone as undone:
+        return undone.refusal
+
+
+async def exported(pool: Pool, campaign_id: CampaignId) -> AsyncIterator[list[asyncpg.Record]]:
+    """The campaign's single-use codes, page by page, in the order in which they were minted.
+
+    Each page is a statement of its own (see `code_page.sql`): a slow reader holds neither a connection nor a snapshot.
+    """
+    last = 0
+    while True:
+        async with pool.acquire(timeout=5) as connection:
+            page = await connection.fetch(statement("code_page"), campaign_id, last, _PAGE_SIZE)
+        if not page:
+            return
+        yield page
+        last = page[-1]["code_id"]
+
+
+def _judged(known: Known | None, wish: Wish) -> tuple[Known, Recipe]:
+    if known is None:
+        raise _Undone(CampaignUnknown())
+    campaign = known.campaign
+    if campaign.status is CampaignStatus.ENDED:
+        raise _Undone(CampaignEnded())
+    if campaign.type == "shared":
+        raise _Undone(NothingToMint())
+    if campaign.type == "unique" and None in wish.intended:
+        raise _Undone(Faulty([Fault("count", "is for pools; name the users that unique codes are for")]))
+    made_of = recipe(wish.pattern, wish.charset, wish.prefix, exact=campaign.exact)
+    if isinstance(made_of, Fault):
+        raise _Undone(Faulty([made_of]))
+    if too_small(made_of, campaign.minted + len(wish.intended)):
+        raise _Undone(PatternTooSmall(made_of.space))
+    return known, made_of
+
+
+async def _insert(
+    connection: Connection, campaign_id: CampaignId, made_of: Recipe, intended: Sequence[UserId | None]
+) -> list[str]:
+    made: defaultdict[UserId | None, list[str]] = defaultdict(list)
+    for start in range(0, len(intended), _AT_A_TIME):
+        lacking = Counter(intended[start : start + _AT_A_TIME])
+        for _ in range(_ROUNDS):
+            rows = await _try(connection, campaign_id, made_of, list(lacking.elements()))
+            for user, shown in rows:
+                made[user].append(shown)
+            lacking -= Counter(user for user, _ in rows)
+            if not lacking:
+                break
+        else:
+            raise _Undone(PatternTooSmall(made_of.space))
+    return [made[user].pop() for user in intended]
+
+
+async def _try(
+    connection: Connection, campaign_id: CampaignId, made_of: Recipe, users: list[UserId | None]
+) -> list[asyncpg.Record]:
+    """Insert a code for each user; those that exist already are not inserted."""
+    drawn = spellings(made_of, secrets.token_bytes(bytes_for(made_of, len(users))), len(users))
+    codes = [code_of(spelled) for spelled in drawn] if made_of.exact else drawn
+    spelled = drawn if made_of.exact else [None] * len(drawn)
+    return await connection.fetch(statement("insert_codes"), campaign_id, codes, spelled, users[: len(drawn)])

@@ -1,0 +1,88 @@
+"""What happened, as the ledger tells it: of an order, of a user, of a code; refusals included."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from shared.audit import snapshot
+from shared.domain.code import normal_form
+from shared.domain.ledger import Kind
+from shared.statements import statement
+
+_ROWS_AT_A_TIME = 500
+
+
+async def history(dsn: str, name: str) -> AsyncIterator[str]:
+    """A line for each row of the ledger that speaks of the order, the user or the code of that name (it may be several)."""
+    code = normal_form(name)
+    as_json = [msgspec.json.encode(each).decode() for each in (name, code or name)]
+    async with snapshot(dsn) as connection:
+        async for row in connection.cursor(statement("history"), name, code, *as_json, prefetch=_ROWS_AT_A_TIME):
+            yield line(row)
+
+
+def line(row: asyncpg.Record) -> str:
+    """A row as a person reads it: when, where in the ledger, what."""
+    moment = f"{row['at']:%Y-%m-%d %H:%M:%S}.{row['at'].microsecond // 1000:03}Z"
+    place = f"{row['partition_no']}/{row['seq']}"
+    return f"{moment}  {place:>9}  {told(row['kind'], row['redemption_id'], row['payload'])}"
+
+
+def told(kind: str, redemption_id: UUID | None, payload: str) -> str:
+    """What a row says, as a sentence without a full stop. A payload that is not what it was written as is shown as it is."""
+    try:
+        story = msgspec.json.decode(payload)
+        sentence = _sentence(kind, story)
+    except (msgspec.DecodeError, KeyError, TypeError):
+        sentence = f"{kind}: {payload!a}"
+    return f"{sentence}  [{redemption_id}]" if redemption_id is not None else sentence
+
+
+def _sentence(kind: str, story: dict[str, Any]) -> str:
+    match kind:
+        case Kind.CAMPAIGN_CREATED | Kind.CAMPAIGN_CHANGED:
+            campaign = story["campaign"]
+            limit = "unlimited" if campaign["total_limit"] is None else f"limit {campaign['total_limit']:,}"
+            verb = "created" if kind == Kind.CAMPAIGN_CREATED else "changed"
+            return f"{verb}   campaign {_shown(campaign['name'])} ({campaign['status']}, {limit}) by {_shown(story['by'])}"
+        case Kind.CODES_MINTED:
+            return (
+                f"minted    {story['count']:,} codes of campaign {_shown(story['campaign']['name'])} by {_shown(story['by'])}"
+            )
+        case Kind.CLAIMED:
+            return f"claimed   {_claim(story)}{_worth(story)}"
+        case Kind.REDEEMED:
+            return f"redeemed  {_claim(story)}"
+        case Kind.RELEASED:
+            return f"released  {_claim(story)}: {story['released_reason']}"
+        case Kind.REFUSED:
+            about = f" (with {_shown(story['about'])})" if story.get("about") else ""
+            return f"refused   {_claim(story)}: {story['reason']}{about}"
+        case Kind.DEAD_LETTERED:
+            return f"set aside a claim of {_shown(story.get('user_id', '?'))}: {story['error']}"
+    raise KeyError(kind)
+
+
+def _claim(story: dict[str, Any]) -> str:
+    return f"{_shown(story['code'])} by {_shown(story['user_id'])} for order {_shown(story['order_id'])}"
+
+
+def _worth(story: dict[str, Any]) -> str:
+    given = story["discount_applied"]
+    match given["type"]:
+        case "percent":
+            worth = f"{given['value']} %"
+        case "amount":
+            worth = f"{given['value']} {given['currency']} in minor units"
+        case _:
+            worth = "free shipping"
+    held = f", held until {story['hold_expires_at']}" if story.get("hold_expires_at") else ""
+    return f": {worth}{held}"
+
+
+def _shown(name: str) -> str:
+    """A name that was typed by somebody, without what a terminal would obey."""
+    return name if name.isprintable() else ascii(name)

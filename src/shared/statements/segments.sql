@@ -1,0 +1,3 @@
+-- purpose: all segments
+-- returns: {name, members, loaded_at}
+SELECT name, members, loaded_at FROM segments ORDER BY name

@@ -1,0 +1,42 @@
+"""What may stand beside what on one order, and that it is the same whoever came first."""
+
+import pytest
+
+from shared.domain.campaign import StackingRules
+from shared.domain.code import Code
+from shared.domain.stacking import Stacked, conflict
+
+
+def stacked(code: str, rules: StackingRules | None = None, of: str | None = None) -> Stacked:
+    return Stacked(Code(code), None if of is None else Code(of), rules)
+
+
+CASES = [
+    ("no rules at all", stacked("A"), stacked("B"), False),
+    ("rules without a demand", stacked("A", StackingRules()), stacked("B", StackingRules()), False),
+    ("one is exclusive", stacked("A", StackingRules(exclusive=True)), stacked("B"), True),
+    ("a glob fits", stacked("A", StackingRules(("SAVE*",))), stacked("SAVE10"), True),
+    ("a glob does not fit", stacked("A", StackingRules(("SAVE*",))), stacked("XSAVE10"), False),
+    ("a class of characters", stacked("A", StackingRules(("VIP[0-9]",))), stacked("VIP7"), True),
+    ("codes are told apart by case", stacked("A", StackingRules(("save*",))), stacked("SAVE10"), False),
+    ("the code of a pool's campaign", stacked("A", StackingRules(("POOL",))), stacked("X7Q2", of="POOL"), True),
+    ("a code of a pool", stacked("A", StackingRules(("X*",))), stacked("X7Q2", of="POOL"), True),
+    ("the same category", stacked("A", StackingRules(category="s")), stacked("B", StackingRules(category="s")), True),
+    ("another category", stacked("A", StackingRules(category="s")), stacked("B", StackingRules(category="t")), False),
+    ("a category and none", stacked("A", StackingRules(category="s")), stacked("B", StackingRules()), False),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "apart"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_rules_bind_both_ways(one: Stacked, other: Stacked, apart: bool) -> None:
+    assert conflict(one, [other]) == (other.code if apart else None)
+    assert conflict(other, [one]) == (one.code if apart else None)
+
+
+def test_the_first_code_that_is_in_the_way_is_named() -> None:
+    others = [stacked("FREE"), stacked("SAVE1"), stacked("SAVE2")]
+    assert conflict(stacked("A", StackingRules(("SAVE*",))), others) == "SAVE1"
+
+
+def test_an_exclusive_code_alone_is_in_nobodys_way() -> None:
+    assert conflict(stacked("A", StackingRules(exclusive=True)), []) is None
