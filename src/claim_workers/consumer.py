@@ -30,9 +30,14 @@ log = structlog.get_logger()
 
 
 class Stores(msgspec.Struct, frozen=True):
-    """What the consumers of a shard share. `reading` is a client of its own, because its calls block."""
+    """What a shard is connected to. `reading` is a client of its own, because its calls block.
+
+    `keeping` is for the leases alone: they are renewed also while every other connection waits for something, and no lock is
+    waited for there longer than the other leases can.
+    """
 
     pool: Pool
+    keeping: Pool
     redis: Redis
     reading: Redis
     gate: Gate

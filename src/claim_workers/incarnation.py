@@ -12,8 +12,8 @@ import msgspec
 import structlog
 
 from shared.domain.ids import Incarnation, PartitionNo
-from shared.errors import Fenced
-from shared.gate import Admission, Gate
+from shared.errors import Fenced, IncarnationOver
+from shared.gate import Gate, Moved, Term
 from shared.mailbox import Mailbox, position
 from shared.postgres import Pool
 from shared.redis_client import Redis
@@ -38,26 +38,35 @@ async def enter(pool: Pool, redis: Redis, gate: Gate, partition: PartitionNo, ep
     if row is None:
         raise Fenced(f"partition {partition} is no longer at epoch {epoch}")
     incarnation, cursor = row
-    run = await gate.run_id()
-    if incarnation is not None and incarnation.startswith(f"{run}-") and await _lives(gate, partition, incarnation):
+    run, pointed = await gate.run_id(), await gate.pointed(partition)
+    if incarnation is not None and incarnation.startswith(f"{run}-") and await _lives(gate, partition, incarnation, epoch):
         last = await Mailbox(redis, partition, incarnation).last_id()
         if position(last) >= position(cursor):
             return Life(partition, epoch, incarnation, cursor)
-    return await _begin(pool, gate, partition, epoch, Incarnation(f"{run}-{secrets.token_hex(4)}"))
+    return await _begin(pool, gate, Life(partition, epoch, Incarnation(f"{run}-{secrets.token_hex(4)}"), "0-0"), pointed)
 
 
-async def _lives(gate: Gate, partition: PartitionNo, incarnation: Incarnation) -> bool:
-    """Whether the pointer names this life and its keys can be worked with: the gate says so when it is asked for nothing."""
-    return isinstance(await gate.admit(partition, incarnation, [], []), Admission)
+async def _lives(gate: Gate, partition: PartitionNo, incarnation: Incarnation, epoch: int) -> bool:
+    """Whether the pointer names this life and its keys can be worked with: the gate says so when it is asked for nothing.
+
+    From here on it refuses what earlier owners say.
+    """
+    answers = (
+        await gate.admit(partition, incarnation, [], []),
+        await gate.settle(partition, incarnation, [], Term(epoch, None)),
+    )
+    return not any(isinstance(answer, Moved) for answer in answers)
 
 
-async def _begin(pool: Pool, gate: Gate, partition: PartitionNo, epoch: int, name: Incarnation) -> Life:
+async def _begin(pool: Pool, gate: Gate, life: Life, pointed: bytes) -> Life:
+    partition, epoch, name = life.partition_no, life.epoch, life.incarnation
     async with pool.acquire(timeout=5) as connection:
         begun = await connection.fetchval(statement("begin_incarnation"), partition, epoch, name)
     if begun is None:
         raise Fenced(f"partition {partition} is no longer at epoch {epoch}")
     # The pointer is flipped last: from here on front doors find the new mailbox, and somebody reads it.
-    await gate.point(partition, name)
+    if not await gate.point(partition, pointed, name, epoch):
+        raise IncarnationOver(f"somebody else has begun a life of partition {partition}")
     log.warning("incarnation_begun", partition=partition, incarnation=name)
     await gate.forget_others(partition, name)
-    return Life(partition, epoch, name, "0-0")
+    return life

@@ -1,11 +1,14 @@
 """Keeping a shard's leases: say that we live, see who else does, take our share, give up what is too much, renew the rest.
 
-Each lease is served by one consumer; the keeper starts it when the lease is won and lets it finish its batch before the
-lease is resigned, so that the next owner starts from a settled partition and at once.
+Each lease is served by one consumer, in a task of its own, which finishes its batch and then resigns the lease, so that the
+next owner starts from a settled partition and at once. The keeper waits for no consumer and for no row that somebody holds
+(a front door that was frozen in a release holds one for seconds): one partition that stands still stops no other.
 """
 
 import asyncio
 
+import asyncpg
+import msgspec
 import structlog
 
 from claim_workers.consumer import Consumer, Stores
@@ -42,62 +45,82 @@ class Keeper:
 
     async def _round(self) -> None:
         await self._renew()
-        async with self._stores.pool.acquire(timeout=self._ttl_s) as connection:
+        async with self._stores.keeping.acquire(timeout=self._ttl_s) as connection:
             await connection.execute(statement("shard_heartbeat"), self._shard, self._ttl_s)
             [(living, partitions, owners)] = await connection.fetch(statement("ownership"), self._ttl_s)
         todo = plan(self._shard, living, dict(zip(partitions, owners, strict=True)))
-        await asyncio.gather(*(self._resign(partition) for partition in todo.resign))
+        # What is ours in Postgres and not served here (an answer was lost) runs out by itself.
+        for partition in self._serving.keys() & set(todo.resign):
+            self._serving[partition][0].stop()
         for partition in todo.acquire:
             await self._acquire(partition)
         metrics.LEASES_HELD.set(len(self._serving))
 
     async def _renew(self) -> None:
-        """Renew what is served; let go of what is lost or whose consumer has ended."""
-        for partition in [partition for partition, (_, task) in self._serving.items() if task.done()]:
-            await self._resign(partition)
-        leases = [consumer.lease for consumer, _ in self._serving.values()]
-        if not leases:
+        """Renew what is served: what nobody holds in one statement, the rest one by one."""
+        serving = {partition: consumer for partition, (consumer, _) in self._serving.items()}
+        if not serving:
             return
         started = clock.monotonic()
-        async with self._stores.pool.acquire(timeout=self._ttl_s) as connection:
-            rows = await connection.fetch(
-                statement("renew_leases"),
-                [lease.partition_no for lease in leases],
-                [lease.epoch for lease in leases],
-                self._ttl_s,
-            )
-        renewed = {partition for (partition,) in rows}
-        for lease in leases:
-            consumer, _ = self._serving[lease.partition_no]
-            if lease.partition_no in renewed:
-                consumer.lease = Lease(lease.partition_no, lease.epoch, trusted_until(started, self._ttl_s))
-            else:
-                consumer.stop()
+        epochs = [consumer.lease.epoch for consumer in serving.values()]
+        async with self._stores.keeping.acquire(timeout=self._ttl_s) as connection:
+            rows = await connection.fetch(statement("renew_leases"), list(serving), epochs, self._ttl_s)
+        for (partition,) in rows:
+            self._trust(serving.pop(partition), started)
+        # A partition's own commits hold its row most of the time when it is busy: left out, it would never be renewed.
+        await asyncio.gather(*(self._renew_held(consumer) for consumer in serving.values()))
+
+    async def _renew_held(self, consumer: Consumer) -> None:
+        lease, started = consumer.lease, clock.monotonic()
+        try:
+            async with self._stores.keeping.acquire(timeout=self._ttl_s) as connection:
+                renewed = await connection.fetchval(statement("renew_lease"), lease.partition_no, lease.epoch, self._ttl_s)
+        except asyncpg.LockNotAvailableError:
+            # Not lost: its consumer goes on for as long as it may trust the lease.
+            log.warning("partition_held", partition=lease.partition_no)
+            return
+        if renewed is None:
+            consumer.stop()
+        else:
+            self._trust(consumer, started)
+
+    def _trust(self, consumer: Consumer, started: float) -> None:
+        consumer.lease = msgspec.structs.replace(consumer.lease, trusted_until=trusted_until(started, self._ttl_s))
 
     async def _acquire(self, partition: PartitionNo) -> None:
         if partition in self._serving:
             return
         started = clock.monotonic()
-        async with self._stores.pool.acquire(timeout=self._ttl_s) as connection:
+        async with self._stores.keeping.acquire(timeout=self._ttl_s) as connection:
             epoch = await connection.fetchval(statement("acquire_lease"), partition, self._shard, self._ttl_s)
         if epoch is None:
             return
         consumer = Consumer(self._stores, Lease(partition, epoch, trusted_until(started, self._ttl_s)), self._batch_max)
-        self._serving[partition] = (consumer, asyncio.create_task(consumer.run(), name=f"consumer-{partition}"))
+        self._serving[partition] = (consumer, asyncio.create_task(self._serve(consumer), name=f"consumer-{partition}"))
 
-    async def _resign(self, partition: PartitionNo) -> None:
-        """Let the consumer finish its batch, then give the lease up by its exact epoch."""
-        consumer, task = self._serving[partition]
-        consumer.stop()
-        await asyncio.wait([task])
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("consumer_failed", partition=partition, exc_info=error)
-        async with self._stores.pool.acquire(timeout=self._ttl_s) as connection:
-            await connection.execute(statement("resign_lease"), partition, consumer.lease.epoch)
-        del self._serving[partition]
-        log.info("partition_resigned", partition=partition, epoch=consumer.lease.epoch)
+    async def _serve(self, consumer: Consumer) -> None:
+        """Consume until the lease is lost or to be given up, and give it up by its exact epoch."""
+        partition, epoch = consumer.lease.partition_no, consumer.lease.epoch
+        try:
+            await self._consume(consumer)
+            async with self._stores.keeping.acquire(timeout=self._ttl_s) as connection:
+                await connection.execute(statement("resign_lease"), partition, epoch)
+            log.info("partition_resigned", partition=partition, epoch=epoch)
+        except Exception as error:
+            log.warning("lease_left_to_run_out", partition=partition, epoch=epoch, error=repr(error))
+        finally:
+            del self._serving[partition]
+
+    async def _consume(self, consumer: Consumer) -> None:
+        try:
+            await consumer.run()
+        except Exception:
+            log.exception("consumer_failed", partition=consumer.lease.partition_no)
 
     async def _leave(self) -> None:
-        await asyncio.gather(*(self._resign(partition) for partition in list(self._serving)), return_exceptions=True)
-        async with self._stores.pool.acquire(timeout=self._ttl_s) as connection:
+        serving = list(self._serving.values())
+        for consumer, _ in serving:
+            consumer.stop()
+        await asyncio.gather(*(task for _, task in serving))
+        async with self._stores.keeping.acquire(timeout=self._ttl_s) as connection:
             await connection.execute(statement("shard_farewell"), self._shard)

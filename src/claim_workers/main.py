@@ -14,6 +14,9 @@ from shared.process import run
 from shared.redis_client import open_redis
 from shared.settings import Settings
 
+#: Connections for the leases alone, so that rows which somebody holds are waited for side by side.
+KEEPING = 4
+
 log = structlog.get_logger()
 
 
@@ -26,14 +29,16 @@ async def _work(settings: Settings, stopping: asyncio.Event) -> None:
     # A new name at every start: what was owned before a restart is not ours.
     shard = ShardId(f"shard-{secrets.token_hex(4)}")
     pool = await open_pool(settings.postgres_dsn, settings.postgres_pool)
+    keeping = await open_pool(settings.postgres_dsn, KEEPING, lock_wait_s=settings.lease_ttl_s / 10)
     redis = open_redis(settings.redis_url)
     reading = open_redis(settings.redis_url, reply_within_s=5.0)
-    stores = Stores(pool, redis, reading, Gate(redis, settings.mailbox_max))
+    stores = Stores(pool, keeping, redis, reading, Gate(redis, settings.mailbox_max))
     log.info("shard_started", shard=shard)
     try:
         await Keeper(stores, shard, settings.lease_ttl_s, settings.batch_max).keep(stopping)
     finally:
         await redis.aclose()
         await reading.aclose()
+        await close_pool(keeping)
         await close_pool(pool)
         log.info("shard_stopped", shard=shard)

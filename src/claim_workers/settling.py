@@ -5,6 +5,7 @@ or spoilt value lives no longer than that.
 """
 
 from collections.abc import Collection, Sequence
+from secrets import token_hex
 
 import msgspec
 import structlog
@@ -14,8 +15,8 @@ from shared import metrics
 from shared.domain.ids import CampaignId, UserId
 from shared.domain.settlement import Settlement
 from shared.errors import IncarnationOver
-from shared.gate import Gate, Mode, Moved
-from shared.gate_facts import GateFacts, gate_facts, settlements_of
+from shared.gate import Gate, Mode, Moved, Term
+from shared.gate_facts import gate_facts, settlements_of
 from shared.mailbox import Entry
 from shared.postgres import Pool
 from shared.statements import statement
@@ -25,6 +26,10 @@ _TICKS_REMEMBERED = 60
 
 #: Users per script call when a gate is seeded.
 _SEED_CHUNK = 2_000
+
+#: How far back slots are looked for that were given back: more than a tick, and by a new owner more than any change of owners.
+_FREED_LATELY_S = 3.0
+_FREED_WHILE_AWAY_S = 120.0
 
 log = structlog.get_logger()
 
@@ -37,10 +42,11 @@ class Settler:
         self._gate = gate
         self._life = life
         self._in_use: dict[CampaignId, int] = {}
+        self._freed_within_s = _FREED_WHILE_AWAY_S
 
     async def settle(self, settlements: Sequence[Settlement], cursor: str) -> None:
         """Set gates to what was just committed, and drop the mailbox up to `cursor`."""
-        await self._apply("move", settlements, cursor)
+        await self._apply(settlements, cursor)
 
     async def make_good(self, unsettled: Sequence[Entry], cursor: str) -> None:
         """Settle what was committed up to `cursor` by somebody who was then gone.
@@ -58,38 +64,42 @@ class Settler:
         active = await self._gate.drain_active(self._life.partition_no, self._life.incarnation)
         self._in_use = {campaign: left - 1 for campaign, left in self._in_use.items() if left > 1}
         self._in_use.update(dict.fromkeys(active, _TICKS_REMEMBERED))
-        settlements = [facts.settlement for facts in await self._facts(self._in_use)]
-        reached = await self._apply("move", settlements, cursor)
+        self._in_use.update(dict.fromkeys(await self._freed(), _TICKS_REMEMBERED))
+        settlements = await self._facts(self._in_use)
+        reached = await self._apply(settlements, cursor)
         unbelievable = await self._unbelievable(settlements, reached)
-        await self._apply("wipe", [each for each in settlements if each.campaign_id in unbelievable], cursor)
+        await self._apply([each for each in settlements if each.campaign_id in unbelievable], cursor, "wipe")
 
     async def seed(self, campaigns: Collection[CampaignId], cursor: str) -> None:
-        """Make gates that are cold warm, out of Postgres alone.
+        """Make gates that are cold warm, out of Postgres alone."""
+        for campaign in await self._cold(campaigns, cursor):
+            await self._seed_one(campaign, cursor)
+            self._in_use[campaign] = _TICKS_REMEMBERED
+            log.info("gate_seeded", partition=self._life.partition_no, campaign=str(campaign))
 
-        While a slot was freed so lately that some front door may still refuse it, the gate stays cold: who waits for it rings
-        again.
-        """
-        due = [facts for facts in await self._facts(campaigns) if facts.hold_ms == 0]
-        for facts in await self._cold(due, cursor):
-            await self._seed_one(facts.settlement.campaign_id, cursor)
-            self._in_use[facts.settlement.campaign_id] = _TICKS_REMEMBERED
-            log.info("gate_seeded", partition=self._life.partition_no, campaign=str(facts.settlement.campaign_id))
-
-    async def _cold(self, facts: list[GateFacts], cursor: str) -> list[GateFacts]:
+    async def _cold(self, campaigns: Collection[CampaignId], cursor: str) -> list[CampaignId]:
         """Those whose gates are cold indeed: a bell may have been rung many times."""
-        reached = await self._apply("move", [each.settlement for each in facts], cursor) if facts else []
-        return [each for each, at in zip(facts, reached, strict=True) if at is None]
+        facts = await self._facts(campaigns)
+        reached = await self._apply(facts, cursor) if facts else []
+        return [each.campaign_id for each, at in zip(facts, reached, strict=True) if at is None]
 
     async def _seed_one(self, campaign: CampaignId, cursor: str) -> None:
-        partition = self._life.partition_no
+        partition, seeding = self._life.partition_no, token_hex(8)
         async with self._pool.acquire(timeout=5) as connection, connection.transaction(isolation="repeatable_read"):
-            [facts] = await gate_facts(connection, partition, [campaign])
-            await self._apply("wipe", [facts.settlement], cursor)
+            facts = await gate_facts(connection, partition, [campaign])
+            await self._apply(facts, cursor, "wipe", seeding)
             users = await connection.cursor(statement("gate_users"), campaign, partition)
             while chunk := await users.fetch(_SEED_CHUNK):
                 holders = {UserId(user): active for user, active in chunk}
-                await self._apply("more", [msgspec.structs.replace(facts.settlement, users=holders)], cursor)
-        await self._apply("seed", [facts.settlement], cursor)
+                await self._apply([msgspec.structs.replace(each, users=holders) for each in facts], cursor, "more", seeding)
+        await self._apply(facts, cursor, "seed", seeding)
+
+    async def _freed(self) -> list[CampaignId]:
+        """Campaigns of which somebody gave something back lately, and may have been gone before he could tell the gate."""
+        async with self._pool.acquire(timeout=5) as connection:
+            rows = await connection.fetch(statement("freed_lately"), self._life.partition_no, self._freed_within_s)
+        self._freed_within_s = _FREED_LATELY_S
+        return [CampaignId(campaign) for (campaign,) in rows]
 
     async def _unbelievable(self, settlements: Sequence[Settlement], reached: Sequence[int | None]) -> set[CampaignId]:
         """Gates that claim to know of ledger rows that have not been written."""
@@ -99,19 +109,21 @@ class Settler:
             if at is not None and at > settlement.seq
         }
         # A direct writer may have committed and settled since we looked: look again before disbelieving it.
-        later = [facts.settlement for facts in await self._facts(ahead)]
+        later = await self._facts(ahead)
         return {settlement.campaign_id for settlement in later if settlement.seq < ahead[settlement.campaign_id]}
 
-    async def _facts(self, campaigns: Collection[CampaignId]) -> list[GateFacts]:
+    async def _facts(self, campaigns: Collection[CampaignId]) -> list[Settlement]:
         if not campaigns:
             return []
         async with self._pool.acquire(timeout=5) as connection:
             return await gate_facts(connection, self._life.partition_no, campaigns)
 
-    async def _apply(self, mode: Mode, settlements: Sequence[Settlement], cursor: str) -> list[int | None]:
-        partition, incarnation = self._life.partition_no, self._life.incarnation
-        answer = await self._gate.settle(partition, incarnation, [(mode, each) for each in settlements], cursor)
+    async def _apply(
+        self, settlements: Sequence[Settlement], cursor: str, mode: Mode = "move", seeding: str = ""
+    ) -> list[int | None]:
+        partition, incarnation, term = self._life.partition_no, self._life.incarnation, Term(self._life.epoch, cursor)
+        answer = await self._gate.settle(partition, incarnation, settlements, term, mode=mode, seeding=seeding)
         metrics.SETTLE_CALLS.inc()
         if isinstance(answer, Moved):
-            raise IncarnationOver(f"partition {partition} lives as {answer.incarnation} in Redis, not as {incarnation}")
+            raise IncarnationOver(f"incarnation {incarnation} of partition {partition} is over, or has another owner")
         return answer.sequences

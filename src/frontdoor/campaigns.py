@@ -61,8 +61,7 @@ async def create_campaign(request: web.Request) -> web.Response:
     made = await campaigns.create(door.pool, plan, by, spelling(draft.code or ""))
     if isinstance(made, CodeTaken):
         return refuse(CODE_TAKEN)
-    # Nobody holds anything of it yet, so its gate can be made whole here and now.
-    await door.settle(made.partition_no, [made.settlement], "seed")
+    await door.warm(made.campaign)
     location = f"/api/v1/campaigns/{made.campaign.campaign_id}"
     return reply(shown(made), 201, {"Location": location})
 

@@ -16,12 +16,13 @@ from frontdoor.microbatch import MicroBatch
 from frontdoor.problems import accepted
 from frontdoor.tokens import Identity, TokenVerifier, with_scope
 from shared.catalogue import used_codes
+from shared.domain.campaign import Campaign
 from shared.domain.code import Code
 from shared.domain.ids import ClaimId, DoorId, PartitionNo, UserId
 from shared.domain.redemption import Redemption
 from shared.domain.settlement import Settlement
 from shared.errors import RedisUnavailable
-from shared.gate import Gate, Mode
+from shared.gate import Gate
 from shared.postgres import Pool
 from shared.redemptions import Told, by_order, outcomes
 from shared.redis_client import Redis
@@ -62,14 +63,21 @@ class Door:
         """Who asks, if the token has `scope`. Raises ProblemRaised (401, 403)."""
         return accepted(with_scope(self.identify(request.headers), scope))
 
-    async def settle(self, partition: PartitionNo, settlements: list[Settlement], mode: Mode = "move") -> None:
+    async def settle(self, partition: PartitionNo, settlements: list[Settlement]) -> None:
         """Set gates to what was committed. A gate that cannot be told is put right by the partition's owner within a second."""
         try:
             living = await self.gate.living(partition)
             if living is not None:
-                await self.gate.settle(partition, living, [(mode, settlement) for settlement in settlements])
+                await self.gate.settle(partition, living, settlements)
         except RedisUnavailable as error:
             log.warning("gate_not_settled", partition=partition, error=str(error))
+
+    async def warm(self, campaign: Campaign) -> None:
+        """Have the gate of a new campaign seeded by its owner, who hears it whenever a cold one is asked for."""
+        try:
+            await self.desk.survey(campaign.slices[0].partition_no, [campaign])
+        except RedisUnavailable as error:
+            log.warning("gate_not_asked_for", campaign=str(campaign.campaign_id), error=str(error))
 
     async def _load_outcomes(self, claims: list[ClaimId]) -> dict[ClaimId, Told]:
         async with self.pool.acquire(timeout=1) as connection:

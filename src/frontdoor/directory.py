@@ -1,15 +1,12 @@
 """From what was typed to the campaign it leads to, in two steps: what the code is for ever, and what its campaign is now."""
 
-import asyncio
-from collections.abc import Iterable
-
 import msgspec
 
 from frontdoor.campaign_cache import CampaignCache
 from frontdoor.code_cache import CodeCache
 from shared.catalogue import KnownCode
 from shared.domain.campaign import Campaign
-from shared.domain.code import normal_form, spelling
+from shared.domain.code import Code, normal_form, spelling
 from shared.domain.ids import UserId
 
 
@@ -43,15 +40,14 @@ class Directory:
     async def find(self, typed: str) -> Found | None:
         """Where it leads; None when there is no such code. Raises what `shared.postgres.NO_ANSWER` names."""
         code = normal_form(typed)
-        known = None if code is None else await self._codes.find(code)
-        if known is None or not _spelt(known, typed):
-            return None
-        campaign = await self._campaigns.find(known.campaign_id)
-        return None if campaign is None else Found(known, campaign)
+        found = None if code is None else await self.of(code)
+        return found if found is not None and _spelt(found.code, typed) else None
 
-    async def find_all(self, typed: Iterable[str]) -> list[Found | None]:
-        """The same of many, which share their look-ups."""
-        return await asyncio.gather(*map(self.find, typed))
+    async def of(self, code: Code) -> Found | None:
+        """Where a code leads, however it was spelt. Raises the same."""
+        known = await self._codes.find(code)
+        campaign = None if known is None else await self._campaigns.find(known.campaign_id)
+        return None if known is None or campaign is None else Found(known, campaign)
 
 
 def _spelt(known: KnownCode, typed: str) -> bool:

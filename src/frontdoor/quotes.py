@@ -26,7 +26,8 @@ from shared.domain.stacking import Stacked, conflict
 class Cart(msgspec.Struct, frozen=True, gc=False):
     """What the caller's order is, as far as it was told.
 
-    `subtotal` in minor units. `beside`: the other codes on it. `held`: its redemptions that the caller may see.
+    `subtotal` in minor units. `beside`: the other codes on it. `held`: those of its redemptions that stand, as far as
+    the caller may see them.
     """
 
     subtotal: int | None
@@ -52,7 +53,7 @@ def quote(found: Found, cart: Cart, known: Circumstances) -> Problem | Valid | I
     """What the code would give to this cart now, or why it gives nothing."""
     campaign = found.campaign
     for held in cart.held:
-        if _is_of(found, held, known.now):
+        if _is_of(found, held):
             return valid(campaign, _written(found), held.discount_applied, known.now, kept=True)
     refusal = _refusal(found, known)
     if refusal is not None:
@@ -64,6 +65,11 @@ def quote(found: Found, cart: Cart, known: Circumstances) -> Problem | Valid | I
     if other is not None:
         return invalid(_written(found), Refusal.NOT_STACKABLE, other=other)
     return valid(campaign, _written(found), discount.apply(campaign.discount, cart.subtotal), known.now)
+
+
+def stands(redemption: Redemption, now: datetime) -> bool:
+    """Whether its slot is held: a hold whose time has run out is over, though nobody may have given it back yet."""
+    return redemption.released_at is None and not is_overdue(redemption, now)
 
 
 def stacked(found: Found) -> Stacked:
@@ -95,14 +101,10 @@ def _other(found: Found, cart: Cart) -> Code | None:
     return conflict(stacked(found), (each for each in cart.beside if each.code != found.code.code))
 
 
-def _is_of(found: Found, held: Redemption, now: datetime) -> bool:
+def _is_of(found: Found, held: Redemption) -> bool:
     """Whether this redemption came of this code; any of a campaign's may have come of the code that everybody types."""
-    return (
-        held.campaign_id == found.campaign.campaign_id
-        and (held.code == found.code.code or not found.code.single_use)
-        and held.released_at is None
-        and not is_overdue(held, now)
-    )
+    of_campaign = held.campaign_id == found.campaign.campaign_id
+    return of_campaign and (held.code == found.code.code or not found.code.single_use)
 
 
 def _written(found: Found) -> str:

@@ -27,8 +27,8 @@ from shared.segments import Segment
 routes = web.RouteTableDef()
 
 MAX_LIST_BYTES = 64 * 1024 * 1024
-#: Some thousand lines: what is read of a list before others are served again.
-_READ_AT_A_TIME = 32 * 1024
+#: A thousand lines or so: what is read of a list before others are served again.
+_READ_AT_A_TIME = 16 * 1024
 
 
 class SegmentList(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """Validate: what a code would give, without taking anything. Answered from memory when all that matters is there."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from aiohttp import web
@@ -12,12 +13,12 @@ from frontdoor.context import DOOR, Door
 from frontdoor.directory import Found
 from frontdoor.eligibility import NO_SEGMENTS, Person, Segments, person, reads_segments
 from frontdoor.problems import REFUSALS, Problem, accepted
-from frontdoor.quotes import Cart, Circumstances, quote, stacked, unruled
+from frontdoor.quotes import Cart, Circumstances, quote, stacked, stands, unruled
 from frontdoor.replies import refuse, reply
 from frontdoor.shapes import Invalid, Valid
 from frontdoor.tokens import SERVICE
 from shared import clock
-from shared.domain.code import normal_form
+from shared.domain.code import Code, normal_form
 from shared.domain.ids import UserId
 from shared.domain.outcomes import Refusal
 from shared.domain.redemption import Redemption
@@ -48,8 +49,7 @@ async def validate(request: web.Request) -> web.Response:
     segments = await _segments(door, found, asked)
     used = found.code.single_use and bool(await door.used_codes.get(found.code.code))
     held = await _held(door, asked)
-    applied = asked.body.applied_codes or ()
-    beside = _beside(applied, await door.directory.find_all(applied))
+    beside = await asyncio.gather(*(_beside(door, code) for code in _codes(asked, held)))
     answer = _quoted(door, found, asked, Cart(asked.body.subtotal, beside, held), segments, used)
     return refuse(answer) if isinstance(answer, Problem) else reply(answer)
 
@@ -98,24 +98,29 @@ async def _segments(door: Door, found: Found, asked: _Asked) -> Segments:
 
 
 async def _held(door: Door, asked: _Asked) -> Sequence[Redemption]:
+    """What the order holds, as far as the caller may see it."""
     if asked.body.order_id is None or asked.who is None:
         return ()
-    held = await door.orders.get(asked.body.order_id) or ()
-    return [each for each in held if asked.service or each.user_id == asked.who.user_id]
+    held, now = await door.orders.get(asked.body.order_id) or (), clock.utc_now()
+    return [each for each in held if stands(each, now) and (asked.service or each.user_id == asked.who.user_id)]
+
+
+def _codes(asked: _Asked, held: Sequence[Redemption]) -> Iterable[Code]:
+    """The other codes on the cart: those it says are applied, then those the order holds."""
+    applied = [code for each in asked.body.applied_codes or () if (code := normal_form(each)) is not None]
+    return dict.fromkeys([*applied, *(each.code for each in held)])
+
+
+async def _beside(door: Door, code: Code) -> Stacked:
+    found = await door.directory.of(code)
+    return unruled(code) if found is None else stacked(found)
 
 
 def _known_beside(door: Door, applied: Sequence[str]) -> Sequence[Stacked] | None:
     """The other codes on the cart, if all of them are in memory."""
     found = [door.directory.peek(each) for each in applied]
-    return None if None in found else _beside(applied, found)
-
-
-def _beside(applied: Sequence[str], found: Sequence[Found | None]) -> list[Stacked]:
-    """The other codes on the cart; one that we do not know is there all the same."""
-    codes = [normal_form(each) for each in applied]
-    return [
-        unruled(code) if known is None else stacked(known) for code, known in zip(codes, found, strict=True) if code is not None
-    ]
+    known = [stacked(each) for each in found if each is not None]
+    return known if len(known) == len(found) else None
 
 
 def _quoted(door: Door, found: Found, asked: _Asked, cart: Cart, segments: Segments, used: bool) -> Problem | Valid | Invalid:

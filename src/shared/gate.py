@@ -96,6 +96,13 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
     sequences: list[int | None]
 
 
+class Term(msgspec.Struct, frozen=True, gc=False):
+    """What an owner adds to what it says: the epoch of its lease, and the cursor up to which the mailbox is decided."""
+
+    epoch: int
+    cursor: str | None
+
+
 class Gate:
     """The scripts of one Redis, as calls."""
 
@@ -104,6 +111,8 @@ class Gate:
         self._mailbox_max = mailbox_max
         self._admit = redis.register_script(script("admit"))
         self._settle = redis.register_script(script("settle"))
+        self._point = redis.register_script(script("point"))
+        self._forget = redis.register_script(script("forget"))
 
     async def admit(
         self, partition: PartitionNo, incarnation: Incarnation, campaigns: Sequence[CampaignAsk], claims: Sequence[ClaimAsk]
@@ -132,23 +141,31 @@ class Gate:
         self,
         partition: PartitionNo,
         incarnation: Incarnation,
-        settlements: Sequence[tuple[Mode, Settlement]],
-        cursor: str | None = None,
+        settlements: Sequence[Settlement],
+        term: Term | None = None,
+        *,
+        mode: Mode = "move",
+        seeding: str = "",
     ) -> Settled | Moved:
-        """Set gates to what was committed; an owner also gives its `cursor`, up to which the mailbox is then dropped.
+        """Set gates to what was committed; only an owner, by its term, may do more than move them, or drop from the mailbox.
 
-        Raises RedisUnavailable when there was no answer; calling again is always right.
+        `seeding` names which calls of 'wipe', 'more' and 'seed' belong together. Moved also when the owner has an heir. Raises
+        RedisUnavailable when there was no answer; calling again is always right.
         """
         names = [
             keys.incarnation_pointer(partition),
+            keys.term(partition, incarnation),
             keys.mailbox(partition, incarnation),
             keys.reservations(partition, incarnation),
             keys.reserved(partition, incarnation),
+            keys.seeded(partition, incarnation),
         ]
-        args: list[Any] = [incarnation, "", ""] if cursor is None else [incarnation, cursor, _after(cursor)]
-        for mode, settlement in settlements:
+        epoch, cursor = ("", None) if term is None else (term.epoch, term.cursor)
+        args: list[Any] = [incarnation, epoch, *(("", "") if cursor is None else (cursor, _after(cursor)))]
+        args += (CERTIFICATE_MS, mode, seeding)
+        for settlement in settlements:
             names += _campaign_keys(partition, incarnation, settlement.campaign_id)
-            args += _settle_arguments(mode, settlement)
+            args += _settle_arguments(settlement)
         answer = await answer_of(self._settle(keys=names, args=args))
         if answer[0] != b"ok":
             return _moved(answer)
@@ -178,22 +195,31 @@ class Gate:
         """Eight letters that change whenever Redis starts anew."""
         return str((await answer_of(self._redis.info("server")))["run_id"][:8])
 
-    async def point(self, partition: PartitionNo, incarnation: Incarnation) -> None:
-        """Make `incarnation` the living one."""
-        await answer_of(self._redis.set(keys.incarnation_pointer(partition), incarnation))
+    async def pointed(self, partition: PartitionNo) -> bytes:
+        """What the partition's pointer names, whether it lives or not; b"" when it names nothing."""
+        return await self._pointing(partition, b"", Incarnation(""), 0)
+
+    async def point(self, partition: PartitionNo, expected: bytes, incarnation: Incarnation, epoch: int) -> bool:
+        """Make `incarnation` the living one, unless the pointer does not name what is expected any more."""
+        return await self._pointing(partition, expected, incarnation, epoch) == expected
 
     async def forget_others(self, partition: PartitionNo, incarnation: Incarnation) -> None:
-        """Delete what is left of the partition's earlier incarnations."""
-        kept = {keys.incarnation_pointer(partition).encode()}
+        """Delete what is left of the partition's earlier incarnations, for as long as this one lives."""
+        pointer = keys.incarnation_pointer(partition).encode()
         living = keys.of_incarnation(partition, incarnation).encode()
         cursor = 0
         while True:
             cursor, found = await answer_of(self._redis.scan(cursor, match=keys.of_partition(partition), count=1000))
-            over = [name for name in found if name not in kept and not name.startswith(living)]
-            if over:
-                await answer_of(self._redis.unlink(*over))
+            over = [name for name in found if name != pointer and not name.startswith(living)]
+            if over and not await answer_of(self._forget(keys=[pointer, *over], args=[incarnation])):
+                return
             if cursor == 0:
                 return
+
+    async def _pointing(self, partition: PartitionNo, expected: bytes, incarnation: Incarnation, epoch: int) -> bytes:
+        names = [keys.incarnation_pointer(partition), keys.term(partition, incarnation)]
+        named: bytes = await answer_of(self._point(keys=names, args=[expected, incarnation, epoch]))
+        return named
 
 
 def _campaign_keys(partition: PartitionNo, incarnation: Incarnation, campaign: CampaignId) -> tuple[str, str, str]:
@@ -204,10 +230,10 @@ def _campaign_keys(partition: PartitionNo, incarnation: Incarnation, campaign: C
     )
 
 
-def _settle_arguments(mode: Mode, settlement: Settlement) -> list[Any]:
+def _settle_arguments(settlement: Settlement) -> list[Any]:
     free = "unlimited" if settlement.free is None else settlement.free
     closed = "" if settlement.closed is None else settlement.closed.value
-    args: list[Any] = [mode, settlement.seq, free, settlement.per_user_limit, closed, len(settlement.users)]
+    args: list[Any] = [settlement.seq, free, settlement.per_user_limit, closed, len(settlement.users)]
     for user, active in settlement.users.items():
         args += (user, active, user_mark(user).to_bytes(4, "little"))
     return args

@@ -12,32 +12,21 @@ from shared.postgres import Connection
 from shared.statements import statement
 
 
-class GateFacts(msgspec.Struct, frozen=True):
-    """What a gate is to be set to, and for how long a certificate from before may still refuse one of its slots."""
-
-    settlement: Settlement
-    hold_ms: int
-
-
-async def gate_facts(connection: Connection, partition: PartitionNo, campaigns: Collection[CampaignId]) -> list[GateFacts]:
-    """The facts of those of `campaigns` that live in the partition, without their users."""
-    rows = await connection.fetch(statement("gate_facts"), partition, list(campaigns))
+async def gate_facts(connection: Connection, partition: PartitionNo, campaigns: Collection[CampaignId]) -> list[Settlement]:
+    """What the gates of those of `campaigns` that live in the partition are to be set to, but for their users."""
     return [
-        GateFacts(
-            Settlement.of(
-                CampaignId(row["campaign_id"]),
-                row["seq"],
-                budget=row["budget"],
-                claimed=row["claimed"],
-                amount_budget=row["amount_budget"],
-                amount_claimed=row["amount_claimed"],
-                per_user_limit=row["per_user_limit"],
-                status=CampaignStatus(row["status"]),
-                users={},
-            ),
-            row["hold_ms"],
+        Settlement.of(
+            CampaignId(row["campaign_id"]),
+            row["seq"],
+            budget=row["budget"],
+            claimed=row["claimed"],
+            amount_budget=row["amount_budget"],
+            amount_claimed=row["amount_claimed"],
+            per_user_limit=row["per_user_limit"],
+            status=CampaignStatus(row["status"]),
+            users={},
         )
-        for row in rows
+        for row in await connection.fetch(statement("gate_facts"), partition, list(campaigns))
     ]
 
 
@@ -48,4 +37,4 @@ async def settlements_of(connection: Connection, partition: PartitionNo, redempt
     for campaign, user, active in await connection.fetch(statement("winners"), list(redemptions)):
         users.setdefault(CampaignId(campaign), {})[UserId(user)] = active
     facts = await gate_facts(connection, partition, users)
-    return [msgspec.structs.replace(each.settlement, users=users[each.settlement.campaign_id]) for each in facts]
+    return [msgspec.structs.replace(each, users=users[each.campaign_id]) for each in facts]

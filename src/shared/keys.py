@@ -50,6 +50,16 @@ def active(partition: PartitionNo, incarnation: Incarnation) -> str:
     return of_incarnation(partition, incarnation) + "active"
 
 
+def term(partition: PartitionNo, incarnation: Incarnation) -> str:
+    """Hash: when the incarnation began (ms), and the highest epoch of its owners."""
+    return of_incarnation(partition, incarnation) + "term"
+
+
+def seeded(partition: PartitionNo, incarnation: Incarnation) -> str:
+    """Set: gates that were warm at any time of this incarnation."""
+    return of_incarnation(partition, incarnation) + "seeded"
+
+
 def gate(partition: PartitionNo, incarnation: Incarnation, campaign: CampaignId) -> str:
     """Hash: a campaign's gate as last settled."""
     return f"{of_incarnation(partition, incarnation)}gate:{campaign.hex}"

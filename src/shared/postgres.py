@@ -22,6 +22,8 @@ NO_ANSWER = (
     asyncpg.InsufficientResourcesError,
     OSError,
     TimeoutError,
+    # A connection that was made anew is to a server that may lose what it says is committed: no answer counts.
+    DurabilityOff,
 )
 
 #: How long a statement, or a transaction that went quiet (a frozen owner would block a takeover for ever), may take.
@@ -38,24 +40,28 @@ SERVER_SETTINGS = {
 _CLOSE_WITHIN_S = 5.0
 
 
-async def open_pool(dsn: str, size: int) -> Pool:
+async def open_pool(dsn: str, size: int, *, lock_wait_s: float | None = None) -> Pool:
     """A pool of at most `size` connections to a durable server at this version's schema.
 
+    Its statements wait for a lock for at most `lock_wait_s` seconds (None: for as long as a statement may take).
     Raises StoreAway when there is none, DurabilityOff or SchemaMissing when it does not qualify.
     """
     try:
-        return await _open_pool(dsn, size)
+        return await _open_pool(dsn, size, SERVER_SETTINGS | _lock_timeout(lock_wait_s))
     except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.ClientConfigurationError) as error:
         raise StoreAway(f"Postgres cannot be reached (LASTSLOT_POSTGRES_DSN): {error or type(error).__name__}") from error
 
 
-async def _open_pool(dsn: str, size: int) -> Pool:
+def _lock_timeout(seconds: float | None) -> dict[str, str]:
+    return {} if seconds is None else {"lock_timeout": f"{round(seconds * 1000)}ms"}
+
+
+async def _open_pool(dsn: str, size: int, settings: dict[str, str]) -> Pool:
     pool = await asyncpg.create_pool(
-        dsn, min_size=1, max_size=size, timeout=10, command_timeout=30, server_settings=SERVER_SETTINGS, init=_prepare
+        dsn, min_size=1, max_size=size, timeout=10, command_timeout=30, server_settings=settings, init=_prepare
     )
     try:
         async with pool.acquire(timeout=10) as connection:
-            await _check_durable(connection)
             await _check_schema(connection)
     except BaseException:
         pool.terminate()
@@ -72,6 +78,8 @@ async def close_pool(pool: Pool) -> None:
 
 
 async def _prepare(connection: Connection) -> None:
+    """Every connection is checked: what a server, or an administrator, changes holds for those made later."""
+    await _check_durable(connection)
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode, decoder=msgspec.json.decode, format="text")
 
 
@@ -80,9 +88,8 @@ def _encode(value: Any) -> str:
 
 
 async def _check_durable(connection: Connection) -> None:
-    fsync = await connection.fetchval("SHOW fsync")
-    synchronous_commit = await connection.fetchval("SHOW synchronous_commit")
-    if fsync != "on" or synchronous_commit == "off":
+    row = await connection.fetchrow("SELECT current_setting('fsync'), current_setting('synchronous_commit')")
+    if row is None or row[0] != "on" or row[1] == "off":
         raise DurabilityOff
 
 

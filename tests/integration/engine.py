@@ -14,6 +14,7 @@ from claim_workers.committer import Committed, Committer
 from claim_workers.consumer import Stores
 from claim_workers.incarnation import Life, enter
 from claim_workers.keeper import Keeper
+from claim_workers.main import KEEPING
 from claim_workers.settling import Settler
 from frontdoor.certificates import Certificates
 from frontdoor.desk import Desk
@@ -100,8 +101,9 @@ def posted(claims: Sequence[SubmitClaim], first: int = 1) -> list[Entry]:
 
 async def gain(pool: Pool, partition: PartitionNo, shard: str = "shard") -> int:
     """Own a partition from now on, whoever did before; the epoch of the lease."""
-    await pool.execute("UPDATE partitions SET lease_until = '-infinity' WHERE partition_no = $1", partition)
-    epoch: int = await pool.fetchval(statement("acquire_lease"), partition, shard, 60.0)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("UPDATE partitions SET lease_until = '-infinity' WHERE partition_no = $1", partition)
+        epoch: int = await connection.fetchval(statement("acquire_lease"), partition, shard, 60.0)
     return epoch
 
 
@@ -129,10 +131,13 @@ class Owner:
         self.cursor, self._bell = life.cursor, "0-0"
 
     @classmethod
-    async def of(cls, pool: Pool, redis: Redis, partition: PartitionNo) -> "Owner":
-        """Take the partition over, as a shard does that gains it."""
+    async def of(cls, pool: Pool, redis: Redis, partition: PartitionNo, *, fresh: bool = False) -> "Owner":
+        """Take the partition over, as a shard does that gains it; unless `fresh`, its life began long ago."""
         epoch = await gain(pool, partition)
-        return cls(pool, redis, await enter(pool, redis, Gate(redis, MAILBOX_MAX), partition, epoch))
+        life = await enter(pool, redis, Gate(redis, MAILBOX_MAX), partition, epoch)
+        if not fresh:
+            await redis.hset(keys.term(partition, life.incarnation), "began", "0")  # type: ignore[misc]
+        return cls(pool, redis, life)
 
     async def commit(self) -> list[Committed]:
         """Read and commit what has come, and tell nobody: what a shard leaves that is killed here."""
@@ -167,13 +172,14 @@ class Owner:
 @asynccontextmanager
 async def opened_stores(dsn: str, redis_url: str) -> AsyncIterator[Stores]:
     """What one worker process connects to."""
-    pool = await open_pool(dsn, 16)
+    pool, keeping = await open_pool(dsn, 16), await open_pool(dsn, KEEPING, lock_wait_s=0.1)
     redis, reading = open_redis(redis_url), open_redis(redis_url, reply_within_s=5.0)
     try:
-        yield Stores(pool, redis, reading, Gate(redis, MAILBOX_MAX))
+        yield Stores(pool, keeping, redis, reading, Gate(redis, MAILBOX_MAX))
     finally:
         await redis.aclose()
         await reading.aclose()
+        await close_pool(keeping)
         await close_pool(pool)
 
 

@@ -10,13 +10,13 @@ from frontdoor.context import Door
 from shared import keys
 from shared.domain.code import Code
 from shared.domain.ids import Incarnation, PartitionNo, home_partition
-from shared.gate import Gate
+from shared.domain.settlement import Settlement
+from shared.gate import Gate, Term
 from shared.postgres import Pool
 from shared.redis_client import Redis, open_redis
 from tests.integration.campaign_door import BODY, Client, door_of, headers, served
 
 CODE = Code("BLACKFRI100")
-LIFE = Incarnation("I1")
 
 
 @pytest.fixture
@@ -52,15 +52,20 @@ async def test_a_created_campaign_is_shown_with_its_window_in_utc_and_found_wher
     assert await (await client.get(answer.headers["Location"])).json() == body
 
 
-async def test_the_gate_of_a_new_campaign_is_warm_before_the_answer(client: Client, redis: Redis) -> None:
+async def test_the_owner_of_a_new_campaign_hears_of_it_and_its_gate_of_every_change(client: Client, redis: Redis) -> None:
+    gate = Gate(redis, 100)
+    life = Incarnation(f"{await gate.run_id()}-1")
     for partition in range(16):
-        await Gate(redis, 100).point(PartitionNo(partition), LIFE)
+        assert await gate.point(PartitionNo(partition), b"", life, epoch=1)
     campaign = await made(client)
-    gate = await redis.hgetall(keys.gate(home_partition(campaign.campaign_id), LIFE, campaign.campaign_id))  # type: ignore[misc]
-    assert (gate[b"free"], gate[b"limit"], gate[b"closed"]) == (b"1000", b"1", b"")
+    home = home_partition(campaign.campaign_id)
+    [(_, ring)] = await redis.xrange(keys.bell(home, life))
+    assert ring == {b"c": campaign.campaign_id.hex.encode()}
+    for mode in ("wipe", "seed"):
+        settlement = Settlement(campaign.campaign_id, 1, 1000, 1, None, {})
+        await gate.settle(home, life, [settlement], Term(1, None), mode=mode, seeding="one")
     await ask(client, "POST", f"/{campaign.campaign_id}/pause")
-    gate = await redis.hgetall(keys.gate(home_partition(campaign.campaign_id), LIFE, campaign.campaign_id))  # type: ignore[misc]
-    assert gate[b"closed"] == b"campaign_paused"
+    assert await redis.hget(keys.gate(home, life, campaign.campaign_id), "closed") == b"campaign_paused"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

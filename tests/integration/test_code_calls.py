@@ -13,14 +13,14 @@ import pytest
 from aiohttp import ClientPayloadError
 
 from shared import codes, keys
-from shared.domain.ids import CampaignId, Incarnation, PartitionNo, home_partition
-from shared.gate import Gate
+from shared.domain.ids import CampaignId, Incarnation, home_partition
+from shared.domain.settlement import Settlement
+from shared.gate import Gate, Term
 from shared.postgres import Pool
 from shared.redis_client import Redis
 from tests.integration.campaign_door import BODY, Client, door_of, headers, served
 
 POOL = {key: value for key, value in BODY.items() if key != "code"} | {"type": "pool", "total_limit": None}
-LIFE = Incarnation("I1")
 
 
 @pytest.fixture
@@ -60,12 +60,16 @@ async def test_a_pool_is_minted_and_exported(client: Client) -> None:
 
 
 async def test_the_gate_knows_the_new_slots_before_the_answer(client: Client, redis: Redis) -> None:
-    for partition in range(16):
-        await Gate(redis, 100).point(PartitionNo(partition), LIFE)
     campaign = CampaignId(UUID(await made(client)))
+    home, gate = home_partition(campaign), Gate(redis, 100)
+    life = Incarnation(f"{await gate.run_id()}-1")
+    assert await gate.point(home, b"", life, epoch=1)
+    empty = Settlement(campaign, 1, 0, 1, None, {})
+    for mode in ("wipe", "seed"):
+        await gate.settle(home, life, [empty], Term(1, None), mode=mode, seeding="seeding")
     await mint(client, str(campaign), count=7)
-    gate = await redis.hgetall(keys.gate(home_partition(campaign), LIFE, campaign))  # type: ignore[misc]
-    assert gate[b"free"] == b"7"
+    known = await redis.hgetall(keys.gate(home, life, campaign))  # type: ignore[misc]
+    assert known[b"free"] == b"7"
 
 
 async def test_codes_for_users_are_shown_in_their_order(client: Client) -> None:

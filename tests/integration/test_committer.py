@@ -160,6 +160,17 @@ async def test_refusals_are_committed_with_their_story_and_the_cursor(proven: Be
         assert (await outcomes(connection, [claim]))[claim].outcome == Refused(Refusal.EXHAUSTED)
 
 
+async def test_the_last_refusal_is_the_last_of_the_ledger_and_not_of_a_clock_that_went_back(bench: Bench) -> None:
+    claim = claim_of(bench.campaign, "a")
+    for number, (status, refusal) in enumerate([("paused", "campaign_paused"), ("ended", "ended")], 1):
+        await bench.pool.execute("UPDATE campaigns SET status = $1", status)
+        assert names(await bench.committer.commit(posted([claim], first=number))) == [refusal]
+    await bench.pool.execute("ALTER TABLE ledger DISABLE TRIGGER append_only")
+    await bench.pool.execute("UPDATE ledger SET at = at - interval '1 hour' WHERE payload LIKE '%\"ended\"%'")
+    async with bench.pool.acquire() as connection:
+        assert (await outcomes(connection, [claim.claim_id]))[claim.claim_id].outcome == Refused(Refusal.ENDED)
+
+
 async def test_a_claim_of_a_campaign_that_lives_elsewhere_is_refused(proven: Bench) -> None:
     elsewhere = await launch(proven.pool, partition=PARTITION + 1)
     assert names(await proven.committer.commit(posted([claim_of(elsewhere, "a")]))) == ["unknown_code"]
@@ -181,6 +192,15 @@ async def test_an_owner_that_is_overtaken_while_it_waits_for_the_lock_writes_not
         with pytest.raises(Fenced):
             await late
     assert await proven.written() == NOTHING
+
+
+async def test_a_window_that_ends_while_the_lock_is_waited_for_has_ended(proven: Bench) -> None:
+    async with proven.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT FROM partitions WHERE partition_no = $1 FOR UPDATE", PARTITION)
+        late = asyncio.create_task(proven.committer.commit(posted(proven.claims("a"))))
+        await until(lambda: somebody_waits(proven.pool))
+        await connection.execute("UPDATE campaigns SET ends_at = clock_timestamp()")
+    assert names(await late) == ["expired"]
 
 
 async def test_entries_of_another_life_of_the_mailbox_are_not_committed(proven: Bench) -> None:

@@ -17,7 +17,7 @@ from shared.domain.ids import ClaimId, Incarnation, PartitionNo, UserId, claim_i
 from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
 from shared.domain.redemption import State, Step
 from shared.errors import RedisUnavailable
-from shared.gate import Admission, CampaignAsk, ClaimAsk, Moved
+from shared.gate import CERTIFICATE_MS, Admission, CampaignAsk, ClaimAsk, Moved
 from shared.redis_client import Redis, open_redis
 from tests.integration.engine import Door, Owner, home, launch, open_door, opened_stores, shard_at_work, until
 
@@ -209,6 +209,23 @@ async def test_a_certificate_answers_everybody_but_who_holds_something(stores: S
 
     await until(certified)
     assert [refused(user) for user in "abcd"] == [None, None, Refusal.EXHAUSTED, Refusal.EXHAUSTED]
+
+
+async def test_a_certificate_is_good_from_before_it_was_asked_for(
+    stores: Stores, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = await launch(stores.pool, 0)
+    assert await door.redeem(campaign, "a") == SOLD_OUT
+    admit = door.gate.admit
+
+    async def admit_and_be_slow_to_say_so(*asked: Any) -> Any:
+        answer = await admit(*asked)
+        await asyncio.sleep(CERTIFICATE_MS / 1000)
+        return answer
+
+    monkeypatch.setattr(door.gate, "admit", admit_and_be_slow_to_say_so)
+    assert await door.redeem(campaign, "b") == SOLD_OUT
+    assert door.certificates.refusal(campaign.campaign_id, UserId("b"), clock.monotonic()) is None
 
 
 async def test_there_is_no_certificate_while_a_claim_is_pending(stores: Stores, alone: Door) -> None:

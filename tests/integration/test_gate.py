@@ -1,6 +1,7 @@
 """The gate's two scripts on a real Redis."""
 
 from collections.abc import AsyncIterator
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -10,24 +11,28 @@ from shared import keys
 from shared.domain.ids import CampaignId, ClaimId, Incarnation, PartitionNo, UserId, claim_id, user_mark
 from shared.domain.outcomes import Refusal
 from shared.domain.settlement import Settlement
-from shared.gate import Admission, CampaignAsk, CampaignReply, ClaimAsk, Gate, Mode, Moved, Settled, Verdict
+from shared.gate import Admission, CampaignAsk, CampaignReply, ClaimAsk, Gate, Mode, Moved, Settled, Term, Verdict
 from shared.redis_client import Redis, open_redis
 
 CAMPAIGN = CampaignId(UUID(int=7))
 PARTITION = PartitionNo(3)
-LIFE = Incarnation("run-1")
+EPOCH = 5
 
 
 class Bench:
     """A gate with one campaign, and the few calls that the tests make of it."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, run: str) -> None:
         self.redis: Any = redis  # its stubs cannot tell its calls' two flavours apart
         self.gate = Gate(redis, mailbox_max=5)
+        self.life = Incarnation(f"{run}-1")
+        self._seedings = count(1)
 
     async def seed(self, free: int | None, limit: int = 1, seq: int = 1, **users: int) -> None:
-        await self._set("wipe", Settlement(CAMPAIGN, seq, free, limit, None, _named(users)))
-        await self._set("seed", Settlement(CAMPAIGN, seq, free, limit, None, {}))
+        seeding = f"seeding {next(self._seedings)}"
+        await self._set(Settlement(CAMPAIGN, seq, free, limit, None, _named(users)), mode="wipe", seeding=seeding)
+        await self._set(Settlement(CAMPAIGN, seq, free, limit, None, {}), mode="seed", seeding=seeding)
+        await self.redis.hdel(self.gate_key, "held_until")
 
     async def settle(
         self,
@@ -38,10 +43,13 @@ class Bench:
         cursor: str | None = None,
         users: dict[str, int] | None = None,
     ) -> int | None:
-        return await self._set("move", Settlement(CAMPAIGN, seq, free, 1, closed, _named(users or {})), cursor)
+        return await self._set(Settlement(CAMPAIGN, seq, free, 1, closed, _named(users or {})), cursor)
 
-    async def _set(self, mode: Mode, settlement: Settlement, cursor: str | None = None) -> int | None:
-        settled = await self.gate.settle(PARTITION, LIFE, [(mode, settlement)], cursor)
+    async def _set(
+        self, settlement: Settlement, cursor: str | None = None, *, mode: Mode = "move", seeding: str = ""
+    ) -> int | None:
+        term = Term(EPOCH, cursor)
+        settled = await self.gate.settle(PARTITION, self.life, [settlement], term, mode=mode, seeding=seeding)
         assert isinstance(settled, Settled)
         return settled.sequences[0]
 
@@ -52,17 +60,32 @@ class Bench:
         self, *users: str, key: str = "k", closed: str = "", checked: bool = False, edition: bytes = b"", known: int = 0
     ) -> tuple[list[Verdict], CampaignReply]:
         claims = [ClaimAsk(0, claim(user, key), UserId(user), checked, b"entry") for user in users]
-        answer = await self.gate.admit(PARTITION, LIFE, [CampaignAsk(CAMPAIGN, closed, edition, known)], claims)
+        answer = await self.gate.admit(PARTITION, self.life, [CampaignAsk(CAMPAIGN, closed, edition, known)], claims)
         assert isinstance(answer, Admission)
         return [Verdict(verdict) for verdict in answer.verdicts], answer.campaigns[0]
 
+    async def given_out_after_the_hold(self) -> None:
+        """See that the slot goes to b, and not before the certificate that was given has run out."""
+        verdicts, reply = await self.asked("b")
+        assert (verdicts, reply.certified) == ([Verdict.WAIT], False)
+        held_until = int(await self.redis.hget(self.gate_key, "held_until"))
+        assert 0 < held_until - await self.now_ms() <= 500
+        while verdicts == [Verdict.WAIT]:
+            verdicts = await self.ask("b")
+        assert verdicts == [Verdict.ADMITTED]
+        assert await self.now_ms() >= held_until
+
+    async def now_ms(self) -> int:
+        seconds, microseconds = await self.redis.time()
+        return int(seconds * 1000 + microseconds // 1000)
+
     async def last_entry(self) -> str:
-        [(entry_id, _)] = await self.redis.xrevrange(keys.mailbox(PARTITION, LIFE), count=1)
+        [(entry_id, _)] = await self.redis.xrevrange(keys.mailbox(PARTITION, self.life), count=1)
         return str(entry_id.decode())
 
     @property
     def gate_key(self) -> str:
-        return keys.gate(PARTITION, LIFE, CAMPAIGN)
+        return keys.gate(PARTITION, self.life, CAMPAIGN)
 
 
 def _named(users: dict[str, int]) -> dict[UserId, int]:
@@ -76,8 +99,8 @@ def claim(user: str, key: str = "k") -> ClaimId:
 @pytest.fixture
 async def bench(redis_url: str) -> AsyncIterator[Bench]:
     redis = open_redis(redis_url)
-    bench = Bench(redis)
-    await bench.gate.point(PARTITION, LIFE)
+    bench = Bench(redis, await Gate(redis, 5).run_id())
+    assert await bench.gate.point(PARTITION, b"", bench.life, EPOCH)
     yield bench
     await redis.aclose()
 
@@ -123,7 +146,7 @@ async def test_a_claim_may_be_closed_out_alone_and_whoever_holds_something_is_lo
         ClaimAsk(0, claim(user), UserId(user), False, b"entry", closed)
         for user, closed in (("a", "audience_mismatch"), ("b", "audience_mismatch"), ("c", ""))
     ]
-    answer = await bench.gate.admit(PARTITION, LIFE, [CampaignAsk(CAMPAIGN, "", b"", 0)], asks)
+    answer = await bench.gate.admit(PARTITION, bench.life, [CampaignAsk(CAMPAIGN, "", b"", 0)], asks)
     assert isinstance(answer, Admission)
     assert answer.verdicts == [Verdict.LOOK_CLOSED, Verdict.CLOSED, Verdict.ADMITTED]
     assert (answer.campaigns[0].closed, answer.campaigns[0].certified) == ("", False)
@@ -137,7 +160,7 @@ async def test_a_checked_claim_passes_over_what_the_gate_knows_of_the_user(bench
 
 async def test_a_campaign_that_was_never_seeded_is_cold_and_rings_the_bell(bench: Bench) -> None:
     assert await bench.ask("a") == [Verdict.COLD]
-    [(_, ring)] = await bench.redis.xrange(keys.bell(PARTITION, LIFE))
+    [(_, ring)] = await bench.redis.xrange(keys.bell(PARTITION, bench.life))
     assert ring == {b"c": CAMPAIGN.hex.encode()}
 
 
@@ -145,31 +168,32 @@ async def test_a_full_mailbox_refuses_and_drops_nothing(bench: Bench) -> None:
     await bench.seed(free=100)
     verdicts = await bench.ask(*"abcdefg")
     assert verdicts == [Verdict.ADMITTED] * 5 + [Verdict.BUSY] * 2
-    assert await bench.redis.xlen(keys.mailbox(PARTITION, LIFE)) == 5
+    assert await bench.redis.xlen(keys.mailbox(PARTITION, bench.life)) == 5
 
 
 async def test_another_incarnation_is_named_and_nothing_is_done(bench: Bench) -> None:
-    await bench.gate.point(PARTITION, Incarnation("run-2"))
+    other = Incarnation(f"{bench.life}2")
+    assert await bench.gate.point(PARTITION, bench.life.encode(), other, EPOCH)
     answer = await bench.gate.admit(
-        PARTITION, LIFE, [CampaignAsk(CAMPAIGN, "", b"", 0)], [ClaimAsk(0, claim("a"), UserId("a"), False, b"")]
+        PARTITION, bench.life, [CampaignAsk(CAMPAIGN, "", b"", 0)], [ClaimAsk(0, claim("a"), UserId("a"), False, b"")]
     )
-    assert answer == Moved(Incarnation("run-2"))
-    assert not await bench.redis.exists(keys.mailbox(PARTITION, LIFE), keys.bell(PARTITION, LIFE))
+    assert answer == Moved(other)
+    assert not await bench.redis.exists(keys.mailbox(PARTITION, bench.life), keys.bell(PARTITION, bench.life))
 
 
 @pytest.mark.parametrize("kind", ["mailbox", "reservations", "reserved", "bell", "active"])
 async def test_a_partition_key_of_the_wrong_type_is_a_lost_life(bench: Bench, kind: str) -> None:
     await bench.seed(free=1)
-    await bench.redis.delete(getattr(keys, kind)(PARTITION, LIFE))
-    await bench.redis.set(getattr(keys, kind)(PARTITION, LIFE), "garbage")
-    answer = await bench.gate.admit(PARTITION, LIFE, [CampaignAsk(CAMPAIGN, "", b"", 0)], [])
+    await bench.redis.delete(getattr(keys, kind)(PARTITION, bench.life))
+    await bench.redis.set(getattr(keys, kind)(PARTITION, bench.life), "garbage")
+    answer = await bench.gate.admit(PARTITION, bench.life, [CampaignAsk(CAMPAIGN, "", b"", 0)], [])
     assert answer == Moved(None)
 
 
 @pytest.mark.parametrize("kind", ["gate", "users", "marks"])
 async def test_a_campaign_key_of_the_wrong_type_makes_only_that_campaign_cold(bench: Bench, kind: str) -> None:
     await bench.seed(free=1, a=1)
-    name = getattr(keys, kind)(PARTITION, LIFE, CAMPAIGN)
+    name = getattr(keys, kind)(PARTITION, bench.life, CAMPAIGN)
     await bench.redis.delete(name)
     await bench.redis.lpush(name, "garbage")
     assert await bench.ask("b") == [Verdict.COLD]
@@ -189,7 +213,7 @@ async def test_a_spoilt_or_missing_field_makes_the_campaign_cold(bench: Bench, f
 
 async def test_users_that_vanished_make_the_campaign_cold_rather_than_certified(bench: Bench) -> None:
     await bench.seed(free=0, winner=1)
-    await bench.redis.delete(keys.users(PARTITION, LIFE, CAMPAIGN), keys.marks(PARTITION, LIFE, CAMPAIGN))
+    await bench.redis.delete(keys.users(PARTITION, bench.life, CAMPAIGN), keys.marks(PARTITION, bench.life, CAMPAIGN))
     verdicts, reply = await bench.asked("winner")
     assert (verdicts, reply.certified) == ([Verdict.COLD], False)
     assert await bench.settle(0, seq=2) is None
@@ -202,7 +226,7 @@ async def test_settling_drops_the_reservations_up_to_the_cursor_and_no_others(be
     await bench.ask("c")
     assert await bench.settle(1, seq=3, cursor=cursor, users={"a": 1, "b": 1}) == 3
     assert await bench.gate.pending(PARTITION, [claim("a"), claim("c")]) == {claim("c"): UserId("c")}
-    assert await bench.redis.xlen(keys.mailbox(PARTITION, LIFE)) == 1
+    assert await bench.redis.xlen(keys.mailbox(PARTITION, bench.life)) == 1
     assert await bench.ask("d") == [Verdict.EXHAUSTED]
 
 
@@ -214,7 +238,7 @@ async def test_settling_again_or_late_changes_nothing(bench: Bench) -> None:
     assert await bench.settle(2, seq=5, cursor=cursor, users={"a": 1}) == 5
     assert await bench.settle(3, seq=4, users={"a": 0}) == 5
     assert await bench.redis.hget(bench.gate_key, "free") == b"2"
-    assert await bench.redis.hget(keys.users(PARTITION, LIFE, CAMPAIGN), "a") == b"1:5"
+    assert await bench.redis.hget(keys.users(PARTITION, bench.life, CAMPAIGN), "a") == b"1:5"
 
 
 async def test_a_late_settlement_still_adds_the_users_it_knows(bench: Bench) -> None:
@@ -234,7 +258,7 @@ async def test_a_lost_settlement_leaks_no_reservation(bench: Bench) -> None:
 
 async def test_spoilt_counts_of_reservations_are_right_again_once_the_mailbox_is_empty(bench: Bench) -> None:
     await bench.seed(free=1)
-    await bench.redis.hset(keys.reserved(PARTITION, LIFE), CAMPAIGN.hex, "1000")
+    await bench.redis.hset(keys.reserved(PARTITION, bench.life), CAMPAIGN.hex, "1000")
     assert await bench.ask("a") == [Verdict.EXHAUSTED]
     await bench.settle(1, seq=1, cursor="0-0")
     assert await bench.ask("a") == [Verdict.ADMITTED]
@@ -247,6 +271,25 @@ async def test_a_certificate_needs_that_nothing_is_free_and_nothing_pending(benc
     await bench.settle(0, seq=2, cursor=await bench.last_entry(), users={"a": 1})
     verdicts, reply = await bench.asked("b")
     assert (verdicts, reply.certified) == ([Verdict.EXHAUSTED], True)
+
+
+@pytest.mark.parametrize("closed", [None, Refusal.CAMPAIGN_PAUSED])
+async def test_who_is_pending_forbids_a_certificate_also_of_a_gate_that_has_nothing_to_give(
+    bench: Bench, closed: Refusal | None
+) -> None:
+    """The pending claim may have won before that, and is not among the users yet."""
+    await bench.seed(free=1)
+    await bench.ask("a")
+    await bench.settle(0, seq=2, closed=closed)
+    _, reply = await bench.asked("b")
+    assert not reply.certified
+
+
+async def test_a_pending_claim_is_pending_also_when_the_campaign_has_been_closed_meanwhile(bench: Bench) -> None:
+    await bench.seed(free=2)
+    await bench.ask("a")
+    await bench.settle(2, seq=2, closed=Refusal.CAMPAIGN_PAUSED)
+    assert await bench.ask("a", "b") == [Verdict.PENDING, Verdict.CLOSED]
 
 
 async def test_a_certificate_carries_everybody_who_holds_or_held_something(bench: Bench) -> None:
@@ -274,23 +317,22 @@ async def test_a_freed_slot_is_given_out_only_when_the_last_certificate_has_run_
     _, reply = await bench.asked("b")
     assert reply.certified
     await bench.settle(1, seq=2, users={"a": 0})
-    verdicts, reply = await bench.asked("b")
-    assert (verdicts, reply.certified) == ([Verdict.EXHAUSTED], False)
-    held_until = int(await bench.redis.hget(bench.gate_key, "held_until") or 0)
-    seconds, microseconds = await bench.redis.time()
-    assert 0 < held_until - (seconds * 1000 + microseconds // 1000) <= 500
-    while (await bench.ask("b")) == [Verdict.EXHAUSTED]:
-        pass
-    seconds, microseconds = await bench.redis.time()
-    assert seconds * 1000 + microseconds // 1000 >= held_until
+    await bench.given_out_after_the_hold()
 
 
-async def test_a_paused_campaign_is_certified_with_its_reason_and_holds_no_slot_back(bench: Bench) -> None:
+async def test_a_paused_campaign_is_certified_with_its_reason_and_gives_nothing_before_that_has_run_out(bench: Bench) -> None:
     await bench.seed(free=5)
     await bench.settle(5, seq=2, closed=Refusal.CAMPAIGN_PAUSED)
     verdicts, reply = await bench.asked("b")
     assert (verdicts, reply.certified, reply.closed) == ([Verdict.CLOSED], True, "campaign_paused")
     await bench.settle(5, seq=3)
+    await bench.given_out_after_the_hold()
+
+
+async def test_what_only_the_caller_thinks_to_be_closed_is_not_certified(bench: Bench) -> None:
+    await bench.seed(free=5)
+    verdicts, reply = await bench.asked("b", closed="expired")
+    assert (verdicts, reply.certified) == ([Verdict.CLOSED], False)
     assert await bench.ask("b") == [Verdict.ADMITTED]
 
 
@@ -302,7 +344,7 @@ async def test_a_spoilt_number_of_free_slots_lasts_until_the_next_settlement(ben
     await bench.settle(1, seq=1, cursor="9999999999999-0")
     # The wrong value may have been certified; the slot is held back for as long as such a certificate lasts.
     verdicts = await bench.ask("b", "c")
-    while verdicts == [Verdict.EXHAUSTED] * 2:
+    while set(verdicts) <= {Verdict.WAIT, Verdict.EXHAUSTED}:
         verdicts = await bench.ask("b", "c")
     assert verdicts == [Verdict.ADMITTED, Verdict.EXHAUSTED]
 
@@ -315,10 +357,58 @@ async def test_a_hold_beyond_any_certificate_is_not_believed(bench: Bench) -> No
 
 async def test_what_is_left_of_other_lives_is_forgotten(bench: Bench) -> None:
     await bench.seed(free=1, a=1)
-    other = Incarnation("run-2")
-    await bench.gate.point(PARTITION, other)
+    other = Incarnation(f"{bench.life}2")
+    assert await bench.gate.point(PARTITION, bench.life.encode(), other, EPOCH)
     await bench.gate.forget_others(PARTITION, other)
-    assert await bench.redis.keys("*") == [keys.incarnation_pointer(PARTITION).encode()]
+    left = {keys.incarnation_pointer(PARTITION).encode(), keys.term(PARTITION, other).encode()}
+    assert set(await bench.redis.keys("*")) == left
+
+
+async def test_who_is_no_longer_pointed_to_points_and_forgets_nothing(bench: Bench) -> None:
+    heir = Incarnation(f"{bench.life}2")
+    assert await bench.gate.point(PARTITION, bench.life.encode(), heir, EPOCH + 1)
+    before = set(await bench.redis.keys("*"))
+    assert not await bench.gate.point(PARTITION, bench.life.encode(), Incarnation(f"{bench.life}3"), EPOCH)
+    await bench.gate.forget_others(PARTITION, bench.life)
+    assert await bench.gate.living(PARTITION) == heir
+    assert set(await bench.redis.keys("*")) == before
+
+
+async def test_an_owner_with_an_heir_sets_nothing(bench: Bench) -> None:
+    await bench.seed(free=1)
+    assert await bench.gate.settle(PARTITION, bench.life, [], Term(EPOCH + 1, None)) == Settled([])
+    late = Settlement(CAMPAIGN, 9, 5, 1, None, {})
+    for mode in ("move", "wipe", "more", "seed"):
+        assert await bench.gate.settle(PARTITION, bench.life, [late], Term(EPOCH, "9-0"), mode=mode) == Moved(None)
+    assert await bench.redis.hget(bench.gate_key, "free") == b"1"
+
+
+@pytest.mark.parametrize("mode", ["more", "seed"])
+async def test_a_call_of_another_seeding_does_nothing(bench: Bench, mode: Mode) -> None:
+    users = _named({"late": 1})
+    await bench._set(Settlement(CAMPAIGN, 2, 1, 1, None, {}), mode="wipe", seeding="this one")
+    assert await bench._set(Settlement(CAMPAIGN, 1, 1, 1, None, users), mode=mode, seeding="another") is None
+    assert not await bench.redis.exists(keys.users(PARTITION, bench.life, CAMPAIGN))
+    assert await bench._set(Settlement(CAMPAIGN, 2, 1, 1, None, {}), mode="seed", seeding="this one") == 2
+
+
+async def test_a_life_of_an_earlier_run_of_redis_is_over(bench: Bench) -> None:
+    past = Incarnation("deadbeef-1")
+    assert await bench.gate.point(PARTITION, bench.life.encode(), past, EPOCH)
+    assert await bench.gate.admit(PARTITION, past, [], []) == Moved(None)
+    assert await bench.gate.settle(PARTITION, past, [], Term(EPOCH, None)) == Moved(None)
+
+
+async def test_a_gate_that_is_warm_again_gives_nothing_while_a_certificate_may_be_good(bench: Bench) -> None:
+    settlement = Settlement(CAMPAIGN, 1, 1, 1, None, {})
+    await bench.seed(free=1)
+    for mode in ("wipe", "seed"):
+        await bench._set(settlement, mode=mode, seeding="again")
+    began = await bench.now_ms()
+    while (verdicts := await bench.ask("a")) == [Verdict.WAIT]:
+        pass
+    assert verdicts == [Verdict.ADMITTED]
+    assert await bench.now_ms() - began > 400
 
 
 async def test_unlimited_campaigns_are_never_exhausted(bench: Bench) -> None:

@@ -59,6 +59,18 @@ async def test_shards_long_gone_are_forgotten_and_the_living_are_not(pool: Pool)
         assert [row["shard_id"] for row in rows] == ["late", "living"]
 
 
+async def test_orders_are_forgotten_an_hour_later_unless_they_are_being_claimed_for(pool: Pool) -> None:
+    ages = [("new", 0), ("old", 3_601), ("claimed for", 3_601)]
+    for order, age_s in ages:
+        at = "clock_timestamp() - make_interval(secs => $2)"
+        await pool.execute(f"INSERT INTO order_holds (order_id, at) VALUES ($1, {at})", order, float(age_s))
+    async with pool.acquire() as batch, batch.transaction():
+        await batch.execute("SELECT FROM order_holds WHERE order_id = 'claimed for' FOR UPDATE")
+        await jobs.forget_orders({"pool": pool})
+    rows = await pool.fetch("SELECT order_id FROM order_holds ORDER BY 1")
+    assert [order for (order,) in rows] == ["claimed for", "new"]
+
+
 async def test_each_job_of_the_schedule_is_done_when_it_is_due(dsn: str, pool: Pool, redis_url: str) -> None:
     settings = Settings(postgres_dsn=dsn, redis_url=redis_url, jwt_secret="x" * 32)
     async with jobs._open_queue(redis_url) as queue:
@@ -67,7 +79,7 @@ async def test_each_job_of_the_schedule_is_done_when_it_is_due(dsn: str, pool: P
             job.run_at_startup = True
         worker.burst = True
         await worker.async_run()
-        assert (worker.jobs_complete, worker.jobs_failed) == (2, 0)
+        assert (worker.jobs_complete, worker.jobs_failed) == (3, 0)
 
 
 class Process:

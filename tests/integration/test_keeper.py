@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import pytest
 
 from claim_workers.consumer import Consumer, Stores
@@ -13,9 +15,10 @@ from shared.domain.campaign import Campaign
 from shared.domain.ids import PARTITIONS, PartitionNo
 from shared.domain.lease import Lease
 from shared.domain.outcomes import Granted
-from shared.errors import Fenced
+from shared.errors import Fenced, IncarnationOver
 from shared.gate import Verdict
 from tests.integration.engine import (
+    Door,
     Owner,
     Shard,
     at_commit,
@@ -90,6 +93,116 @@ async def test_a_shard_that_is_killed_is_replaced_when_its_leases_end(stores: St
         assert await until(lambda: owns(heir, 16)) < ttl_s + 1.0
 
 
+async def test_a_shard_that_died_before_the_clock_went_back_keeps_no_share(stores: Stores) -> None:
+    await stores.pool.execute("INSERT INTO shards (shard_id, seen_until) VALUES ('dead', now() + interval '1 hour')")
+    async with shard_at_work(stores, "alive", ttl_s=1.0) as alive:
+        await until(lambda: owns(alive, 16))
+
+
+@asynccontextmanager
+async def held(dsn: str, *partitions: int) -> AsyncIterator[None]:
+    """The rows of these partitions are held by somebody: a front door, say, that was frozen in releases."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT FROM partitions WHERE partition_no = ANY ($1) FOR UPDATE", partitions)
+            yield
+    finally:
+        await connection.close()
+
+
+async def epochs(stores: Stores, *, but: int) -> list[int]:
+    """How often each partition has changed hands, `but` one."""
+    return [
+        epoch
+        for (epoch,) in await stores.pool.fetch(
+            "SELECT epoch FROM partitions WHERE partition_no <> $1 ORDER BY partition_no", but
+        )
+    ]
+
+
+async def all_granted(door: Door, campaign: Campaign, seconds: float) -> None:
+    """Whoever asks in so many seconds wins within one."""
+    began = clock.monotonic()
+    while (passed := clock.monotonic() - began) < seconds:
+        answer = await door.redeem(campaign, f"user {passed}", wait_s=1.0)
+        assert isinstance(answer, Granted), (answer, passed)
+
+
+async def test_a_partition_whose_row_is_held_stops_no_other(stores: Stores, postgres_dsn: str, redis_url: str) -> None:
+    here, there = [await launch(stores.pool, None, partition=partition) for partition in (4, 9)]
+    ttl_s = 1.0
+    async with open_door(stores.pool, redis_url) as door, shard_at_work(stores, ttl_s=ttl_s) as shard:
+        await until(lambda: owns(shard, 16))
+        assert isinstance(await door.redeem(here, "first"), Granted)
+        before = await epochs(stores, but=home(here))
+        async with held(postgres_dsn, home(here)):
+            await all_granted(door, there, 2 * ttl_s)
+        await until(lambda: owns(shard, 16))
+        assert isinstance(await door.redeem(here, "last", "another"), Granted)
+        assert await epochs(stores, but=home(here)) == before
+
+
+async def test_an_heir_loses_nothing_over_rows_that_it_cannot_get(stores: Stores, postgres_dsn: str, redis_url: str) -> None:
+    ttl_s = 1.0
+    async with (
+        open_door(stores.pool, redis_url) as door,
+        shard_at_work(stores, "doomed", ttl_s) as doomed,
+        shard_at_work(stores, "heir", ttl_s) as heir,
+    ):
+        await until(lambda: owns(doomed, 8))
+        await until(lambda: owns(heir, 8))
+        lost, kept = await doomed.owned(), await heir.owned()
+        campaign = await launch(stores.pool, None, partition=kept[0])
+        async with held(postgres_dsn, *lost[:4]):
+            await doomed.kill()
+            await all_granted(door, campaign, 3 * ttl_s)
+            assert await heir.owned() == sorted(kept + lost[4:])
+        await until(lambda: owns(heir, 16))
+
+
+async def test_a_batch_that_waits_for_its_row_keeps_no_other_partition_from_being_handed_over(
+    stores: Stores, postgres_dsn: str, redis_url: str
+) -> None:
+    """The newcomer is given the upper half; one of it cannot be given yet."""
+    campaign, ttl_s = await launch(stores.pool, None, partition=15), 1.0
+    async with open_door(stores.pool, redis_url) as door, shard_at_work(stores, "one", ttl_s) as one:
+        await until(lambda: owns(one, 16))
+        assert isinstance(await door.redeem(campaign, "first"), Granted)
+        async with held(postgres_dsn, home(campaign)):
+            waiting = asyncio.create_task(door.redeem(campaign, "last"))
+            async with shard_at_work(stores, "two", ttl_s) as two:
+                await until(lambda: owns(two, 7))
+                before = await epochs(stores, but=home(campaign))
+                await asyncio.sleep(2 * ttl_s)
+                assert (await one.owned())[:8] == ALL[:8]
+                assert await epochs(stores, but=home(campaign)) == before
+        assert isinstance(await waiting, Granted)
+
+
+async def test_a_lease_whose_row_is_held_for_a_moment_is_not_lost(stores: Stores, postgres_dsn: str) -> None:
+    partition, ttl_s = PartitionNo(5), 1.5
+    async with shard_at_work(stores, ttl_s=ttl_s) as shard:
+        await until(lambda: owns(shard, 16))
+        epoch = await _epoch(stores, partition)
+        async with held(postgres_dsn, partition):
+            await asyncio.sleep(ttl_s / 2)
+        await asyncio.sleep(ttl_s)
+        assert await _epoch(stores, partition) == epoch
+
+
+async def test_a_lease_whose_row_is_hardly_ever_free_is_renewed(stores: Stores, postgres_dsn: str) -> None:
+    """By its own commits, say, when the partition is busy."""
+    partition, ttl_s = PartitionNo(5), 1.0
+    async with shard_at_work(stores, ttl_s=ttl_s) as shard:
+        await until(lambda: owns(shard, 16))
+        epoch, began = await _epoch(stores, partition), clock.monotonic()
+        while clock.monotonic() - began < 2 * ttl_s:
+            async with held(postgres_dsn, partition):
+                await asyncio.sleep(0.05)
+        assert await _epoch(stores, partition) == epoch
+
+
 async def test_claims_go_on_through_every_change_of_owner(stores: Stores, postgres_dsn: str, redis_url: str) -> None:
     campaigns = [await launch(stores.pool, 30, partition=partition) for partition in (0, 5, 10, 15)]
     async with open_door(stores.pool, redis_url) as door, shard_at_work(stores, "one", 0.6):
@@ -122,7 +235,8 @@ async def test_a_zombie_can_hurt_neither_store(stores: Stores) -> None:
     await heir.turn()
     with pytest.raises(Fenced):
         await zombie.committer.commit(post.entries or posted([claim_of(campaign, "b")]))
-    await zombie.settler.settle([], zombie.cursor)
+    with pytest.raises(IncarnationOver):
+        await zombie.settler.settle([], zombie.cursor)
     assert (await heir.ask((campaign, claim_of(campaign, "c"))))[0] == [Verdict.ADMITTED]
 
 

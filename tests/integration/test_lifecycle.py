@@ -15,12 +15,12 @@ from shared.domain.ledger import Event, Kind
 from shared.domain.redemption import State, Step
 from shared.lifecycle import Stepped
 from shared.postgres import Connection, Pool
-from tests.integration.engine import at_commit, claim_of, home, launch
+from tests.integration.engine import at_commit, claim_of, home, launch, until
 
 
-async def claimed(pool: Pool, campaign: Campaign) -> ClaimId:
+async def claimed(pool: Pool, campaign: Campaign, user: str = "ann") -> ClaimId:
     """The redemption of a user who has just won."""
-    claim = claim_of(campaign, "ann")
+    claim = claim_of(campaign, user)
 
     async def write(connection: Connection) -> None:
         head = await lock_partition(connection, home(campaign))
@@ -49,11 +49,29 @@ async def test_a_step_that_lost_against_another_writer_is_decided_again(
     assert (await audit(dsn)).clean
 
 
-async def test_a_step_asked_for_many_times_at_once_is_taken_once(dsn: str, pool: Pool, redemption: ClaimId) -> None:
-    taken = await asyncio.gather(*(lifecycle.take(pool, redemption, Step.RELEASE_FOR_FAILURE) for _ in range(6)))
+async def test_a_step_asked_for_many_times_at_once_is_taken_once(dsn: str, pool: Pool) -> None:
+    campaign = await launch(pool, 3, release_on_failure=True)
+    redemption = await claimed(pool, campaign)
+    # Others hold slots that could be given back in its stead.
+    await claimed(pool, campaign, "bob")
+    await claimed(pool, campaign, "eve")
+    async with pool.acquire() as connection, connection.transaction():
+        await lock_partition(connection, home(campaign))
+        taking = asyncio.gather(*(lifecycle.take(pool, redemption, Step.RELEASE_FOR_FAILURE) for _ in range(6)))
+        # All six have read that it is claimed.
+        await until(lambda: wait_for_a_lock(pool, 6))
+    taken = await taking
     assert sum(isinstance(each, Stepped) and each.settlement is not None for each in taken) == 1
-    assert await pool.fetchval("SELECT claimed FROM campaign_slices") == 0
+    assert await pool.fetchval("SELECT claimed FROM campaign_slices") == 2
     assert (await audit(dsn)).clean
+
+
+async def wait_for_a_lock(pool: Pool, number: int) -> bool:
+    """Whether so many transactions of this database wait for a lock."""
+    waiting: int = await pool.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return waiting == number
 
 
 async def test_who_finds_the_ledger_gone_on_decides_again(pool: Pool) -> None:

@@ -38,7 +38,7 @@ class Bench:
     async def ask_until_warm(self, *users: str) -> list[Verdict]:
         """What the gate says once the owner has heard the bell."""
         verdicts = await self.ask(*users)
-        while Verdict.COLD in verdicts:
+        while {Verdict.COLD, Verdict.WAIT} & set(verdicts):
             await self.owner.turn()
             verdicts = await self.ask(*users)
         return verdicts
@@ -213,21 +213,51 @@ async def test_a_gate_is_seeded_with_everybody_who_ever_held_something(bench: Be
     assert await bench.redis.strlen(bench.marks) == 4 * 4_500
 
 
+async def test_a_gate_is_cold_until_everybody_is_in_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    await bench.take("a")
+    await gone("gate", "users", "marks")(bench)
+    settle, said = bench.owner.gate.settle, list[Verdict]()
+
+    async def settle_and_ask(*asked: Any, **how: Any) -> Any:
+        settled = await settle(*asked, **how)
+        said.extend(await bench.ask("a"))
+        return settled
+
+    monkeypatch.setattr(bench.owner.gate, "settle", settle_and_ask)
+    await bench.owner.settler.seed([bench.campaign.campaign_id], bench.owner.cursor)
+    *before, at_last = said
+    assert len(before) >= 2
+    assert (set(before), at_last) == ({Verdict.COLD}, Verdict.LOOK_ALREADY)
+
+
+async def test_what_a_user_holds_or_awaits_of_one_campaign_says_nothing_of_another(bench: Bench) -> None:
+    one = bench.campaign
+    await bench.take("holds")
+    await bench.open(limit=3)
+    other = bench.campaign
+    await bench.take("z")
+    bench.campaign = one
+    assert await bench.ask("awaits", "holds") == [Verdict.ADMITTED, Verdict.LOOK_ALREADY]
+    bench.campaign = other
+    assert await bench.ask("awaits", "holds") == [Verdict.ADMITTED] * 2
+
+
 async def test_who_gave_everything_back_is_seeded_too(bench: Bench) -> None:
     await bench.take("a", "b", "c")
     await bench.release("a")
-    await bench.pool.execute("UPDATE campaign_slices SET freed_at = '-infinity', budget = 2")
+    await bench.pool.execute("UPDATE campaign_slices SET budget = 2")
     await gone("gate", "users", "marks")(bench)
     assert await bench.ask_until_warm("a", "b", "x") == [Verdict.LOOK_EXHAUSTED, Verdict.LOOK_ALREADY, Verdict.EXHAUSTED]
 
 
-async def test_a_slot_that_was_just_given_back_is_not_seeded_before_the_last_certificate_has_run_out(bench: Bench) -> None:
+async def test_a_slot_that_was_given_back_in_silence_is_found_by_the_next_tick(bench: Bench) -> None:
     await bench.take("a", "b", "c")
+    # Nobody has asked for it for a minute.
+    await bench.owner.settler.tick(bench.owner.cursor)
+    bench.owner.settler._in_use.clear()
     await bench.release("a")
-    await gone("gate", "users", "marks")(bench)
-    assert await bench.ask_until_warm("x") == [Verdict.ADMITTED]
-    late = "SELECT clock_timestamp() >= freed_at + interval '500 ms' FROM campaign_slices"
-    assert await bench.pool.fetchval(late)
+    await bench.owner.settler.tick(bench.owner.cursor)
+    assert await bench.ask("x") == [Verdict.ADMITTED]
 
 
 async def test_a_gate_that_is_warm_is_not_made_anew_by_a_bell(bench: Bench) -> None:

@@ -6,5 +6,5 @@ from importlib.resources import files
 
 @cache
 def script(name: str) -> str:
-    """The text of `name`.lua."""
-    return files(__name__).joinpath(f"{name}.lua").read_text()
+    """The text of `name`.lua, behind what all of them begin with."""
+    return "".join(files(__name__).joinpath(f"{part}.lua").read_text() for part in ("prelude", name))

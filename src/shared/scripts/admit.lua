@@ -15,26 +15,13 @@ local LOOK_ALREADY, LOOK_EXHAUSTED, LOOK_CLOSED = 8, 9, 10
 local TAIL_MAX = 262144
 local REASONS = {[''] = true, campaign_paused = true, ended = true}
 
-local function is(key, kind)
-  local found = redis.call('TYPE', key).ok
-  return found == kind or found == 'none'
-end
-
--- To Lua, "nan" and "inf" are numbers: values that no comparison would ever put right.
-local function number(text)
-  local n = tonumber(text)
-  return n and n > -math.huge and n < math.huge and n or nil
-end
-
-if not is(KEYS[1], 'string') then return {'broken'} end
-local living = redis.call('GET', KEYS[1])
-if living ~= ARGV[1] then return {'moved', living or ''} end
+local elsewhere = over(KEYS[1], ARGV[1])
+if elsewhere then return elsewhere end
 if not (is(KEYS[2], 'stream') and is(KEYS[3], 'hash') and is(KEYS[4], 'hash') and is(KEYS[5], 'set') and is(KEYS[6], 'stream')) then
   return {'broken'}
 end
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = milliseconds()
 local certificate_ms = tonumber(ARGV[3])
 local room = tonumber(ARGV[2]) - redis.call('XLEN', KEYS[2])
 
@@ -49,7 +36,8 @@ for i = 1, count do
     if c.held_until > now + certificate_ms then c.held_until = 0 end
     c.edition = state[7]
     if c.edition ~= ARGV[arg + 2] then c.known = 0 end
-    if REASONS[state[3]] and state[3] ~= '' then c.closed = state[3] end
+    c.shut = REASONS[state[3]] and state[3] ~= ''
+    if c.shut then c.closed = state[3] end
     c.reserved = number(redis.call('HGET', KEYS[4], c.id)) or 0
     c.warm = c.free and c.limit and REASONS[state[3]] and c.members and number(state[6]) and c.edition
       and redis.call('HLEN', c.users) == c.members and redis.call('STRLEN', c.marks) == 4 * c.members
@@ -106,7 +94,8 @@ local function decide(claim)
   local others = number(waiting[claim.holder]) or 0
   local has = held and not claim.checked and tonumber(string.match(held, '^(%-?%d+):')) or 0
   if has + others >= c.limit then return others > 0 and WAIT or LOOK_ALREADY end
-  if c.free - c.reserved <= 0 or now < c.held_until then return held and LOOK_EXHAUSTED or EXHAUSTED end
+  if c.free - c.reserved <= 0 then return held and LOOK_EXHAUSTED or EXHAUSTED end
+  if now < c.held_until then return WAIT end
   if room <= 0 then return BUSY end
   room = room - 1
   c.reserved = c.reserved + 1
@@ -137,10 +126,12 @@ local replies = {}
 for i, c in ipairs(campaigns) do
   local certified, total, tail = 0, 0, ''
   if c.warm then
-    if c.reserved == 0 and (c.closed ~= '' or c.free <= 0) then
+    -- What only the caller thinks to be closed is not certified: nobody would know when that ends.
+    if c.reserved == 0 and (c.shut or (c.closed == '' and c.free <= 0)) then
       certified, total = 1, 4 * c.members
       if c.known < total then tail = redis.call('GETRANGE', c.marks, c.known, math.min(total, c.known + TAIL_MAX) - 1) end
-      if c.closed == '' then redis.call('HSET', c.gate, 'held_until', now + certificate_ms) end
+      -- Until it has run out nothing is given: whoever won would be refused where it is still good.
+      redis.call('HSET', c.gate, 'held_until', now + certificate_ms)
     end
   end
   replies[i] = {c.closed, certified, c.edition or '', total, tail}

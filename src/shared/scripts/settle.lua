@@ -1,27 +1,24 @@
 -- purpose: set gates to what was committed, drop the reservations of what is decided, trim the mailbox
--- KEYS: 1 pointer, 2 mailbox, 3 reservations, 4 reserved; then for each campaign: gate, users, marks
--- ARGV: 1 incarnation, 2 cursor (last entry decided; '' leaves the mailbox alone), 3 first id after the cursor;
---       then for each campaign: mode, ledger sequence, free slots or 'unlimited', per-user limit, why closed or '', number of users,
+-- KEYS: 1 pointer, 2 term, 3 mailbox, 4 reservations, 5 reserved, 6 seeded; then for each campaign: gate, users, marks
+-- ARGV: 1 incarnation, 2 epoch of the owner ('' for a front door), 3 cursor (last entry decided; '' leaves the mailbox alone),
+--       4 first id after the cursor, 5 how long a certificate is good for (ms), 6 mode, 7 name of the seeding;
+--       then for each campaign: ledger sequence, free slots or 'unlimited', per-user limit, why closed or '', number of users,
 --       then for each user: user, active redemptions, mark (4 bytes)
---       mode: 'move' sets a gate that is warm · 'wipe' empties it and adds users · 'more' adds users · 'seed' adds users and makes it warm
+--       mode: 'move' sets a gate that is warm · 'wipe' empties it, for a seeding if one is named · 'more' adds users to that
+--       seeding · 'seed' makes the gate warm that it has filled
 -- answer: {'moved', living incarnation or ''} | {'broken'} | {'ok', for each campaign the sequence it is at (-1: cold)}
 -- Set, never add: repeated, late and lost calls do no harm. A sequence older than what is there is refused, for a gate as a
--- whole and for each user. A reservation lives exactly as long as its entry, so none can leak.
-local function is(key, kind)
-  local found = redis.call('TYPE', key).ok
-  return found == kind or found == 'none'
+-- whole and for each user; so is an owner who has an heir. A reservation lives exactly as long as its entry, so none can leak.
+local elsewhere = over(KEYS[1], ARGV[1])
+if elsewhere then return elsewhere end
+if not (is(KEYS[3], 'stream') and is(KEYS[4], 'hash') and is(KEYS[5], 'hash') and is(KEYS[6], 'set')) then return {'broken'} end
+local term = is(KEYS[2], 'hash') and redis.call('HMGET', KEYS[2], 'epoch', 'began') or {}
+local epoch, began = number(term[1]), number(term[2])
+if not (epoch and began) then return {'broken'} end
+if ARGV[2] ~= '' then
+  if tonumber(ARGV[2]) < epoch then return {'moved', ''} end
+  redis.call('HSET', KEYS[2], 'epoch', ARGV[2])
 end
-
--- To Lua, "nan" and "inf" are numbers: values that no comparison would ever put right.
-local function number(text)
-  local n = tonumber(text)
-  return n and n > -math.huge and n < math.huge and n or nil
-end
-
-if not is(KEYS[1], 'string') then return {'broken'} end
-local living = redis.call('GET', KEYS[1])
-if living ~= ARGV[1] then return {'moved', living or ''} end
-if not (is(KEYS[2], 'stream') and is(KEYS[3], 'hash') and is(KEYS[4], 'hash')) then return {'broken'} end
 
 -- Calls of one command for many fields at once; what is returned is the answers in a row.
 local function many(command, key, fields)
@@ -42,27 +39,27 @@ local function drop(claims)
     if not fewer[field] then fields[#fields + 1] = field end
     fewer[field] = (fewer[field] or 0) + 1
   end
-  for _, holder in ipairs(many('HMGET', KEYS[3], claims)) do
+  for _, holder in ipairs(many('HMGET', KEYS[4], claims)) do
     if holder then
       count(holder)
       count(string.sub(holder, 1, 32))
     end
   end
-  many('HDEL', KEYS[3], claims)
+  many('HDEL', KEYS[4], claims)
   local left, gone = {}, {}
-  for i, n in ipairs(many('HMGET', KEYS[4], fields)) do
+  for i, n in ipairs(many('HMGET', KEYS[5], fields)) do
     local rest = (number(n) or 0) - fewer[fields[i]]
     if rest > 0 then left[#left + 1], left[#left + 2] = fields[i], rest else gone[#gone + 1] = fields[i] end
   end
-  many('HSET', KEYS[4], left)
-  many('HDEL', KEYS[4], gone)
+  many('HSET', KEYS[5], left)
+  many('HDEL', KEYS[5], gone)
 end
 
-if ARGV[2] ~= '' then
-  local decided = redis.call('XRANGE', KEYS[2], '-', ARGV[2])
-  redis.call('XTRIM', KEYS[2], 'MINID', ARGV[3])
-  if redis.call('XLEN', KEYS[2]) == 0 then
-    redis.call('DEL', KEYS[3], KEYS[4])
+if ARGV[3] ~= '' then
+  local decided = redis.call('XRANGE', KEYS[3], '-', ARGV[3])
+  redis.call('XTRIM', KEYS[3], 'MINID', ARGV[4])
+  if redis.call('XLEN', KEYS[3]) == 0 then
+    redis.call('DEL', KEYS[4], KEYS[5])
   else
     local claims, seen = {}, {}
     for _, entry in ipairs(decided) do
@@ -95,22 +92,32 @@ local function position(gate, users, marks)
   return whole and number(state[1]) or nil
 end
 
-local answer, arg, key = {}, 4, 5
+-- A gate that becomes warm gives nothing while a certificate may be good that it does not know of: one of the life before, or
+-- one of its own from before it was lost.
+local function held_until(gate)
+  local from = redis.call('SADD', KEYS[6], gate) == 0 and milliseconds() or began
+  return from + tonumber(ARGV[5])
+end
+
+local mode, seeding = ARGV[6], ARGV[7]
+local answer, arg, key = {}, 8, 7
 while key <= #KEYS do
   local gate, users, marks = KEYS[key], KEYS[key + 1], KEYS[key + 2]
-  local mode, seq, free, limit, closed, n = unpack(ARGV, arg, arg + 5)
-  seq = tonumber(seq)
+  local seq, free, limit, closed, n = unpack(ARGV, arg, arg + 4)
+  seq, n = tonumber(seq), tonumber(n)
   if mode == 'wipe' or not (is(gate, 'hash') and is(users, 'hash') and is(marks, 'string')) then
     redis.call('DEL', gate, users, marks)
+    if mode == 'wipe' and seeding ~= '' then redis.call('HSET', gate, 'seeding', seeding) end
   end
   local at = position(gate, users, marks)
-  set_users(users, marks, arg + 6, tonumber(n), seq)
-  if mode == 'seed' and not at then
-    local time = redis.call('TIME')
-    redis.call('HSET', gate, 'edition', time[1] .. '.' .. time[2])
+  local ours = mode == 'move' or (not at and redis.call('HGET', gate, 'seeding') == seeding)
+  if ours then set_users(users, marks, arg + 5, n, seq) end
+  if ours and mode == 'seed' then
+    redis.call('HSET', gate, 'edition', seeding, 'held_until', held_until(gate))
+    redis.call('HDEL', gate, 'seeding')
     at = seq
   end
-  if at and (mode == 'move' or mode == 'seed') then
+  if ours and at then
     redis.call('HSET', gate, 'members', redis.call('HLEN', users))
     if seq >= at then
       redis.call('HSET', gate, 'seq', seq, 'free', free, 'limit', limit, 'closed', closed)
@@ -118,6 +125,6 @@ while key <= #KEYS do
     end
   end
   answer[#answer + 1] = at or -1
-  arg, key = arg + 6 + tonumber(n) * 3, key + 3
+  arg, key = arg + 5 + n * 3, key + 3
 end
 return {'ok', answer}

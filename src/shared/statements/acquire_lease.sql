@@ -1,8 +1,15 @@
 -- purpose: take a free partition; the epoch counts up at every acquisition
 -- takes: $1 partition_no, $2 shard_id, $3 lease seconds
--- returns: {epoch}, or no row when somebody else has it
-UPDATE partitions
-SET owner = $2, epoch = epoch + 1, lease_until = clock_timestamp() + make_interval(secs => $3)
-WHERE partition_no = $1
-  AND (owner IS NULL OR lease_until NOT BETWEEN clock_timestamp() AND clock_timestamp() + 2 * make_interval(secs => $3))
-RETURNING epoch
+-- returns: {epoch}, or no row when somebody else has it, or holds its row (nobody waits here for one of many)
+WITH free AS MATERIALIZED (
+    SELECT partition_no
+    FROM partitions
+    WHERE partition_no = $1
+      AND (owner IS NULL OR lease_until NOT BETWEEN clock_timestamp() AND clock_timestamp() + 2 * make_interval(secs => $3))
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE partitions p
+SET owner = $2, epoch = p.epoch + 1, lease_until = clock_timestamp() + make_interval(secs => $3)
+FROM free
+WHERE p.partition_no = free.partition_no
+RETURNING p.epoch

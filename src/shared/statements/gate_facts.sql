@@ -1,10 +1,8 @@
 -- purpose: what the gates of these campaigns are to be set to, in one snapshot with the ledger's sequence
 -- takes: $1 partition_no, $2 campaign ids
 -- returns: {campaign_id, seq, budget (null: unlimited), claimed, amount_budget (null: unlimited), amount_claimed, per_user_limit,
---          status, hold_ms}; hold_ms: for how long a slot that was given back may still be refused by a certificate from before
---          (500 ms at most)
-SELECT s.campaign_id, p.last_seq AS seq, s.budget, s.claimed, s.amount_budget, s.amount_claimed, c.per_user_limit, c.status,
-       greatest(0, extract(epoch FROM s.freed_at + interval '500 ms' - clock_timestamp()) * 1000)::integer AS hold_ms
+--          status}
+SELECT s.campaign_id, p.last_seq AS seq, s.budget, s.claimed, s.amount_budget, s.amount_claimed, c.per_user_limit, c.status
 FROM campaign_slices s
 JOIN partitions p USING (partition_no)
 JOIN campaigns c USING (campaign_id)

@@ -187,3 +187,17 @@ def test_a_scope_is_needed_by_name(verifier: TokenVerifier) -> None:
     assert with_scope(admin, ADMIN) is admin
     refused = with_scope(user, ADMIN)
     assert refused == SCOPE_REQUIRED.carrying(scope="admin")
+
+
+def test_what_a_token_says_of_its_user_is_read_and_has_to_be_an_object(verifier: TokenVerifier) -> None:
+    def said(attrs: object) -> Identity | Problem:
+        return verifier.identify(f"Bearer {jwt.encode({'sub': 'usr_1', 'exp': LATER, 'attrs': attrs}, SECRET)}")
+
+    for attrs in ({"age": 30, "first_order": True}, {}, None):
+        identity = said(attrs)
+        assert isinstance(identity, Identity)
+        assert identity.attrs == (attrs or {})
+    for text in ("[]", '"adult"', "1", "true"):
+        problem = said(json.loads(text))
+        assert isinstance(problem, Problem)
+        assert reason(problem) == "claims_invalid"

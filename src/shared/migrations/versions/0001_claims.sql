@@ -56,8 +56,8 @@ CREATE TABLE shards (
     seen_until timestamptz NOT NULL
 );
 
--- freed_at: when a slot was last given back (release, raised limit, resumed campaign). It is handed out again only once no
--- front door can still hold a certificate from before.
+-- freed_at: when a slot was last given back (release, raised limit, resumed campaign). The owner looks for these by itself:
+-- whoever gave it back may be gone before the gate is told.
 CREATE TABLE campaign_slices (
     campaign_id    uuid NOT NULL REFERENCES campaigns,
     slice_no       integer NOT NULL,
@@ -71,6 +71,7 @@ CREATE TABLE campaign_slices (
     CONSTRAINT no_over_issue CHECK (claimed <= budget),
     CONSTRAINT no_overspend CHECK (amount_claimed <= amount_budget)
 ) WITH (fillfactor = 50);
+CREATE INDEX slices_by_freed_at ON campaign_slices (partition_no, freed_at);
 
 CREATE TABLE redemptions (
     redemption_id    uuid PRIMARY KEY,
@@ -150,7 +151,7 @@ CREATE TABLE ledger (
     at            timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (partition_no, seq)
 );
-CREATE INDEX refusals_by_claim ON ledger (redemption_id, at) WHERE kind IN ('refused', 'dead_lettered');
+CREATE INDEX refusals_by_claim ON ledger (redemption_id, partition_no, seq) WHERE kind IN ('refused', 'dead_lettered');
 
 CREATE FUNCTION refuse_rewriting() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,0 +1,311 @@
+"""The rules of redemption over HTTP, on real stores with a shard at work: who is told what, in which order."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from claim_workers.consumer import Stores
+from frontdoor import redeem, tokens, validate
+from frontdoor.app import application, opened_door
+from frontdoor.context import Door
+from frontdoor.problems import Problem
+from shared import codes
+from shared.audit import audit
+from shared.codes import Minted, Wish
+from shared.domain.campaign import Campaign, StackingRules
+from shared.domain.discount import Discount
+from shared.domain.ids import UserId
+from shared.settings import Settings
+from tests.integration.engine import launch, opened_stores, shard_at_work, until
+
+SECRET = "only-for-tests-only-for-tests-only-for-tests"
+ADULT = {">=": [{"var": "attrs.age"}, 18]}
+LOYAL = {"!!": {"var": "segments.loyal"}}
+Answer = tuple[int, dict[str, Any]]
+
+
+class Shop:
+    """A front door with everything behind it, and what is said to it."""
+
+    def __init__(self, client: TestClient[web.Request, web.Application], door: Door, stores: Stores) -> None:
+        self.client = client
+        self.door = door
+        self.pool = stores.pool
+
+    async def launch(self, total_limit: int | None = 10, **terms: Any) -> Campaign:
+        return await launch(self.pool, total_limit, **terms)
+
+    async def mint(self, campaign: Campaign, *users: str | None) -> list[str]:
+        wish = Wish([None if user is None else UserId(user) for user in users])
+        made = await codes.mint(self.pool, campaign.campaign_id, wish, UserId("admin"))
+        assert isinstance(made, Minted)
+        return made.codes
+
+    async def redeem(self, code: str | None, user: str = "ann", key: str = "for", **said: Any) -> Answer:
+        body = {"code": code, "order_id": f"order of {user}"} | said
+        return await self.post("/api/v1/coupons/redeem", body, user, key=f"{key} {code}")
+
+    async def serve(self, code: str | None, user: str, **said: Any) -> Answer:
+        """Redeem by a service, for the user."""
+        body = {"code": code, "order_id": f"order of {user}", "user_id": user} | said
+        return await self.post("/api/v1/coupons/redeem", body, "checkout", "service", key=f"for {code}")
+
+    async def validate(self, code: str | None, user: str | None = None, *scopes: str, **said: Any) -> Answer:
+        return await self.post("/api/v1/coupons/validate", {"code": code} | said, user, *scopes)
+
+    async def post(
+        self, path: str, body: Any = None, user: str | None = "checkout", *scopes: str, key: str = "k", **attrs: Any
+    ) -> Answer:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        if user is not None:
+            headers["Authorization"] = f"Bearer {tokens.issue(SECRET, user, scopes)}"
+        async with self.client.post(path, data=msgspec.json.encode(body), headers=headers) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+
+@pytest.fixture
+async def shop(postgres_dsn: str, redis_url: str) -> AsyncIterator[Shop]:
+    settings = Settings(postgres_dsn=postgres_dsn, redis_url=redis_url, jwt_secret=SECRET)
+    async with (
+        opened_stores(postgres_dsn, redis_url) as stores,
+        opened_door(settings) as door,
+        shard_at_work(stores),
+        TestClient(TestServer(application(door))) as client,
+    ):
+        yield Shop(client, door, stores)
+    report = await audit(postgres_dsn)
+    assert report.clean, report.faults
+
+
+def code(answer: Answer) -> tuple[int, str]:
+    return answer[0], answer[1]["code"]
+
+
+async def test_a_code_made_for_one_user_does_not_exist_for_others(shop: Shop) -> None:
+    campaign = await shop.launch(type="unique", code=None)
+    [anns] = await shop.mint(campaign, "ann")
+    unknown = await shop.redeem("NO-SUCH-CODE", "bob")
+    assert unknown[0] == 404
+    assert await shop.redeem(anns, "bob") == unknown
+    assert await shop.validate(anns) == await shop.validate(anns, "bob") == unknown
+    assert (await shop.validate(anns, "ann"))[1]["valid"] is True
+    assert (await shop.validate(anns, "checkout", "service", user_id="ann"))[1]["valid"] is True
+    assert (await shop.serve(anns, "ann"))[0] == 201
+
+
+async def test_a_pool_gives_its_codes_one_by_one_and_a_used_one_is_gone(shop: Shop) -> None:
+    campaign = await shop.launch(type="pool", per_user_limit=2)
+    both = set(await shop.mint(campaign, None, None))
+    status, won = await shop.redeem(campaign.code)
+    assert status == 201
+    one = won["code"]
+    [two] = both - {one}
+    assert code(await shop.redeem(one, "bob")) == (410, "code_used")
+    assert code(await shop.validate(one)) == (410, "code_used")
+    assert (await shop.validate(two))[1]["code"] == two
+    assert (await shop.redeem(two, "bob"))[1]["code"] == two
+    assert code(await shop.redeem(campaign.code, "cat")) == (410, "exhausted")
+
+
+async def test_who_is_not_in_the_audience_is_told_so_but_never_instead_of_their_own_success(shop: Shop) -> None:
+    campaign = await shop.launch(1, audience_filter=ADULT)
+    assert code(await shop.redeem(campaign.code)) == (403, "audience_mismatch")
+    status, won = await shop.serve(campaign.code, "ann", attrs={"age": 18})
+    assert status == 201
+    assert await shop.redeem(campaign.code) == (200, won)
+    assert code(await shop.redeem(campaign.code, key="other")) == (403, "audience_mismatch")
+    # Sold out by now: the audience is told first, by the gate as from memory.
+    for _ in range(3):
+        assert code(await shop.redeem(campaign.code, "bob")) == (403, "audience_mismatch")
+        assert code(await shop.serve(campaign.code, "bob", attrs={"age": 20})) == (410, "exhausted")
+    assert await shop.redeem(campaign.code) == (200, won)
+
+
+def at_once(shop: Shop, campaign: Campaign, user: str, **attrs: Any) -> str | None:
+    """What is answered from memory."""
+    token = tokens.issue(SECRET, user)
+    shop.door.verifier.identify(f"Bearer {token}")
+    identity = shop.door.verifier._verified[token]
+    shop.door.verifier._verified[token] = msgspec.structs.replace(identity, attrs=attrs)
+    headers = CIMultiDictProxy(CIMultiDict({"Authorization": f"Bearer {token}", "Idempotency-Key": "k"}))
+    answer = redeem.at_once(shop.door, headers, msgspec.json.encode({"code": campaign.code, "order_id": "o"}))
+    return answer.code if isinstance(answer, Problem) else None
+
+
+@pytest.mark.parametrize(
+    ("terms", "expected"),
+    [
+        ({}, ("exhausted", "exhausted")),
+        ({"audience_filter": ADULT}, ("exhausted", "audience_mismatch")),
+        ({"first_order_only": True}, ("not_first_order", "not_first_order")),
+        ({"audience_filter": {"or": [LOYAL, ADULT]}}, (None, None)),
+    ],
+    ids=["plain", "by the token", "first order", "by segments"],
+)
+async def test_from_memory_only_what_is_certain_is_answered(
+    shop: Shop, terms: dict[str, Any], expected: tuple[str | None, str | None]
+) -> None:
+    campaign = await shop.launch(1, **terms)
+    said: dict[str, Any] = {"attrs": {"age": 18}, "first_order": True}
+    assert (await shop.serve(campaign.code, "ann", **said))[0] == 201
+
+    async def certified() -> bool:
+        # A loser brings the certificate.
+        assert code(await shop.serve(campaign.code, "loser", **said)) == (410, "exhausted")
+        return shop.door.certificates.any_at(asyncio.get_running_loop().time())
+
+    await until(certified)
+    assert (at_once(shop, campaign, "bob", age=18), at_once(shop, campaign, "bob", age=17)) == expected
+    assert at_once(shop, campaign, "ann", age=17) is None
+
+
+async def test_segments_are_looked_up_where_the_filter_names_them(shop: Shop) -> None:
+    campaign = await shop.launch(audience_filter=LOYAL)
+    assert code(await shop.redeem(campaign.code)) == (403, "audience_mismatch")
+    assert code(await shop.validate(campaign.code, "ann")) == (403, "audience_mismatch")
+    await shop.pool.execute("INSERT INTO segments (name, members, loaded_at) VALUES ('loyal', 1, now())")
+    await shop.pool.execute("INSERT INTO segment_members (name, user_id) VALUES ('loyal', 'ann')")
+    assert (await shop.validate(campaign.code, "ann"))[0] == 200
+    assert (await shop.redeem(campaign.code))[0] == 201
+    assert code(await shop.validate(campaign.code)) == (404, "unknown_code")
+
+
+async def test_a_first_order_is_what_the_token_or_a_service_says_it_is(shop: Shop) -> None:
+    campaign = await shop.launch(first_order_only=True)
+    assert code(await shop.redeem(campaign.code)) == (403, "not_first_order")
+    assert code(await shop.redeem(campaign.code, first_order=True)) == (403, "scope_required")
+    assert code(await shop.validate(campaign.code, "ann")) == (403, "not_first_order")
+    assert (await shop.validate(campaign.code))[1]["valid"] is True
+    assert (await shop.serve(campaign.code, "ann", first_order=True))[0] == 201
+    assert (await shop.serve(campaign.code, "bob", attrs={"first_order": True}))[0] == 201
+
+
+async def test_what_is_refused_at_commit_says_why(shop: Shop) -> None:
+    daily = await shop.launch(per_user_limit=5, per_day_limit=1)
+    assert (await shop.redeem(daily.code))[0] == 201
+    assert code(await shop.redeem(daily.code, key="again")) == (409, "period_limit_reached")
+    dear = await shop.launch(minimum_subtotal=500)
+    assert code(await shop.redeem(dear.code)) == (409, "subtotal_required")
+    assert code(await shop.redeem(dear.code, subtotal=499)) == (409, "minimum_not_met")
+    money = await shop.launch(discount=Discount("amount", 400, "EUR"), amount_limit=600)
+    assert (await shop.redeem(money.code))[0] == 201
+    assert code(await shop.redeem(money.code, "bob")) == (409, "budget_insufficient")
+
+
+async def test_the_code_that_is_in_the_way_is_named(shop: Shop) -> None:
+    first = await shop.launch(code="SAVE10")
+    shy = await shop.launch(stacking_rules=StackingRules(("SAVE*",)))
+    assert (await shop.redeem(first.code))[0] == 201
+    status, problem = await shop.redeem(shy.code)
+    assert (status, problem["code"], problem["with"]) == (409, "not_stackable", "SAVE10")
+    assert problem["detail"] == "This code cannot be combined with SAVE10."
+    # The order's own redemptions count for validate as what the cart says it has.
+    for said in ({"order_id": "order of ann"}, {"applied_codes": ["save10"]}):
+        status, quoted = await shop.validate(shy.code, "ann", **said)
+        assert (status, quoted["valid"], quoted["reason"]) == (200, False, "not_stackable_with_SAVE10")
+    assert (await shop.validate(shy.code, "bob", order_id="order of ann"))[1]["valid"] is True
+
+
+async def test_a_hold_never_blocks_its_owner_and_ends(shop: Shop) -> None:
+    campaign = await shop.launch(1, hold_ttl_s=2)
+    status, held = await shop.redeem(campaign.code)
+    assert (status, "hold_expires_at" in held) == (201, True)
+    assert await shop.redeem(campaign.code, key="another tab") == (200, held)
+    path = f"/api/v1/redemptions/{held['redemption_id']}"
+
+    async def expired() -> bool:
+        return bool(await shop.pool.fetchval("SELECT released_at IS NOT NULL FROM redemptions"))
+
+    await until(expired)
+    assert code(await shop.post(f"{path}/confirm", user="checkout")) == (403, "scope_required")
+    headers = {"Authorization": f"Bearer {tokens.issue(SECRET, 'checkout', ['service'])}"}
+    async with shop.client.post(f"{path}/confirm", headers=headers) as answer:
+        assert (answer.status, (await answer.json(content_type=None))["code"]) == (409, "hold_expired")
+
+
+async def test_an_order_is_refunded_as_its_campaigns_allow_and_alike_when_told_again(shop: Shop) -> None:
+    giving, keeping = [await shop.launch(1, release_on_refund=allowed) for allowed in (True, False)]
+    early = await shop.launch(1, release_on_refund=True)
+    ids = []
+    for campaign in (giving, keeping, early):
+        status, won = await shop.redeem(campaign.code, order_id="o 1", key=campaign.campaign_id.hex)
+        assert status == 201
+        ids.append(won["redemption_id"])
+    headers = {"Authorization": f"Bearer {tokens.issue(SECRET, 'checkout', ['service'])}"}
+    for redemption_id in ids[:2]:
+        async with shop.client.post(f"/api/v1/redemptions/{redemption_id}/confirm", headers=headers) as answer:
+            assert answer.status == 200
+    told = [await shop.post("/api/v1/orders/o%201/refunded", None, "checkout", "service") for _ in range(2)]
+    assert told[0] == told[1]
+    status, refunded = told[0]
+    assert (status, refunded["order_id"]) == (200, "o 1")
+    assert {each["redemption_id"]: each["state"] for each in refunded["redemptions"]} == dict(
+        zip(ids, ("released", "redeemed", "claimed"), strict=True)
+    )
+    assert {each["redemption_id"]: each["code"] for each in refunded["kept"]} == dict(
+        zip(ids[1:], ("release_not_allowed", "not_redeemed"), strict=True)
+    )
+
+    async def free_again() -> bool:
+        return (await shop.redeem(giving.code, "bob"))[0] == 201
+
+    await until(free_again)
+
+
+@pytest.mark.parametrize(
+    ("order", "scopes", "expected"),
+    [
+        ("none", ("service",), (200, None)),
+        ("x" * 201, ("service",), (400, "field_invalid")),
+        ("o", (), (403, "scope_required")),
+    ],
+)
+async def test_a_refund_of_nothing_is_told_with_empty_lists(
+    shop: Shop, order: str, scopes: tuple[str, ...], expected: tuple[int, str | None]
+) -> None:
+    status, body = await shop.post(f"/api/v1/orders/{order}/refunded", None, "checkout", *scopes)
+    assert (status, body.get("code")) == expected
+    if status == 200:
+        assert body == {"order_id": "none", "redemptions": [], "kept": []}
+
+
+async def test_what_the_order_has_redeemed_is_shown_to_its_user_and_to_services(shop: Shop) -> None:
+    campaign = await shop.launch(1)
+    assert (await shop.redeem(campaign.code, subtotal=1_000))[0] == 201
+    order = {"order_id": "order of ann", "subtotal": 99}
+    for answer in (
+        await shop.validate(campaign.code, "ann", **order),
+        await shop.validate(campaign.code, "checkout", "service", **order),
+    ):
+        status, quoted = answer
+        assert (status, quoted["already_redeemed_for_this_order"], quoted["discount"]["amount"]) == (200, True, 100)
+    for stranger in (None, "bob"):
+        assert code(await shop.validate(campaign.code, stranger, **order)) == (410, "exhausted")
+    assert code(await shop.validate(campaign.code, "ann", order_id="another")) == (410, "exhausted")
+
+
+async def test_validate_from_memory_says_what_the_long_way_says(shop: Shop) -> None:
+    await shop.launch(code="PLAIN")
+    await shop.launch(code="SHY", stacking_rules=StackingRules(("PL*",)), minimum_subtotal=100, audience_filter=ADULT)
+    bodies: list[dict[str, Any]] = [
+        {"code": "plain"},
+        {"code": "plain", "applied_codes": ["shy"]},
+        {"code": "plain", "subtotal": 10, "order_id": "o"},
+        {"code": "shy", "subtotal": 99},
+        {"code": "shy"},
+        {"code": "PLAIN", "applied_codes": ["PLAIN"]},
+    ]
+    for body in bodies:
+        slow = await shop.post("/api/v1/coupons/validate", body, None)
+        fast = validate.at_once(shop.door, CIMultiDictProxy(CIMultiDict()), msgspec.json.encode(body))
+        if slow[0] == 404:
+            assert fast is None
+        else:
+            assert fast is not None
+            assert msgspec.json.decode(msgspec.json.encode(fast)) == slow[1]

@@ -1,0 +1,41 @@
+"""A call is sent once: whether it ran is not known when its answer was lost, and whoever asks again must mean to."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from shared.redis_client import NO_ANSWER, Redis, open_redis
+
+
+@asynccontextmanager
+async def losing_the_answers_to(command: bytes, url: str) -> AsyncIterator[str]:
+    """The URL of a way to Redis on which every call arrives and these answers do not."""
+    store, links = urlsplit(url), set[asyncio.StreamWriter]()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, calls = await asyncio.open_connection(store.hostname, store.port)
+        links.update((writer, calls))
+        while call := await reader.read(65536):
+            calls.write(call)
+            answer = await answers.read(65536)
+            if command not in call:
+                writer.write(answer)
+
+    async with await asyncio.start_server(carry, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        yield urlunsplit(store._replace(netloc=f":{store.password}@{host}:{port}"))
+        for link in links:
+            link.close()
+
+
+async def test_a_call_whose_answer_is_lost_is_run_once(redis: Redis, redis_url: str) -> None:
+    async with losing_the_answers_to(b"INCR", redis_url) as url, open_redis(url, reply_within_s=0.2) as lossy:
+        await lossy.ping()
+        with pytest.raises(NO_ANSWER):
+            await lossy.incr("counted")
+        counted: Any = redis.get("counted")  # its stubs cannot tell its calls' two flavours apart
+        assert await counted == b"1"
