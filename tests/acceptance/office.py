@@ -1,16 +1,20 @@
 """What tests do with campaigns beside the shop: mint codes, choose partitions, count answers, and look into the database."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import asyncpg
 
+from shared.clock import monotonic
 from tests.acceptance.client import Client
-from tests.acceptance.history import Reply
+from tests.acceptance.history import Ask, Reply
 
 #: For those who are in no hurry: an answer late in a burst is an answer, and not a claim to poll.
 PATIENT = "wait=30"
+#: For so long a slot that was given back may be hidden.
+HIDDEN_AT_MOST_S = 2.0
 
 
 def told(replies: Iterable[Reply]) -> Counter[tuple[int, str | None]]:
@@ -21,6 +25,16 @@ def told(replies: Iterable[Reply]) -> Counter[tuple[int, str | None]]:
 def winners(replies: Iterable[Reply]) -> list[dict[str, Any]]:
     """The redemptions that were newly taken."""
     return [reply.body for reply in replies if reply.status == 201]
+
+
+async def wins_at_last(client: Client, ask: Ask, *, base_url: str | None = None, within_s: float = HIDDEN_AT_MOST_S) -> Reply:
+    """Ask until a slot that was given back can be had: it is held back while a front door may still say sold out."""
+    deadline = monotonic() + within_s
+    while (reply := await client.insist(ask, base_url=base_url)).code == "exhausted":
+        assert monotonic() < deadline, "the slot stays hidden"
+        await asyncio.sleep(0.02)
+    assert reply.status == 201, reply
+    return reply
 
 
 async def mint(client: Client, campaign: Mapping[str, Any], **wish: Any) -> list[str]:

@@ -13,34 +13,33 @@ from tests.acceptance.office import rows, told
 CITIES = ["Asia/Kathmandu", "America/St_Johns", "Australia/Lord_Howe", "Pacific/Kiritimati", "America/Los_Angeles"]
 
 
-async def city_in_midday(client: Client) -> str:
-    """A city in which no day begins or ends while a test runs."""
-    cities = await rows(
-        client,
-        "SELECT zone FROM unnest($1::text[]) AS zone WHERE (clock_timestamp() AT TIME ZONE zone)::time BETWEEN '00:05' AND '23:55'",
-        CITIES,
-    )
-    city: str = cities[0]["zone"]
-    return city
+#: Those in which no day begins or ends while a test runs; the city whose day began first comes first.
+_IN_MIDDAY = """
+SELECT zone
+FROM unnest($1::text[]) AS zone
+WHERE (clock_timestamp() AT TIME ZONE zone)::time BETWEEN '00:05' AND '23:55'
+ORDER BY date_trunc('day', clock_timestamp() AT TIME ZONE zone) AT TIME ZONE zone
+"""
+_MOVE = """
+UPDATE redemptions
+SET claimed_at = date_trunc($2, clock_timestamp() AT TIME ZONE $3) AT TIME ZONE $3 - $4::text::interval
+WHERE redemption_id = $1
+RETURNING claimed_at
+"""
+
+
+async def cities(client: Client) -> list[str]:
+    return [row["zone"] for row in await rows(client, _IN_MIDDAY, CITIES)]
 
 
 async def move(client: Client, redemption_id: str, period: str, zone: str, before: str) -> None:
     """Let a claim have been made so long before the present period began in `zone`."""
-    moved = await rows(
-        client,
-        "UPDATE redemptions SET claimed_at = date_trunc($2, clock_timestamp() AT TIME ZONE $3) AT TIME ZONE $3 - $4::text::interval "
-        "WHERE redemption_id = $1 RETURNING claimed_at",
-        redemption_id,
-        period,
-        zone,
-        before,
-    )
-    assert len(moved) == 1
+    assert len(await rows(client, _MOVE, redemption_id, period, zone, before)) == 1
 
 
 @pytest.mark.parametrize("period", ["day", "week", "month"])
 async def test_a_period_ends_at_its_midnight_in_the_campaigns_city(client: Client, period: str) -> None:
-    zone = await city_in_midday(client)
+    zone, *_ = await cities(client)
     campaign = await client.campaign(timezone=zone, per_user_limit=9, **{f"per_{period}_limit": 1})
     first = await client.redeem(client.ask(campaign, "ann"))
     assert first.status == 201
@@ -63,13 +62,7 @@ async def test_a_period_ends_at_its_midnight_in_the_campaigns_city(client: Clien
 
 async def test_midnight_is_the_citys_own(client: Client) -> None:
     """A claim of one moment is of today in one city, and of yesterday in another."""
-    zones = await rows(
-        client,
-        "SELECT zone FROM unnest($1::text[]) AS zone WHERE (clock_timestamp() AT TIME ZONE zone)::time BETWEEN '00:05' AND '23:55' "
-        "ORDER BY date_trunc('day', clock_timestamp() AT TIME ZONE zone) AT TIME ZONE zone",
-        CITIES,
-    )
-    early, late = zones[0]["zone"], zones[-1]["zone"]
+    early, *_, late = await cities(client)
     answers = {}
     for zone in (early, late):
         campaign = await client.campaign(timezone=zone, per_user_limit=9, per_day_limit=1)
@@ -81,7 +74,7 @@ async def test_midnight_is_the_citys_own(client: Client) -> None:
 
 
 async def test_a_limit_per_day_holds_for_tabs_at_two_doors_at_once(client: Client, two_doors: list[str]) -> None:
-    zone = await city_in_midday(client)
+    zone, *_ = await cities(client)
     campaign = await client.campaign(timezone=zone, total_limit=None, per_user_limit=20, per_day_limit=2, per_week_limit=3)
     tabs = [client.ask(campaign, "ann", key=f"tab-{tab}") for tab in range(30)]
     replies = await client.race(tabs, two_doors)
@@ -90,7 +83,7 @@ async def test_a_limit_per_day_holds_for_tabs_at_two_doors_at_once(client: Clien
 
 
 async def test_what_was_given_back_was_not_had_today(client: Client) -> None:
-    zone = await city_in_midday(client)
+    zone, *_ = await cities(client)
     campaign = await client.campaign(timezone=zone, per_user_limit=9, per_day_limit=1, release_on_failure=True)
     first = await client.redeem(client.ask(campaign, "ann"))
     again = client.ask(campaign, "ann", key="again")

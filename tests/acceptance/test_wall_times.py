@@ -98,13 +98,16 @@ async def test_the_last_day_counts_to_its_end(client: Client, zone: str, day: st
     assert moment(created["ends_at"]) == moment(changed.body["ends_at"]) == moment(utc)
 
 
-@pytest.mark.parametrize(("zone", "day", "hours"), [
-    (TOKYO, "2026-11-01", 24),
-    (LOS_ANGELES, "2026-03-08", 23),
-    (LOS_ANGELES, "2026-11-01", 25),
-    (LORD_HOWE, "2026-04-05", 24.5),
-    (LORD_HOWE, "2026-10-04", 23.5),
-])
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        (TOKYO, "2026-11-01", 24),
+        (LOS_ANGELES, "2026-03-08", 23),
+        (LOS_ANGELES, "2026-11-01", 25),
+        (LORD_HOWE, "2026-04-05", 24.5),
+        (LORD_HOWE, "2026-10-04", 23.5),
+    ],
+)
 async def test_a_day_has_as_many_hours_as_its_clocks_give_it(client: Client, zone: str, day: str, hours: float) -> None:
     campaign = await client.campaign(timezone=zone, starts_at=f"{day}T00:00", ends_on=day)
     length = moment(campaign["ends_at"]) - moment(campaign["starts_at"])
