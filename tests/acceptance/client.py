@@ -42,7 +42,7 @@ class Client:
     def ask(self, campaign: Mapping[str, Any], name: str, **words: Any) -> Ask:
         """What a user asks of the campaign, for an order of their own. Without a `code` it is the one that everybody types."""
         user = self.user(name)
-        defaults = {"code": campaign["code"], "key": f"for {campaign['campaign_id']}", "order": f"order of {user}"}
+        defaults = {"code": campaign["code"], "key": f"for {campaign['code']}", "order": f"order of {user}"}
         return Ask(user, **{**defaults, **words})
 
     async def campaign(self, **terms: Any) -> dict[str, Any]:
