@@ -2,7 +2,8 @@
 
 The table was made with a calendar and not with the product's code. Clocks change at 10:00Z on 8 March and at 09:00Z on
 1 November 2026 in Los Angeles (UTC-8 and -7), at 15:00Z on 4 April and at 15:30Z on 3 October on Lord Howe Island (UTC+11
-and +10:30: half an hour), never in Tokyo, and at midnight of 6 September in Santiago (from UTC-4 to -3).
+and +10:30: half an hour), never in Tokyo, and at midnight of 6 September in Santiago (from UTC-4 to -3), and in
+Nuuk (UTC-2 and -1) at 01:00Z on 29 March and 25 October, an hour before midnight and at midnight.
 """
 
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from tests.acceptance.client import Client
 from tests.acceptance.office import rows
 
 TOKYO, LOS_ANGELES, LORD_HOWE = "Asia/Tokyo", "America/Los_Angeles", "Australia/Lord_Howe"
-SANTIAGO = "America/Santiago"
+SANTIAGO, NUUK = "America/Santiago", "America/Nuuk"
 
 STARTS = [
     (TOKYO, "2026-03-08T02:30", "2026-03-07T17:30Z"),
@@ -52,6 +53,9 @@ LAST_DAYS = [
     (LORD_HOWE, "2026-04-05", "2026-04-05T13:30Z"),
     (LORD_HOWE, "2026-10-03", "2026-10-03T13:30Z"),
     (LORD_HOWE, "2026-10-04", "2026-10-04T13:00Z"),
+    # The last hour of this day is shown twice, and of that one never.
+    (NUUK, "2026-10-24", "2026-10-25T02:00Z"),
+    (NUUK, "2026-03-28", "2026-03-29T01:00Z"),
     # The midnight after this day does not exist: the next one begins at 01:00.
     (SANTIAGO, "2026-09-05", "2026-09-06T04:00Z"),
     (SANTIAGO, "2026-09-06", "2026-09-07T03:00Z"),
