@@ -12,7 +12,7 @@ from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Refusal
 from shared.domain.redemption import Step
 from shared.errors import IncarnationOver
-from shared.gate import Verdict
+from shared.gate import Mode, Verdict
 from shared.postgres import Pool
 from shared.redis_client import Redis
 from tests.integration.engine import Owner, claim_of, launch
@@ -238,7 +238,7 @@ async def test_what_is_given_back_while_a_gate_is_seeded_is_free_in_it(
     await gone("gate", "users", "marks")(bench)
     settle, incarnation = bench.owner.gate.settle, bench.owner.life.incarnation
 
-    async def settle_as_somebody_releases(*asked: Any, mode: str = "move", **how: Any) -> Any:
+    async def settle_as_somebody_releases(*asked: Any, mode: Mode = "move", **how: Any) -> Any:
         """Before the owner's call, another is given back, and the gate is told so as a front door tells it."""
         if mode == moment:
             stepped = await lifecycle.take(bench.pool, bench.claim("a").claim_id, Step.RELEASE_FOR_FAILURE)
