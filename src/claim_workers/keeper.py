@@ -6,6 +6,8 @@ next owner starts from a settled partition and at once. The keeper waits for no 
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 import msgspec
@@ -16,6 +18,7 @@ from claim_workers.core.ownership import plan
 from shared import clock, metrics
 from shared.domain.ids import PartitionNo, ShardId
 from shared.domain.lease import Lease, trusted_until
+from shared.postgres import Connection
 from shared.process import stopped_within
 from shared.statements import statement
 
@@ -45,7 +48,7 @@ class Keeper:
 
     async def _round(self) -> None:
         await self._renew()
-        async with self._stores.keeping.acquire(timeout=self._ttl_s) as connection:
+        async with self._connection() as connection:
             await connection.execute(statement("shard_heartbeat"), self._shard, self._ttl_s)
             [(living, partitions, owners)] = await connection.fetch(statement("ownership"), self._ttl_s)
         todo = plan(self._shard, living, dict(zip(partitions, owners, strict=True)))
@@ -63,7 +66,7 @@ class Keeper:
             return
         started = clock.monotonic()
         epochs = [consumer.lease.epoch for consumer in serving.values()]
-        async with self._stores.keeping.acquire(timeout=self._ttl_s) as connection:
+        async with self._connection() as connection:
             rows = await connection.fetch(statement("renew_leases"), list(serving), epochs, self._ttl_s)
         for (partition,) in rows:
             self._trust(serving.pop(partition), started)
@@ -73,7 +76,7 @@ class Keeper:
     async def _renew_held(self, consumer: Consumer) -> None:
         lease, started = consumer.lease, clock.monotonic()
         try:
-            async with self._stores.keeping.acquire(timeout=self._ttl_s) as connection:
+            async with self._connection() as connection:
                 renewed = await connection.fetchval(statement("renew_lease"), lease.partition_no, lease.epoch, self._ttl_s)
         except asyncpg.LockNotAvailableError:
             # Not lost: its consumer goes on for as long as it may trust the lease.
@@ -91,7 +94,7 @@ class Keeper:
         if partition in self._serving:
             return
         started = clock.monotonic()
-        async with self._stores.keeping.acquire(timeout=self._ttl_s) as connection:
+        async with self._connection() as connection:
             epoch = await connection.fetchval(statement("acquire_lease"), partition, self._shard, self._ttl_s)
         if epoch is None:
             return
@@ -103,7 +106,7 @@ class Keeper:
         partition, epoch = consumer.lease.partition_no, consumer.lease.epoch
         try:
             await self._consume(consumer)
-            async with self._stores.keeping.acquire(timeout=self._ttl_s) as connection:
+            async with self._connection() as connection:
                 await connection.execute(statement("resign_lease"), partition, epoch)
             log.info("partition_resigned", partition=partition, epoch=epoch)
         except Exception as error:
@@ -122,5 +125,19 @@ class Keeper:
         for consumer, _ in serving:
             consumer.stop()
         await asyncio.gather(*(task for _, task in serving))
+        try:
+            async with self._connection() as connection:
+                await connection.execute(statement("shard_farewell"), self._shard)
+        except Exception as error:
+            log.warning("farewell_not_said", error=repr(error))
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        """A connection that is hung up when it falls silent, in time for the leases to be renewed on another."""
         async with self._stores.keeping.acquire(timeout=self._ttl_s) as connection:
-            await connection.execute(statement("shard_farewell"), self._shard)
+            try:
+                async with asyncio.timeout(self._ttl_s / 3):
+                    yield connection
+            except TimeoutError:
+                connection.terminate()
+                raise

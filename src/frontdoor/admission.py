@@ -6,6 +6,7 @@ which knows what comes next.
 
 import asyncio
 from collections.abc import Callable
+from typing import TypeAlias
 
 import structlog
 
@@ -20,6 +21,9 @@ from shared.gate import Admission, CampaignAsk, CampaignReply, ClaimAsk, Gate, M
 
 #: Claims per script call at most: enough to share the round trip, few enough that others get their turn at Redis.
 BATCH_MAX = 256
+
+#: Why a campaign is known to be shut, by what is known of it at this moment; None when the gate and the commit must say.
+Shut: TypeAlias = Callable[[Campaign], Refusal | None]
 
 log = structlog.get_logger()
 
@@ -36,12 +40,14 @@ class GateDesk:
         gate: Gate,
         partition: PartitionNo,
         certificates: Certificates,
+        shut: Shut,
         tell: Callable[[Submission, Verdict, str], None],
         moved: Callable[[PartitionNo], None],
     ) -> None:
         self._gate = gate
         self._partition = partition
         self._certificates = certificates
+        self._shut = shut
         self._tell = tell
         self._moved = moved
         self._incarnation = Incarnation("")
@@ -60,21 +66,27 @@ class GateDesk:
         for _ in range(2):
             asked_at = clock.monotonic()
             asks = [self._campaign_ask(campaign, None) for campaign in campaigns]
-            answer = await self._gate.admit(self._partition, self._incarnation, asks, [])
+            life = self._incarnation
+            answer = await self._gate.admit(self._partition, life, asks, [])
             if isinstance(answer, Admission):
                 self._take_certificates(asks, answer, asked_at)
                 return [_nothing_to_give(reply) for reply in answer.campaigns]
-            self._follow(answer.incarnation, [])
+            self._follow(life, answer.incarnation, [])
         return [None] * len(campaigns)
 
     async def _drain(self) -> None:
         while self._queue:
-            batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
+            gathered, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
+            # Who has been answered meanwhile, or has left, must not win behind his back.
+            batch = [submission for submission in gathered if not submission.answer.done()]
             try:
-                await self._ask(batch)
+                if batch:
+                    await self._ask(batch)
             except RedisUnavailable as error:
-                log.warning("gate_unavailable", partition=self._partition, claims=len(batch), error=str(error))
-                self._tell_cold(batch)
+                # Whoever is behind them would only wait for the same silence, a batch at a time.
+                unanswered, self._queue = batch + self._queue, []
+                log.warning("gate_unavailable", partition=self._partition, claims=len(unanswered), error=str(error))
+                self._tell_cold(unanswered)
             except Exception as error:
                 for submission in batch:
                     submission.fail(error)
@@ -88,16 +100,16 @@ class GateDesk:
             claim = submission.claim
             index = campaigns.setdefault(claim.campaign_id, len(asks))
             if index == len(asks):
-                asks.append(self._campaign_ask(submission.campaign, submission.closed))
+                asks.append(self._campaign_ask(submission.campaign, self._shut(submission.campaign)))
             entry = mailbox.encode(claim)
             claims.append(ClaimAsk(index, claim.claim_id, claim.user_id, submission.checked, entry, submission.unfit or ""))
-        asked_at = clock.monotonic()
-        answer = await self._gate.admit(self._partition, self._incarnation, asks, claims)
+        asked_at, life = clock.monotonic(), self._incarnation
+        answer = await self._gate.admit(self._partition, life, asks, claims)
         metrics.GATE_CALLS.add()
         metrics.GATE_CLAIMS.add(n=len(batch))
         match answer:
             case Moved(incarnation):
-                self._follow(incarnation, batch)
+                self._follow(life, incarnation, batch)
             case Admission():
                 self._take_certificates(asks, answer, asked_at)
                 for submission, ask, verdict in zip(batch, claims, answer.verdicts, strict=True):
@@ -107,14 +119,16 @@ class GateDesk:
         edition, known = self._certificates.known(campaign.campaign_id)
         return CampaignAsk(campaign.campaign_id, closed or "", edition, known)
 
-    def _follow(self, incarnation: Incarnation | None, batch: list[Submission]) -> None:
-        if incarnation is None:
+    def _follow(self, asked: Incarnation, living: Incarnation | None, batch: list[Submission]) -> None:
+        """Go where the pointer points: not to the life that was `asked`, the gate says."""
+        if living is None or living == asked:
+            # None lives, or it has a name that cannot be spelt: its owner will give it another.
             self._tell_cold(batch)
             return
-        before, self._incarnation = self._incarnation, incarnation
+        before, self._incarnation = self._incarnation, living
         for submission in batch:
             self.ask(submission)
-        if before:
+        if before not in ("", living):
             self._moved(self._partition)
 
     def _tell_cold(self, batch: list[Submission]) -> None:

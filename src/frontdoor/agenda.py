@@ -12,7 +12,10 @@ _TURN_S = 0.01
 
 
 class Agenda:
-    """Hands submissions that are due, and not answered yet, to `see_to`, with the time it is (monotonic seconds)."""
+    """Hands submissions that are due, and not answered yet, to `see_to`, with the time it is (monotonic seconds).
+
+    A submission has one time at which it is due: the last that was named.
+    """
 
     def __init__(self, see_to: Callable[[list[Submission], float], None]) -> None:
         self._see_to = see_to
@@ -22,6 +25,7 @@ class Agenda:
 
     def put(self, submission: Submission, when: float) -> None:
         """See to this one at `when`, in monotonic seconds."""
+        submission.due = when
         heappush(self._entries, (when, next(self._numbers), submission))
         if self._turning is None:
             self._turning = asyncio.create_task(self._turn())
@@ -32,8 +36,8 @@ class Agenda:
             now = clock.monotonic()
             due: list[Submission] = []
             while self._entries and self._entries[0][0] <= now:
-                submission = heappop(self._entries)[2]
-                if not submission.answer.done():
+                when, _, submission = heappop(self._entries)
+                if when == submission.due and not submission.answer.done():
                     due.append(submission)
             self._see_to(due, now)
         self._turning = None

@@ -1,5 +1,7 @@
 """Whether campaigns have anything to give, for callers who only want to know: asked of the gate at most twice a second each."""
 
+import asyncio
+
 from frontdoor.desk import Desk
 from frontdoor.microbatch import MicroBatch
 from shared import clock
@@ -44,8 +46,9 @@ class Availability:
         for campaign in campaigns:
             homes.setdefault(campaign.slices[0].partition_no, []).append(campaign)
         found: dict[Campaign, Refusal | None] = {}
-        for partition, there in homes.items():
-            found.update(zip(there, await self._ask(partition, there), strict=True))
+        said = await asyncio.gather(*(self._ask(partition, there) for partition, there in homes.items()))
+        for there, refusals in zip(homes.values(), said, strict=True):
+            found.update(zip(there, refusals, strict=True))
         self._said.update({campaign.campaign_id: (until, refusal) for campaign, refusal in found.items()})
         return found
 

@@ -18,7 +18,7 @@ from frontdoor.microbatch import MicroBatch
 from shared.catalogue import campaigns_by_id, versions
 from shared.domain.campaign import Campaign
 from shared.domain.ids import CampaignId
-from shared.postgres import NO_ANSWER, Pool
+from shared.postgres import NO_ANSWER, Pool, for_a_look
 from shared.redis_client import Redis
 
 #: A little less than the second within which a change is to be seen: the comparison takes its time too.
@@ -108,7 +108,7 @@ class CampaignCache:
         missing = [each for each in campaigns if each not in found]
         if not missing:
             return found
-        async with self._pool.acquire(timeout=1) as connection:
+        async with for_a_look(self._pool) as connection:
             read = await campaigns_by_id(connection, missing)
         self._keep(read.values())
         await self._copies.write(read.values())
@@ -116,7 +116,7 @@ class CampaignCache:
 
     async def _current(self, checked: dict[CampaignId, Campaign]) -> dict[CampaignId, Campaign]:
         """The same campaigns where their version is the same, read again where it is not, left out where they are gone."""
-        async with self._pool.acquire(timeout=1) as connection:
+        async with for_a_look(self._pool) as connection:
             now = await versions(connection, checked)
             same = {each: known for each, known in checked.items() if now.get(each) == known.version}
             others = checked.keys() - same.keys()

@@ -14,6 +14,9 @@ from shared.gate import CERTIFICATE_MS, CampaignAsk, CampaignReply
 #: A campaign with more holders than this is not answered from memory: its marks would take more than about 40 MB.
 MARKS_MAX = 500_000
 
+#: How many marks are remembered of all campaigns together.
+MARKS_IN_ALL_MAX = 1_000_000
+
 _MARK_BYTES = 4
 
 
@@ -31,11 +34,16 @@ class Certificate:
 
 
 class Certificates:
-    """The certificates of one front door; at most `most` campaigns are remembered."""
+    """The certificates of one front door; at most `most` campaigns are remembered.
+
+    `_held` has them in the order in which they were heard of, so that the one that ended first is forgotten first; `_known`:
+    bytes of marks of all of them.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._latest = 0.0
+        self._known = 0
         self._held: dict[CampaignId, Certificate] = {}
 
     def any_at(self, now: float) -> bool:
@@ -58,23 +66,29 @@ class Certificates:
         """Keep what the gate replied to a call that began at `asked_at`, in monotonic seconds."""
         if not reply.certified or reply.marks_total > MARKS_MAX * _MARK_BYTES:
             return
-        held = self._held.get(ask.campaign_id)
-        if held is None or held.edition != reply.edition:
-            held = self._remember(ask.campaign_id, reply.edition)
+        held = self._newest(ask.campaign_id, reply.edition)
         # Two calls may have been under way at once: marks that follow others than those that are here came before.
         if held.known == (ask.known if ask.edition == reply.edition else 0):
             marks = array("I")
             marks.frombytes(reply.marks)
             held.marks.update(marks)
             held.known += len(reply.marks)
+            self._known += len(reply.marks)
+            self._forget_oldest()
         if held.known == reply.marks_total:
             held.reason = Refusal(reply.closed) if reply.closed else Refusal.EXHAUSTED
             held.until = asked_at + CERTIFICATE_MS / 1000
             self._latest = max(self._latest, held.until)
 
-    def _remember(self, campaign: CampaignId, edition: bytes) -> Certificate:
-        self._held.pop(campaign, None)
-        if len(self._held) >= self._most:
-            del self._held[next(iter(self._held))]
-        held = self._held[campaign] = Certificate(edition)
+    def _newest(self, campaign: CampaignId, edition: bytes) -> Certificate:
+        """What is known of this edition of a campaign's gate, put behind what is known of the others."""
+        held = self._held.pop(campaign, None)
+        if held is None or held.edition != edition:
+            self._known -= 0 if held is None else held.known
+            held = Certificate(edition)
+        self._held[campaign] = held
         return held
+
+    def _forget_oldest(self) -> None:
+        while len(self._held) > self._most or self._known > MARKS_IN_ALL_MAX * _MARK_BYTES:
+            self._known -= self._held.pop(next(iter(self._held))).known

@@ -6,7 +6,7 @@ A code that does not exist is not remembered, for it may be minted at any moment
 from frontdoor.microbatch import MicroBatch
 from shared.catalogue import KnownCode, codes_by_code
 from shared.domain.code import Code
-from shared.postgres import Pool
+from shared.postgres import Pool, for_a_look
 
 
 class CodeCache:
@@ -31,7 +31,7 @@ class CodeCache:
         return self.peek(code) or await self._found.get(code)
 
     async def _find(self, codes: list[Code]) -> dict[Code, KnownCode]:
-        async with self._pool.acquire(timeout=1) as connection:
+        async with for_a_look(self._pool) as connection:
             found = await codes_by_code(connection, codes)
         for code, known in found.items():
             kept = self._single_use if known.single_use else self._shared

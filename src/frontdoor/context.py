@@ -15,15 +15,17 @@ from frontdoor.directory import Directory
 from frontdoor.microbatch import MicroBatch
 from frontdoor.problems import accepted
 from frontdoor.tokens import Identity, TokenVerifier, with_scope
+from frontdoor.windows import shut
 from shared.catalogue import used_codes
 from shared.domain.campaign import Campaign
 from shared.domain.code import Code
 from shared.domain.ids import ClaimId, DoorId, PartitionNo, UserId
+from shared.domain.outcomes import Refusal
 from shared.domain.redemption import Redemption
 from shared.domain.settlement import Settlement
 from shared.errors import RedisUnavailable
 from shared.gate import Gate
-from shared.postgres import Pool
+from shared.postgres import Pool, for_a_look
 from shared.redemptions import Told, by_order, outcomes
 from shared.redis_client import Redis
 from shared.segments import memberships
@@ -46,7 +48,7 @@ class Door:
         self.verifier = verifier
         self.gate = Gate(redis, settings.mailbox_max)
         self.certificates = Certificates(settings.campaign_cache_max)
-        self.desk = Desk(self.gate, pool, self.certificates, settings.waiters_max)
+        self.desk = Desk(self.gate, pool, self.certificates, self.shut, settings.waiters_max)
         self.availability = Availability(self.desk, settings.campaign_cache_max)
         self.directory = Directory(CodeCache(pool, settings.code_cache_max), campaigns)
         self.outcomes = MicroBatch(self._load_outcomes)
@@ -62,6 +64,11 @@ class Door:
     def identify_with_scope(self, request: web.BaseRequest, scope: str) -> Identity:
         """Who asks, if the token has `scope`. Raises ProblemRaised (401, 403)."""
         return accepted(with_scope(self.identify(request.headers), scope))
+
+    def shut(self, campaign: Campaign) -> Refusal | None:
+        """Why a campaign's window is shut beyond doubt, by the version that is known now: who waits may hold an older one."""
+        known = self.campaigns.peek(campaign.campaign_id)
+        return None if known is None else shut(known)
 
     async def settle(self, partition: PartitionNo, settlements: list[Settlement]) -> None:
         """Set gates to what was committed. A gate that cannot be told is put right by the partition's owner within a second."""
@@ -80,19 +87,19 @@ class Door:
             log.warning("gate_not_asked_for", campaign=str(campaign.campaign_id), error=str(error))
 
     async def _load_outcomes(self, claims: list[ClaimId]) -> dict[ClaimId, Told]:
-        async with self.pool.acquire(timeout=1) as connection:
+        async with for_a_look(self.pool) as connection:
             return await outcomes(connection, claims)
 
     async def _load_segments(self, users: list[UserId]) -> dict[UserId, dict[str, date | None]]:
-        async with self.pool.acquire(timeout=1) as connection:
+        async with for_a_look(self.pool) as connection:
             return await memberships(connection, users)
 
     async def _load_orders(self, orders: list[str]) -> dict[str, list[Redemption]]:
-        async with self.pool.acquire(timeout=1) as connection:
+        async with for_a_look(self.pool) as connection:
             return await by_order(connection, orders)
 
     async def _load_used_codes(self, codes: list[Code]) -> dict[Code, bool]:
-        async with self.pool.acquire(timeout=1) as connection:
+        async with for_a_look(self.pool) as connection:
             return dict.fromkeys(await used_codes(connection, codes), True)
 
 

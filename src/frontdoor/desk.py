@@ -12,8 +12,9 @@ from typing import assert_never
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
-from frontdoor.admission import GateDesk
+from frontdoor.admission import GateDesk, Shut
 from frontdoor.agenda import Agenda
 from frontdoor.certificates import Certificates
 from frontdoor.lookups import LookUps
@@ -30,25 +31,26 @@ from shared.postgres import NO_ANSWER, Pool
 #: When a waiter first looks in Postgres for an outcome that the feed has not brought, and how often it then does.
 LOOK_AFTER_S = 0.25
 
-#: How soon the gate is asked again when it was cold, or the user's other claim was pending.
-AGAIN_AFTER_S = 0.03
-
 log = structlog.get_logger()
 
 
 class Desk:
-    """The submissions of one front door. At most `waiters_max` are under way; more are told to come back."""
+    """The submissions of one front door. At most `waiters_max` are under way; more are told to come back.
 
-    def __init__(self, gate: Gate, pool: Pool, certificates: Certificates, waiters_max: int) -> None:
+    `shut`: why this door knows a campaign to be shut, asked anew whenever the gate is.
+    """
+
+    def __init__(self, gate: Gate, pool: Pool, certificates: Certificates, shut: Shut, waiters_max: int) -> None:
         self._waiters_max = waiters_max
         self._tickets = count(1)
         self._by_claim: dict[ClaimId, Submission] = {}
         self._by_ticket: dict[int, Submission] = {}
         self._agenda = Agenda(self._see_to)
         self._look_ups = LookUps(gate, pool)
+        self._sought: set[Submission] = set()
         self._errands: set[asyncio.Task[None]] = set()
         self._gates = [
-            GateDesk(gate, PartitionNo(number), certificates, self._go_on, self._resubmit) for number in range(PARTITIONS)
+            GateDesk(gate, PartitionNo(number), certificates, shut, self._go_on, self._resubmit) for number in range(PARTITIONS)
         ]
 
     @property
@@ -56,18 +58,8 @@ class Desk:
         """How many submissions are under way."""
         return len(self._by_claim)
 
-    def next_ticket(self) -> int:
-        """A number for one submission, never used before by this front door."""
-        return next(self._tickets)
-
-    async def submit(
-        self, claim: SubmitClaim, campaign: Campaign, closed: Refusal | None, wait_s: float, unfit: Refusal | None = None
-    ) -> Answer:
-        """See a claim through, for up to `wait_s` seconds.
-
-        `closed`: why this door knows the campaign to be shut; `unfit`: why it knows it not to be for this user. Both only
-        after a replay.
-        """
+    async def submit(self, claim: SubmitClaim, campaign: Campaign, wait_s: float, unfit: Refusal | None = None) -> Answer:
+        """See a claim through, for up to `wait_s` seconds. `unfit`: what it is refused with unless it is a replay."""
         deadline = clock.monotonic() + wait_s
         while (other := self._by_claim.get(claim.claim_id)) is not None and not other.answer.done():
             answer = await other.answer_for(claim, deadline)
@@ -75,13 +67,12 @@ class Desk:
                 return answer
         if len(self._by_claim) >= self._waiters_max:
             return BUSY
-        submission = Submission(claim, campaign, closed, unfit, deadline)
-        self._by_claim[claim.claim_id] = self._by_ticket[claim.ticket] = submission
+        submission = self._by_claim[claim.claim_id] = Submission(claim, campaign, unfit, deadline)
         self._ask(submission)
         try:
             return await submission.answer
         finally:
-            del self._by_ticket[claim.ticket]
+            del self._by_ticket[submission.claim.ticket]
             if self._by_claim.get(claim.claim_id) is submission:
                 del self._by_claim[claim.claim_id]
 
@@ -94,14 +85,18 @@ class Desk:
         metrics.OUTCOME_MESSAGES.add()
         try:
             outcomes = feed.decode(message)
-        except msgspec.DecodeError as error:
-            log.error("outcome_unreadable", error=str(error))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            log.error("outcome_unreadable", error=repr(error))
             return
         for ticket, outcome in outcomes:
             if (submission := self._by_ticket.get(ticket)) is not None:
                 submission.resolve(outcome)
 
     def _ask(self, submission: Submission) -> None:
+        """Ask the gate, with a ticket never used before: what was refused once is no answer to who has asked again."""
+        self._by_ticket.pop(submission.claim.ticket, None)
+        submission.claim = replace(submission.claim, ticket=next(self._tickets))
+        self._by_ticket[submission.claim.ticket] = submission
         self._gates[submission.partition_no].ask(submission)
 
     def _go_on(self, submission: Submission, verdict: Verdict, closed: str) -> None:
@@ -122,11 +117,11 @@ class Desk:
             case Verdict.CLOSED:
                 submission.resolve(Refused(Refusal(closed)))
             case Verdict.LOOK_ALREADY:
-                self._run(self._look_whether_replay(submission, Refusal.ALREADY_REDEEMED), [submission])
+                self._look_whether_replay(submission, Refusal.ALREADY_REDEEMED)
             case Verdict.LOOK_EXHAUSTED:
-                self._run(self._look_whether_replay(submission, Refusal.EXHAUSTED), [submission])
+                self._look_whether_replay(submission, Refusal.EXHAUSTED)
             case Verdict.LOOK_CLOSED:
-                self._run(self._look_whether_replay(submission, Refusal(closed)), [submission])
+                self._look_whether_replay(submission, Refusal(closed))
             case _:
                 assert_never(verdict)
 
@@ -138,7 +133,9 @@ class Desk:
 
     def _await_outcome(self, submission: Submission) -> None:
         submission.stage = Stage.AWAITING
-        now = clock.monotonic()
+        self._wait(submission, clock.monotonic())
+
+    def _wait(self, submission: Submission, now: float) -> None:
         if now >= submission.deadline:
             submission.resolve(Undecided(submission.partition_no))
         else:
@@ -146,44 +143,51 @@ class Desk:
 
     def _ask_again(self, submission: Submission) -> None:
         submission.stage = Stage.AGAIN
-        self._agenda.put(submission, clock.monotonic() + AGAIN_AFTER_S)
+        self._agenda.put(submission, clock.monotonic() + submission.next_pause_s())
 
     def _see_to(self, due: list[Submission], now: float) -> None:
         awaiting: list[Submission] = []
         for submission in due:
             match submission.stage:
+                case Stage.ASKING | Stage.AGAIN if now >= submission.admit_by:
+                    submission.resolve(UNAVAILABLE)
                 case Stage.ASKING:
                     pass
-                case Stage.AGAIN if now >= submission.admit_by:
-                    submission.resolve(UNAVAILABLE)
                 case Stage.AGAIN:
                     self._ask(submission)
-                case Stage.AWAITING if now >= submission.deadline:
-                    submission.resolve(Undecided(submission.partition_no))
                 case Stage.AWAITING:
+                    # Also while it is looked up: a store that is silent holds nobody beyond the time he named.
+                    self._wait(submission, now)
                     awaiting.append(submission)
+        awaiting = [each for each in awaiting if each not in self._sought and not each.answer.done()]
         if awaiting:
             self._run(self._look_up(awaiting), awaiting)
 
     async def _look_up(self, awaiting: list[Submission]) -> None:
         """Look for outcomes that the feed has not brought. What is neither pending nor committed was lost: ask again."""
         metrics.FALLBACK_LOOKUPS.add(n=len(awaiting))
-        pending = await self._look_ups.pending(awaiting)
+        tickets = [submission.claim.ticket for submission in awaiting]
+        self._sought.update(awaiting)
         try:
+            pending = await self._look_ups.pending(awaiting)
             found = await self._look_ups.standings(awaiting)
         except NO_ANSWER as error:
             log.warning("outcomes_not_looked_up", claims=len(awaiting), error=repr(error))
-            found = {}
-        for submission in awaiting:
+            return
+        finally:
+            self._sought.difference_update(awaiting)
+        for submission, ticket in zip(awaiting, tickets, strict=True):
             standing = found.get(submission.claim.claim_id)
             if standing is not None and standing.redemption is not None:
                 submission.resolve_with(standing.redemption)
-            elif standing is not None and submission.claim.claim_id not in pending:
+            elif standing is not None and submission.claim.claim_id not in pending and submission.awaits(ticket):
                 self._ask(submission)
-            else:
-                self._await_outcome(submission)
 
-    async def _look_whether_replay(self, submission: Submission, refusal: Refusal) -> None:
+    def _look_whether_replay(self, submission: Submission, refusal: Refusal) -> None:
+        self._agenda.put(submission, submission.admit_by)
+        self._run(self._show_or_refuse(submission, refusal), [submission])
+
+    async def _show_or_refuse(self, submission: Submission, refusal: Refusal) -> None:
         """The user holds something: this claim (show it), another (a hold is shown), or nothing after all (ask again)."""
         try:
             standing = await self._look_ups.standing(submission)

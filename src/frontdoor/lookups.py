@@ -1,12 +1,15 @@
 """What the stores know of submissions: which are still in a mailbox, and what is committed of them."""
 
+import asyncio
+from collections.abc import Iterable
+
 from frontdoor.microbatch import MicroBatch
 from frontdoor.submissions import Submission
 from shared.domain.ids import CampaignId, ClaimId, PartitionNo, UserId
 from shared.domain.operations import SubmitClaim
 from shared.errors import RedisUnavailable
 from shared.gate import Gate
-from shared.postgres import Pool
+from shared.postgres import Pool, for_a_look
 from shared.redemptions import Standing, standings
 
 _Asked = tuple[ClaimId, CampaignId, UserId]
@@ -34,16 +37,17 @@ class LookUps:
         claims: dict[PartitionNo, list[ClaimId]] = {}
         for submission in submissions:
             claims.setdefault(submission.partition_no, []).append(submission.claim.claim_id)
-        pending: set[ClaimId] = set()
-        for partition, ids in claims.items():
-            try:
-                pending.update(await self._gate.pending(partition, ids))
-            except RedisUnavailable:
-                pending.update(ids)
-        return pending
+        found = await asyncio.gather(*(self._pending(partition, ids) for partition, ids in claims.items()))
+        return set().union(*found)
+
+    async def _pending(self, partition: PartitionNo, claims: list[ClaimId]) -> Iterable[ClaimId]:
+        try:
+            return await self._gate.pending(partition, claims)
+        except RedisUnavailable:
+            return claims
 
     async def _load(self, asked: list[_Asked]) -> dict[_Asked, Standing]:
-        async with self._pool.acquire(timeout=1) as connection:
+        async with for_a_look(self._pool) as connection:
             return await standings(connection, asked)
 
 

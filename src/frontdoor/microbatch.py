@@ -11,7 +11,8 @@ V = TypeVar("V")
 class MicroBatch(Generic[K, V]):
     """Turns `load`, which looks up many keys at once, into a look-up of one that shares calls with its neighbours.
 
-    No timers: a batch is what was asked in the same turn of the loop, or while the last call was under way.
+    No timers: a batch is what was asked in the same turn of the loop, or while the last call was under way. `load` is to end
+    in time; whoever gathered while it waited in vain hears of the same silence, rather than find out for himself.
     """
 
     def __init__(self, load: Callable[[list[K]], Awaitable[Mapping[K, V]]], most: int = 500) -> None:
@@ -34,6 +35,10 @@ class MicroBatch(Generic[K, V]):
             batch = {key: self._asked.pop(key) for key in list(self._asked)[: self._most]}
             try:
                 found = await self._load(list(batch))
+            except TimeoutError as error:
+                behind, self._asked = self._asked, {}
+                _fail([*batch.values(), *behind.values()], error)
+                continue
             except Exception as error:
                 _fail(batch.values(), error)
                 continue

@@ -16,7 +16,6 @@ from frontdoor.problems import REFUSALS, Problem, accepted, refusal
 from frontdoor.render import pending, redemption
 from frontdoor.replies import refuse, reply, reply_pending
 from frontdoor.submissions import Answer, Undecided
-from frontdoor.windows import shut
 from shared import clock, metrics
 from shared.domain.campaign import Campaign
 from shared.domain.ids import ClaimId, UserId, claim_id
@@ -41,7 +40,7 @@ async def redeem(request: web.Request) -> web.Response:
         return refuse(known)
     claim = _claim(door, found, who.user_id, key, body)
     wait_s = parse.preferred_wait(request.headers.getall("Prefer", ()))
-    return _answered(claim.claim_id, await door.desk.submit(claim, campaign, shut(campaign), wait_s, not_for))
+    return _answered(claim.claim_id, await door.desk.submit(claim, campaign, wait_s, not_for))
 
 
 def at_once(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> Problem | None:
@@ -98,7 +97,6 @@ def _claim(door: Door, found: Found, user: UserId, key: str, body: parse.RedeemB
         idempotency_key=key,
         body_hash=body_hash(code, body.order_id, body.subtotal),
         door=door.door_id,
-        ticket=door.desk.next_ticket(),
     )
 
 

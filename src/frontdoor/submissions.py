@@ -17,6 +17,11 @@ from shared.domain.redemption import Redemption
 #: For how long at least the gate is asked again while it is cold.
 ADMIT_WITHIN_S = 1.0
 
+#: How soon the gate is asked again when it was cold, or the user's other claim was pending: twice as late each time, up to the
+#: most, so that ten thousand who wait for an owner leave the door time for the others.
+AGAIN_AFTER_S = 0.03
+AGAIN_AT_MOST_S = 0.25
+
 
 class Undecided(msgspec.Struct, frozen=True):
     """The claim is, or may be, in this partition's mailbox: it can be polled."""
@@ -39,10 +44,11 @@ class Stage(Enum):
 class Submission:
     """One claim that this front door asks for.
 
-    `closed`: why this door knows the campaign to be shut; `unfit`: why it knows the campaign not to be for this user.
+    `unfit`: why this door knows the campaign not to be for this user.
     `deadline` and `admit_by` are in monotonic seconds: until when the caller waits for an outcome, and until when the gate is
-    asked again (also for a caller who does not want to wait: 202 needs an entry in a mailbox). `joined`: the claim was there
-    before us. `checked`: Postgres says that the user may still take a slot.
+    asked again (also for a caller who does not want to wait: 202 needs an entry in a mailbox); `due`: when it is next to be
+    seen to; `pause_s`: how long before the gate is asked again. `joined`: the claim was there before us. `checked`: Postgres
+    says that the user may still take a slot.
     """
 
     __slots__ = (
@@ -51,28 +57,37 @@ class Submission:
         "campaign",
         "checked",
         "claim",
-        "closed",
         "deadline",
+        "due",
         "joined",
         "partition_no",
+        "pause_s",
         "stage",
         "unfit",
     )
 
-    def __init__(
-        self, claim: SubmitClaim, campaign: Campaign, closed: Refusal | None, unfit: Refusal | None, deadline: float
-    ) -> None:
+    def __init__(self, claim: SubmitClaim, campaign: Campaign, unfit: Refusal | None, deadline: float) -> None:
         self.claim = claim
         self.campaign = campaign
-        self.closed = closed
         self.unfit = unfit
         self.deadline = deadline
+        self.due = deadline
+        self.pause_s = AGAIN_AFTER_S
         self.admit_by = max(deadline, clock.monotonic() + ADMIT_WITHIN_S)
         self.partition_no = campaign.slices[claim.slice_no].partition_no
         self.checked = False
         self.joined = False
         self.stage = Stage.ASKING
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def awaits(self, ticket: int) -> bool:
+        """Whether it is still the outcome under this ticket that is awaited."""
+        return self.claim.ticket == ticket and not self.answer.done()
+
+    def next_pause_s(self) -> float:
+        """How long to wait before the gate is asked again: longer each time."""
+        pause_s, self.pause_s = self.pause_s, min(2 * self.pause_s, AGAIN_AT_MOST_S)
+        return pause_s
 
     def resolve(self, answer: Answer) -> None:
         """Answer, unless somebody has."""
@@ -94,9 +109,11 @@ class Submission:
     async def answer_for(self, claim: SubmitClaim, deadline: float) -> Answer | None:
         """What a later request for the same claim hears that waits here. None: our answer is not its answer."""
         await asyncio.wait([self.answer], timeout=max(0.0, deadline - clock.monotonic()))
+        same = self.claim.body_hash == claim.body_hash
         if not self.answer.done():
-            return Undecided(self.partition_no) if self.stage is Stage.AWAITING else UNAVAILABLE
-        if self.answer.cancelled() or self.answer.exception() or self.claim.body_hash != claim.body_hash:
+            # Another body's claim is in no mailbox: whether it is a reused key is not known before ours is decided.
+            return Undecided(self.partition_no) if same and self.stage is Stage.AWAITING else UNAVAILABLE
+        if self.answer.cancelled() or self.answer.exception() or not same:
             return None
         match self.answer.result():
             case Granted(redemption) | Replayed(redemption):

@@ -1,7 +1,7 @@
 """The outcome feed: what became of claims, one message per batch and front door.
 
 A message may be lost; whoever waits looks in Postgres after a while. A ticket is the front door's own number for one
-submission, so an outcome of an earlier attempt is never taken for the answer to a later one.
+ask of its gate, so an outcome of an earlier attempt is never taken for the answer to a later one.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,8 @@
 """Connections to Postgres: how they are made, and what a server must promise before we trust it."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -37,6 +39,7 @@ SERVER_SETTINGS = {
     "enable_seqscan": "off",
 }
 
+_LOOK_WITHIN_S = 2.0
 _CLOSE_WITHIN_S = 5.0
 
 
@@ -58,7 +61,14 @@ def _lock_timeout(seconds: float | None) -> dict[str, str]:
 
 async def _open_pool(dsn: str, size: int, settings: dict[str, str]) -> Pool:
     pool = await asyncpg.create_pool(
-        dsn, min_size=1, max_size=size, timeout=10, command_timeout=30, server_settings=settings, init=_prepare
+        dsn,
+        min_size=1,
+        max_size=size,
+        timeout=10,
+        command_timeout=30,
+        server_settings=settings,
+        init=_prepare,
+        reset=_nothing_to_reset,
     )
     try:
         async with pool.acquire(timeout=10) as connection:
@@ -67,6 +77,17 @@ async def _open_pool(dsn: str, size: int, settings: dict[str, str]) -> Pool:
         pool.terminate()
         raise
     return pool
+
+
+@asynccontextmanager
+async def for_a_look(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection for a look-up that somebody waits for: to get it and to use it takes two seconds at most.
+
+    Raises TimeoutError after that, and what else NO_ANSWER names.
+    """
+    # The pool's own limit is also for taking the connection back, which is not cut short by the first.
+    async with asyncio.timeout(_LOOK_WITHIN_S), pool.acquire(timeout=_LOOK_WITHIN_S) as connection:
+        yield connection
 
 
 async def close_pool(pool: Pool) -> None:
@@ -81,6 +102,10 @@ async def _prepare(connection: Connection) -> None:
     """Every connection is checked: what a server, or an administrator, changes holds for those made later."""
     await _check_durable(connection)
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode, decoder=msgspec.json.decode, format="text")
+
+
+async def _nothing_to_reset(connection: Connection) -> None:
+    """No statement here leaves anything in its session behind, so giving a connection back costs no round trip."""
 
 
 def _encode(value: Any) -> str:

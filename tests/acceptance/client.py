@@ -153,8 +153,9 @@ class Client:
             raw = await response.read()
             return Reply(response.status, msgspec.json.decode(raw), dict(response.headers), began, monotonic(), raw)
 
-    def bearer(self, user: str, *scopes: str) -> str:
-        claims = {"sub": user, "exp": int(unix_now()) + 3600} | ({"scope": " ".join(scopes)} if scopes else {})
+    def bearer(self, user: str, *scopes: str, **said: Any) -> str:
+        """A token for the user; `said` are further claims."""
+        claims = {"sub": user, "exp": int(unix_now()) + 3600, **said} | ({"scope": " ".join(scopes)} if scopes else {})
         return f"Bearer {jwt.encode(claims, self.stack.jwt_secret, algorithm='HS256')}"
 
     def _redeem_headers(self, ask: Ask, prefer: str | None) -> dict[str, str]:

@@ -152,6 +152,15 @@ ODD_FIELDS: dict[str, bytes] = {
     "order with NUL": b'{"code":"A","order_id":"\\u0000"}',
     "order with newline": b'{"code":"A","order_id":"a\\nb"}',
     "order too long": b'{"code":"A","order_id":"' + b"1" * 201 + b'"}',
+    "user empty": b'{"code":"A","order_id":"1","user_id":""}',
+    "user with NUL": b'{"code":"A","order_id":"1","user_id":"\\u0000"}',
+    "user too long": b'{"code":"A","order_id":"1","user_id":"' + b"u" * 257 + b'"}',
+    "attrs an array": b'{"code":"A","order_id":"1","attrs":[]}',
+    "attrs a text": b'{"code":"A","order_id":"1","attrs":"{}"}',
+    "attrs with a field twice": b'{"code":"A","order_id":"1","attrs":{"age":1,"age":20}}',
+    "attrs with a deep field twice": b'{"code":"A","order_id":"1","attrs":{"a":[{"b":1,"b":2}]}}',
+    "first order a number": b'{"code":"A","order_id":"1","first_order":1}',
+    "first order a text": b'{"code":"A","order_id":"1","first_order":"true"}',
 }
 
 
@@ -167,6 +176,60 @@ async def test_bodies_of_validate(door: Door) -> None:
         name: door.post("/api/v1/coupons/validate", body, "ann") for name, body in (NO_OBJECT | odd | {"{}": b"{}"}).items()
     }
     assert await door.answers(requests) == {**dict.fromkeys(NO_OBJECT, BODY), **dict.fromkeys(odd, FIELD), "{}": FIELD}
+
+
+async def test_odd_attributes(door: Door) -> None:
+    adult = '{">=":[{"var":"attrs.age"},18]}'
+    code = json.dumps(f"{door.code}-ADULT")
+    made = door.post("/api/v1/campaigns", campaign_body(code=code, audience_filter=adult), "root", "admin")
+    assert (await door.answer(made))[0] == 201
+    mismatch: Wanted = (403, "audience_mismatch")
+    tried: dict[str, Wanted] = {
+        "{}": mismatch,
+        '{"age":null}': mismatch,
+        '{"age":"old"}': mismatch,
+        '{"age":[]}': mismatch,
+        '{"age":{"var":"attrs.age"}}': mismatch,
+        '{"age":-1e308}': mismatch,
+        '{"age":17.999}': mismatch,
+        '{"\\u0000":"\\u0000"}': mismatch,
+        '{"age":NaN}': BODY,
+        '{"age":1e999}': FIELD,
+        '{"age":"\\ud800"}': BODY,
+        '{"age":' + "[" * 400 + "]" * 400 + "}": mismatch,
+        '{"age":' + "[" * 7_000 + "]" * 7_000 + "}": BODY,
+        '{"age":18}': WON,
+    }
+    members = f'"code":{code},"order_id":"odd attributes"'
+    requests = {
+        text: door.post(
+            "/api/v1/coupons/redeem", f'{{{members},"user_id":"odd-{n}","attrs":{text}}}'.encode(), "till", "service"
+        )
+        for n, text in enumerate(tried)
+    }
+    assert await door.answers(requests) == tried
+    of_users: dict[str, Wanted] = {
+        '"attrs":{}': (403, "scope_required"),
+        '"first_order":false': (403, "scope_required"),
+        '"attrs":null': mismatch,
+    }
+    requests = {text: door.post("/api/v1/coupons/redeem", f"{{{members},{text}}}".encode(), "ann") for text in of_users}
+    assert await door.answers(requests) == of_users
+
+
+async def test_what_a_stranger_says_of_a_user_is_not_read(door: Door) -> None:
+    headers = {"Host": "door", "Content-Type": "application/json"}
+    said: dict[str, Wanted] = {
+        '"user_id":"ann"': (401, "token_missing"),
+        '"attrs":{}': (401, "token_missing"),
+        '"first_order":true': (401, "token_missing"),
+        '"attrs":null': (200, None),
+    }
+    requests = {
+        text: wire("POST", "/api/v1/coupons/validate", headers, f'{{"code":{json.dumps(door.code)},{text}}}'.encode())
+        for text in said
+    }
+    assert await door.answers(requests) == said
 
 
 async def test_numbers_at_their_edges(door: Door) -> None:
@@ -394,6 +457,7 @@ async def test_paths_and_queries(door: Door) -> None:
         f"{orders}/a%2Fb/redemptions": (200, None),
         f"{orders}/%7B%7D/redemptions": (200, None),
         f"{orders}//redemptions": NOT_FOUND,
+        f"{orders}/1/refunded": (405, "method_not_allowed"),
         "/%2e%2e/%2e%2e/etc/passwd": NOT_FOUND,
         "/%00": NOT_FOUND,
         "/%ff": NOT_FOUND,
@@ -417,6 +481,13 @@ async def test_paths_and_queries(door: Door) -> None:
     assert await door.answers({target: door.get(target, *admin) for target in of_admin}) == of_admin
     steps = {f"{redemptions}/{odd}/confirm": redemption_unknown for odd in ("%2e%2e", "%00", "%ff", "1", NOBODY)}
     assert await door.answers({target: door.post(target, b"", "till", "service") for target in steps}) == steps
+    refunds: dict[str, Wanted] = {
+        f"{orders}/%00/refunded": FIELD,
+        f"{orders}/{'1' * 201}/refunded": FIELD,
+        f"{orders}//refunded": NOT_FOUND,
+        **{f"{orders}/{odd}/refunded": (200, None) for odd in ("%2e%2e", "%ff", "a%2Fb", "%7B%7D")},
+    }
+    assert await door.answers({target: door.post(target, b"\xff{", "till", "service") for target in refunds}) == refunds
 
 
 async def test_bodies_of_release(door: Door) -> None:
@@ -489,6 +560,37 @@ BAD_CAMPAIGNS: dict[str, tuple[bytes, Wanted]] = {
     "time of year 0": (campaign_body(ends_at='"0000-01-01T00:00:00"'), FIELD),
     "time of year 99999": (campaign_body(ends_at='"99999-01-01T00:00:00"'), FIELD),
     "time at the end of time": (campaign_body(ends_at='"9999-12-31T23:59:59-12:00"'), FIELD),
+    **{
+        f"{field} {text[:20]}": (campaign_body(**{field: text}), FIELD)
+        for field in ("per_day_limit", "per_week_limit", "per_month_limit", "amount_limit", "minimum_subtotal", "hold_ttl_s")
+        for text in ("-1", "true", '"1"', "1.5", "9007199254740992", "9223372036854775808", "1e400")
+    },
+    **{f"{field} 0": (campaign_body(**{field: "0"}), FIELD) for field in ("per_day_limit", "hold_ttl_s")},
+    "money of free shipping": (campaign_body(discount='{"type":"free_shipping"}', amount_limit="1"), FIELD),
+    "exact a text": (campaign_body(exact='"yes"'), FIELD),
+    "first order a number": (campaign_body(first_order_only="1"), FIELD),
+    "shared without a code": (campaign_body(code="null"), FIELD),
+    "unique with a code": (campaign_body(type='"unique"'), FIELD),
+    "filter a text": (campaign_body(audience_filter='"adults"'), FIELD),
+    "filter of two operators": (campaign_body(audience_filter='{"!":1,"!!":1}'), FIELD),
+    "filter of no operator": (campaign_body(audience_filter='{"exec":"ls"}'), FIELD),
+    "filter that prints": (campaign_body(audience_filter='{"log":"x"}'), FIELD),
+    "filter with NUL": (campaign_body(audience_filter='{"var":"\\u0000"}'), FIELD),
+    "filter too deep": (campaign_body(audience_filter='{"!":[' * 20 + "1" + "]}" * 20), FIELD),
+    "filter much too deep": (campaign_body(audience_filter='{"!":[' * 1_500 + "1" + "]}" * 1_500), BODY),
+    "filter too large": (campaign_body(audience_filter=json.dumps({"in": [{"var": "user_id"}, ["u" * 12] * 600]})), FIELD),
+    "filter with an operator twice": (campaign_body(audience_filter='{"!":1,"!":2}'), FIELD),
+    "stacking an array": (campaign_body(stacking_rules="[]"), FIELD),
+    "stacking unknown field": (campaign_body(stacking_rules='{"except":[]}'), FIELD),
+    "stacking glob empty": (campaign_body(stacking_rules='{"excludes":[""]}'), FIELD),
+    "stacking globs a text": (campaign_body(stacking_rules='{"excludes":"*"}'), FIELD),
+    "stacking 101 globs": (campaign_body(stacking_rules=json.dumps({"excludes": ["A*"] * 101})), FIELD),
+    "stacking category empty": (campaign_body(stacking_rules='{"category":""}'), FIELD),
+    "stacking category with NUL": (campaign_body(stacking_rules='{"category":"a\\u0000"}'), FIELD),
+    "day and time": (campaign_body(ends_on='"2030-01-01"', ends_at='"2030-01-01T00:00"'), FIELD),
+    "day no day": (campaign_body(ends_on='"2030-02-30"'), FIELD),
+    "day with a time": (campaign_body(ends_on='"2030-01-01T00:00"'), FIELD),
+    "day at the end of time": (campaign_body(ends_on='"9999-12-31"'), FIELD),
     "ends before it starts": (campaign_body(starts_at='"2030-01-02T00:00"', ends_at='"2030-01-01T00:00"'), FIELD),
 }
 
@@ -513,6 +615,14 @@ async def test_changes_of_campaigns(door: Door) -> None:
         b'{"name":"\\u0000"}': FIELD,
         b'{"discount":{}}': FIELD,
         b'{"ends_at":"never"}': FIELD,
+        b'{"type":"pool"}': FIELD,
+        b'{"exact":true}': FIELD,
+        b'{"minted":5}': FIELD,
+        b'{"first_order_only":null}': FIELD,
+        b'{"audience_filter":[]}': FIELD,
+        b'{"stacking_rules":{"exclusive":null}}': FIELD,
+        b'{"hold_ttl_s":0}': FIELD,
+        b'{"ends_on":"2030-01-01","ends_at":"2030-01-01T00:00"}': FIELD,
         b'{"total_limit":0}': (409, "limit_below_claimed"),
     }
     won = await door.client.redeem(Ask("first", door.code, "key"))

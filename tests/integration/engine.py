@@ -226,13 +226,14 @@ async def shard_at_work(stores: Stores, name: str = "shard", ttl_s: float = 3.0)
 
 
 class Door:
-    """A front door from the desk inwards."""
+    """A front door from the desk inwards. `shut`: why it thinks that campaigns are."""
 
     def __init__(self, name: str, pool: Pool, redis: Redis) -> None:
         self.name = DoorId(name)
         self.gate = Gate(redis, MAILBOX_MAX)
         self.certificates = Certificates(100)
-        self.desk = Desk(self.gate, pool, self.certificates, waiters_max=1_000)
+        self.shut: Refusal | None = None
+        self.desk = Desk(self.gate, pool, self.certificates, lambda _: self.shut, waiters_max=1_000)
 
     async def redeem(
         self,
@@ -242,11 +243,10 @@ class Door:
         *,
         order_id: str = "order",
         wait_s: float = 10.0,
-        closed: Refusal | None = None,
     ) -> Answer:
         """What `user` is answered."""
-        claim = claim_of(campaign, user, key, order_id=order_id, door=self.name, ticket=self.desk.next_ticket())
-        return await self.desk.submit(claim, campaign, closed, wait_s)
+        claim = claim_of(campaign, user, key, order_id=order_id, door=self.name, ticket=0)
+        return await self.desk.submit(claim, campaign, wait_s)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from frontdoor.context import Door
 from shared import keys
 from shared.domain.code import Code
 from shared.domain.ids import Incarnation, PartitionNo, home_partition
+from shared.domain.outcomes import Refusal
 from shared.domain.settlement import Settlement
 from shared.gate import Gate, Term
 from shared.postgres import Pool
@@ -66,6 +67,19 @@ async def test_the_owner_of_a_new_campaign_hears_of_it_and_its_gate_of_every_cha
         await gate.settle(home, life, [settlement], Term(1, None), mode=mode, seeding="one")
     await ask(client, "POST", f"/{campaign.campaign_id}/pause")
     assert await redis.hget(keys.gate(home, life, campaign.campaign_id), "closed") == b"campaign_paused"  # type: ignore[misc]
+
+
+async def test_a_door_says_no_by_the_window_it_knows_now_not_by_the_one_a_waiting_request_came_with(
+    door: Door, client: Client
+) -> None:
+    campaign = await made(client, starts_at="2999-01-01T00:00", ends_at=None)
+    before = await door.campaigns.find(campaign.campaign_id)
+    assert before is not None
+    assert door.shut(before) is Refusal.NOT_STARTED
+    assert (await ask(client, "PATCH", f"/{campaign.campaign_id}", {"starts_at": "2000-01-01T00:00"}))[0] == 200
+    assert door.shut(before) is None
+    await door.campaigns.find(campaign.campaign_id)
+    assert door.shut(before) is None
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,36 @@
 """A front door's desk before a real engine: who is answered what, and when nobody may be left waiting."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from claim_workers.consumer import Stores
 from frontdoor import lookups as room
+from frontdoor.availability import Availability
 from frontdoor.problems import BUSY, UNAVAILABLE
 from frontdoor.submissions import Answer, Undecided
 from lastslot.ports import free_port
-from shared import clock, keys, lifecycle
+from shared import campaigns, clock, keys, lifecycle
 from shared.audit import audit
-from shared.domain.ids import ClaimId, Incarnation, PartitionNo, UserId, claim_id
+from shared.domain.campaign import Campaign, CampaignStatus
+from shared.domain.ids import CampaignId, ClaimId, Incarnation, PartitionNo, UserId, claim_id
 from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
 from shared.domain.redemption import State, Step
 from shared.errors import RedisUnavailable
+from shared.feed import publish
 from shared.gate import CERTIFICATE_MS, Admission, CampaignAsk, ClaimAsk, Moved
+from shared.postgres import Connection
+from shared.redemptions import standings
 from shared.redis_client import Redis, open_redis
 from tests.integration.engine import Door, Owner, home, launch, open_door, opened_stores, shard_at_work, until
+from tests.servers import embedded_redis, running
 
 SOLD_OUT, ALREADY, KEY_REUSED = (
     Refused(reason) for reason in (Refusal.EXHAUSTED, Refusal.ALREADY_REDEEMED, Refusal.KEY_REUSED)
@@ -73,8 +84,10 @@ async def test_a_winner_is_shown_the_win_whatever_has_become_of_the_campaign(sto
     won = granted(await door.redeem(campaign, "a"))
     assert await door.redeem(campaign, "b") == SOLD_OUT
     assert replayed(await door.redeem(campaign, "a")) == won
-    assert replayed(await door.redeem(campaign, "a", closed=Refusal.EXPIRED)) == won
-    assert await door.redeem(campaign, "b", closed=Refusal.EXPIRED) == Refused(Refusal.EXPIRED)
+    door.shut = Refusal.EXPIRED
+    assert replayed(await door.redeem(campaign, "a")) == won
+    assert await door.redeem(campaign, "b") == Refused(Refusal.EXPIRED)
+    door.shut = None
     await lifecycle.take(stores.pool, won, Step.RELEASE_FOR_FAILURE)
     answer = await door.redeem(campaign, "a")
     assert isinstance(answer, Replayed)
@@ -167,6 +180,26 @@ async def test_a_refusal_that_the_feed_does_not_bring_is_found_too(stores: Store
         assert await deaf.redeem(campaign, "a") == SOLD_OUT
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"\xc1",
+        b"\x91\x92\x01\x82\xa4type\xa7refused\xa6reason\xa2no",
+        b"\x91\x92\x01\x82\xa4type\xa7refused\xa6reason\xa2\xff\xfe",
+        b"\x91\x92\x01\x83\xa4type\xa7refused\xa6reason\xa9exhausted\xa1x" + b"\x91" * 100_000,
+    ],
+    ids=["empty", "no_msgpack", "no_reason", "no_text", "too_deep"],
+)
+async def test_a_message_that_cannot_be_read_is_passed_over(stores: Stores, alone: Door, message: bytes) -> None:
+    campaign = await launch(stores.pool, 5)
+    redis: Any = stores.redis
+    assert await redis.publish(keys.outcome_channel(alone.name), message) == 1
+    async with shard_at_work(stores):
+        assert granted(await alone.redeem(campaign, "a"))
+    assert await redis.pubsub_numsub(keys.outcome_channel(alone.name)) == [(keys.outcome_channel(alone.name).encode(), 1)]
+
+
 async def test_who_waited_through_a_flush_is_submitted_again_and_decided_once(stores: Stores, alone: Door) -> None:
     campaign = await launch(stores.pool, 5)
     owner = await Owner.of(stores.pool, stores.redis, home(campaign))
@@ -179,6 +212,83 @@ async def test_who_waited_through_a_flush_is_submitted_again_and_decided_once(st
         answers = await asyncio.gather(*waiting)
     assert sum(isinstance(answer, Granted) for answer in answers) == 5
     assert await stores.pool.fetchval("SELECT count(*) FROM redemptions") == 5
+
+
+async def test_who_was_told_no_does_not_win_behind_his_back(
+    stores: Stores, alone: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look-up finds the claim neither pending nor committed; by the time it says so, the caller has heard the refusal."""
+    campaign = await launch(stores.pool, 5)
+    owner = await seeded(stores, campaign)
+    looked, slow = asyncio.Event(), asyncio.Event()
+
+    async def slowly(connection: Connection, asked: Sequence[tuple[ClaimId, CampaignId, UserId]]) -> object:
+        found = await standings(connection, asked)
+        looked.set()
+        await slow.wait()
+        return found
+
+    monkeypatch.setattr(room, "standings", slowly)
+    asking = asyncio.create_task(alone.redeem(campaign, "a"))
+    await until(pending(stores, campaign, "a"))
+    await switch(stores, owner, campaign, CampaignStatus.PAUSED)
+    [committed] = await owner.commit()
+    await owner.settler.settle(committed.settlements, committed.cursor)
+    await looked.wait()
+    await publish(stores.redis, committed.outcomes)
+    assert await asking == Refused(Refusal.CAMPAIGN_PAUSED)
+    await switch(stores, owner, campaign, CampaignStatus.ACTIVE)
+    slow.set()
+
+    async def looked_up() -> bool:
+        return not alone.desk._errands
+
+    await until(looked_up)
+    # In the same mailbox, behind whatever was asked for by then.
+    assert await alone.redeem(campaign, "b", wait_s=0) == Undecided(home(campaign))
+    await owner.turn()
+    assert await stores.pool.fetchval("SELECT array_agg(user_id) FROM redemptions") == ["b"]
+
+
+async def test_who_was_answered_in_the_queue_of_the_gate_is_not_asked_for(
+    stores: Stores, alone: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = await launch(stores.pool, 5)
+    await seeded(stores, campaign)
+    answering, real = asyncio.Event(), alone.gate.admit
+
+    async def slowly(*asked: Any) -> Admission | Moved:
+        await answering.wait()
+        return await real(*asked)
+
+    monkeypatch.setattr(alone.gate, "admit", slowly)
+    first = asyncio.create_task(alone.redeem(campaign, "a", wait_s=0))
+    await asyncio.sleep(0)
+    leaving = asyncio.create_task(alone.redeem(campaign, "b", wait_s=0))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await until_done(leaving)
+    answering.set()
+    assert await first == Undecided(home(campaign))
+    assert await alone.redeem(campaign, "c", wait_s=0) == Undecided(home(campaign))
+    assert [await pending(stores, campaign, user)() for user in "abc"] == [True, False, True]
+
+
+async def test_a_refusal_of_an_earlier_attempt_is_not_the_answer_to_a_later_one(stores: Stores, alone: Door) -> None:
+    """Refused and settled, but its message is slow: the look-up asks again, and only then the message comes."""
+    campaign = await launch(stores.pool, 5)
+    owner = await seeded(stores, campaign)
+    asking = asyncio.create_task(alone.redeem(campaign, "a"))
+    await until(pending(stores, campaign, "a"))
+    await switch(stores, owner, campaign, CampaignStatus.PAUSED)
+    [committed] = await owner.commit()
+    await switch(stores, owner, campaign, CampaignStatus.ACTIVE)
+    await owner.settler.settle(committed.settlements, committed.cursor)
+    await until(pending(stores, campaign, "a"))
+    await publish(stores.redis, committed.outcomes)
+    await owner.turn()
+    assert isinstance(await asking, Granted | Replayed)
 
 
 async def test_a_claim_that_was_committed_before_the_flush_is_not_decided_again(stores: Stores, alone: Door) -> None:
@@ -302,6 +412,104 @@ async def test_a_redis_that_is_away_is_said_at_once_rather_than_waited_for(store
         assert clock.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("partitions", [[7] * 1_000, list(range(16))], ids=["one", "all"])
+async def test_nobody_waits_for_a_frozen_redis_much_longer_than_he_said(
+    stores: Stores, tmp_path: Path, partitions: list[int]
+) -> None:
+    """Neither a batch at a time, nor a partition at a time."""
+    homes = {number: await launch(stores.pool, 5_000, partition=number) for number in set(partitions)}
+    async with frozen_redis(tmp_path) as redis:
+        door = Door("door", stores.pool, redis)
+        began = clock.monotonic()
+        asked = (door.redeem(homes[number], f"user {n}", wait_s=0.5) for n, number in enumerate(partitions))
+        answers = await asyncio.gather(*asked)
+        assert clock.monotonic() - began < 2.5
+    assert answers == [UNAVAILABLE] * len(partitions)
+
+
+async def test_what_is_available_is_asked_of_all_partitions_at_once(stores: Stores, tmp_path: Path) -> None:
+    everywhere = [await launch(stores.pool, 5, partition=number) for number in range(16)]
+    async with frozen_redis(tmp_path) as redis:
+        availability = Availability(Door("door", stores.pool, redis).desk, 100)
+        began = clock.monotonic()
+        await asyncio.gather(*(availability.learn(campaign) for campaign in everywhere))
+        assert clock.monotonic() - began < 2.5
+
+
+async def test_nobody_waits_for_a_silent_postgres_longer_than_he_said(stores: Stores, alone: Door, postgres_dsn: str) -> None:
+    campaign = await launch(stores.pool, 1)
+    owner = await seeded(stores, campaign)
+    won = asyncio.create_task(alone.redeem(campaign, "a"))
+    await until(pending(stores, campaign, "a"))
+    await owner.turn()
+    assert isinstance(await won, Granted | Replayed)
+    other = await launch(stores.pool, 5)
+    await seeded(stores, other)
+    connection = await asyncpg.connect(postgres_dsn)
+    try:
+        async with connection.transaction(), asyncio.timeout(5):
+            await connection.execute("LOCK TABLE redemptions IN ACCESS EXCLUSIVE MODE")
+            began = clock.monotonic()
+            answers = await asyncio.gather(
+                alone.redeem(other, "a", key="other", wait_s=0.6), alone.redeem(campaign, "a", wait_s=0.6)
+            )
+            assert clock.monotonic() - began < 1.5
+    finally:
+        await connection.close()
+    assert list(answers) == [Undecided(home(other)), UNAVAILABLE]
+
+
+async def test_a_pointer_that_is_no_text_makes_no_door_spin(
+    stores: Stores, alone: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = await launch(stores.pool, 5)
+    redis: Any = stores.redis
+    await redis.set(keys.incarnation_pointer(home(campaign)), b"\xff\xfe")
+    asked = asked_of(alone, monkeypatch)
+    async with asyncio.timeout(5):
+        assert await alone.redeem(campaign, "a", wait_s=0.2) == UNAVAILABLE
+    assert len(asked) < 20
+
+
+async def test_a_gate_that_stays_cold_is_asked_less_and_less(
+    stores: Stores, alone: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = await launch(stores.pool, 5)
+    await Owner.of(stores.pool, stores.redis, home(campaign))
+    asked = asked_of(alone, monkeypatch)
+    assert await alone.redeem(campaign, "a", wait_s=2) == UNAVAILABLE
+    assert 5 < len(asked) < 20
+
+
+async def test_what_a_door_thinks_of_a_window_is_thought_anew_whenever_it_asks(stores: Stores, alone: Door) -> None:
+    campaign = await launch(stores.pool, 5)
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+    alone.shut = Refusal.NOT_STARTED
+    asking = asyncio.create_task(alone.redeem(campaign, "a", wait_s=5))
+
+    async def asked() -> bool:
+        return bool((await owner.mailbox.read(owner.cursor, "0-0", 512, 1)).cold)
+
+    await until(asked)
+    alone.shut = None
+    await owner.settler.seed([campaign.campaign_id], owner.cursor)
+    await until(pending(stores, campaign, "a"))
+    await owner.turn()
+    assert isinstance(await asking, Granted | Replayed)
+
+
+async def test_another_body_under_the_key_of_a_claim_that_waits_is_promised_nothing(stores: Stores, alone: Door) -> None:
+    campaign = await launch(stores.pool, 5)
+    owner = await seeded(stores, campaign)
+    first = asyncio.create_task(alone.redeem(campaign, "a"))
+    await until(pending(stores, campaign, "a"))
+    assert await alone.redeem(campaign, "a", wait_s=0.1) == Undecided(home(campaign))
+    assert await alone.redeem(campaign, "a", order_id="another", wait_s=0.1) == UNAVAILABLE
+    await owner.turn()
+    assert isinstance(await first, Granted | Replayed)
+    assert await alone.redeem(campaign, "a", order_id="another") == KEY_REUSED
+
+
 async def test_a_partition_that_nobody_owns_is_said_to_be_unavailable(stores: Stores, alone: Door) -> None:
     assert await alone.redeem(await launch(stores.pool, 5), "a", wait_s=0.2) == UNAVAILABLE
 
@@ -409,6 +617,56 @@ async def test_a_survey_says_why_a_campaign_gives_nothing(stores: Stores, door: 
         return await door.desk.survey(home(campaign), [campaign]) == [Refusal.EXHAUSTED]
 
     await until(surveyed)
+
+
+async def seeded(stores: Stores, campaign: Campaign) -> Owner:
+    """The owner of a campaign's partition, and its gate warm."""
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+    await owner.settler.seed([campaign.campaign_id], owner.cursor)
+    return owner
+
+
+async def switch(stores: Stores, owner: Owner, campaign: Campaign, status: CampaignStatus) -> None:
+    """Pause or resume a campaign, as an administrator's door does."""
+    made = await campaigns.set_status(stores.pool, campaign.campaign_id, status, UserId("admin"))
+    assert isinstance(made, campaigns.Committed)
+    await stores.gate.settle(home(campaign), owner.life.incarnation, [made.settlement])
+
+
+def pending(stores: Stores, campaign: Campaign, user: str) -> Callable[[], Awaitable[bool]]:
+    """Whether the user's claim is in the mailbox."""
+
+    async def in_the_mailbox() -> bool:
+        return bool(await stores.gate.pending(home(campaign), [claim_id(UserId(user), "k")]))
+
+    return in_the_mailbox
+
+
+def asked_of(door: Door, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many claims the door asks for with each call of its gates, from now on."""
+    sizes: list[int] = []
+    real = door.gate.admit
+
+    async def noted(
+        partition: PartitionNo, incarnation: Incarnation, campaigns: Sequence[CampaignAsk], claims: Sequence[ClaimAsk]
+    ) -> Admission | Moved:
+        sizes.append(len(claims))
+        return await real(partition, incarnation, campaigns, claims)
+
+    monkeypatch.setattr(door.gate, "admit", noted)
+    return sizes
+
+
+@asynccontextmanager
+async def frozen_redis(directory: Path) -> AsyncIterator[Redis]:
+    """A Redis that takes connections and answers nothing."""
+    with running(embedded_redis(directory)) as server:
+        async with open_redis(server.url) as redis:
+            os.kill(server.pid, signal.SIGSTOP)
+            try:
+                yield redis
+            finally:
+                os.kill(server.pid, signal.SIGCONT)
 
 
 async def admitted(stores: Stores, owner: Owner, number: int) -> None:

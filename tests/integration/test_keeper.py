@@ -1,6 +1,8 @@
 """Shards share the partitions, hand them over, and take them from who is gone; one that comes late writes nothing."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -111,12 +113,12 @@ async def held(dsn: str, *partitions: int) -> AsyncIterator[None]:
         await connection.close()
 
 
-async def epochs(stores: Stores, *, but: int) -> list[int]:
+async def epochs(stores: Stores, *, but: int | None = None) -> list[int]:
     """How often each partition has changed hands, `but` one."""
     return [
         epoch
         for (epoch,) in await stores.pool.fetch(
-            "SELECT epoch FROM partitions WHERE partition_no <> $1 ORDER BY partition_no", but
+            "SELECT epoch FROM partitions WHERE partition_no IS DISTINCT FROM $1 ORDER BY partition_no", but
         )
     ]
 
@@ -201,6 +203,29 @@ async def test_a_lease_whose_row_is_hardly_ever_free_is_renewed(stores: Stores, 
             async with held(postgres_dsn, partition):
                 await asyncio.sleep(0.05)
         assert await _epoch(stores, partition) == epoch
+
+
+async def test_a_connection_that_falls_silent_costs_no_lease(stores: Stores) -> None:
+    """As when its peer has gone without a word: it is not closed, and new ones are served."""
+    ttl_s = 1.5
+    async with shard_at_work(stores, ttl_s=ttl_s) as shard:
+        await until(lambda: owns(shard, 16))
+        before = await epochs(stores)
+        backend: int = await stores.keeping.fetchval("SELECT pg_backend_pid()")
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(2 * ttl_s)
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        assert await owns(shard, 16)
+        assert await epochs(stores) == before
+
+
+async def test_a_shard_that_can_reach_nobody_stops_when_it_is_told_to(stores: Stores) -> None:
+    async with shard_at_work(stores) as shard:
+        await until(lambda: owns(shard, 16))
+        stores.keeping.terminate()
+        await shard.stop()
 
 
 async def test_claims_go_on_through_every_change_of_owner(stores: Stores, postgres_dsn: str, redis_url: str) -> None:

@@ -11,7 +11,7 @@ from shared.domain.ids import CampaignId, ClaimId, DoorId, UserId
 class SubmitClaim(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One user asks for one slot. This is what an entry of a mailbox carries.
 
-    `door` and `ticket` say whom to tell: the front door that waits, and its own number for this submission.
+    `door` and `ticket` say whom to tell: the front door that waits, and its own number for this ask of the gate.
     """
 
     claim_id: ClaimId
@@ -24,7 +24,7 @@ class SubmitClaim(msgspec.Struct, frozen=True, array_like=True, gc=False):
     idempotency_key: str
     body_hash: bytes
     door: DoorId
-    ticket: int
+    ticket: int = 0
 
 
 def body_hash(code: Code, order_id: str, subtotal: int | None) -> bytes:

@@ -151,6 +151,35 @@ def test_the_campaign_that_was_heard_of_longest_ago_is_forgotten_first() -> None
     assert refusals == [None, Refusal.EXHAUSTED, Refusal.EXHAUSTED]
 
 
+def test_the_marks_of_all_campaigns_together_are_bounded_and_what_ended_first_goes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("frontdoor.certificates.MARKS_IN_ALL_MAX", 5)
+    bench = Bench()
+    campaigns = [CampaignId(UUID(int=number)) for number in range(3)]
+
+    def hear(number: int, *holders: str, edition: bytes = EDITION, at: float = 0.0) -> None:
+        ask = bench.ask(campaigns[number])
+        known = ask.known // 4 if ask.edition == edition else 0
+        bench.certificates.take(ask, reply(holders, known, edition=edition), at)
+
+    def remembered() -> list[int]:
+        return [bench.certificates.known(campaign)[1] // 4 for campaign in campaigns]
+
+    hear(0, "a", "b")
+    hear(1, "a", "b", at=0.1)
+    hear(0, "a", "b", at=0.2)
+    hear(2, "a", at=0.3)
+    assert remembered() == [2, 2, 1]
+    hear(2, "a", "b", at=0.4)
+    assert remembered() == [2, 0, 2]
+    assert bench.certificates.refusal(campaigns[0], UserId("x"), 0.4) is Refusal.EXHAUSTED
+    # What a new edition takes the place of does not count.
+    hear(0, "c", edition=b"two", at=0.5)
+    hear(1, "a", "b", at=0.6)
+    assert remembered() == [1, 2, 2]
+
+
 def test_one_campaigns_certificate_says_nothing_of_another(bench: Bench) -> None:
     bench.hear("a")
     assert bench.certificates.refusal(CampaignId(UUID(int=8)), UserId("x"), 0.0) is None

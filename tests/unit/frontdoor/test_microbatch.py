@@ -14,14 +14,14 @@ class Store:
         self.calls: list[list[int]] = []
         self.called, self.gate = asyncio.Event(), asyncio.Event()
         self.gate.set()
-        self.broken = False
+        self.error: Exception | None = None
 
     async def load(self, keys: list[int]) -> dict[int, int]:
         self.calls.append(keys)
         self.called.set()
         await self.gate.wait()
-        if self.broken:
-            raise ZeroDivisionError
+        if self.error is not None:
+            raise self.error
         return {key: key * key for key in keys if key}
 
 
@@ -79,10 +79,26 @@ async def test_no_call_carries_more_than_the_most(store: Store) -> None:
 
 async def test_a_call_that_breaks_breaks_all_it_was_for_and_no_later_one(store: Store) -> None:
     batch = MicroBatch(store.load, most=2)
-    store.broken = True
+    store.error = ZeroDivisionError()
     answers = await asyncio.gather(*(batch.get(key) for key in (1, 2)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [ZeroDivisionError] * 2
-    store.broken = False
+    store.error = None
+    assert await batch.get(1) == 1
+
+
+async def test_who_is_behind_a_call_that_got_no_answer_does_not_wait_for_the_same_silence(store: Store) -> None:
+    batch = MicroBatch(store.load, most=2)
+    store.error = TimeoutError()
+    store.gate.clear()
+    first = asyncio.create_task(batch.get(1))
+    await store.called.wait()
+    later = [asyncio.create_task(batch.get(key)) for key in (1, 2, 3, 4)]
+    await asyncio.sleep(0)
+    store.gate.set()
+    answers = await asyncio.gather(first, *later, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [TimeoutError] * 5
+    assert store.calls == [[1]]
+    store.error = None
     assert await batch.get(1) == 1
 
 
