@@ -72,22 +72,24 @@ class Settler:
 
     async def seed(self, campaigns: Collection[CampaignId], cursor: str) -> None:
         """Make gates that are cold warm, out of Postgres alone."""
-        for campaign in await self._cold(campaigns, cursor):
-            await self._seed_one(campaign, cursor)
-            self._in_use[campaign] = _TICKS_REMEMBERED
-            log.info("gate_seeded", partition=self._life.partition_no, campaign=str(campaign))
+        for cold in await self._cold(campaigns, cursor):
+            await self._seed_one(cold, cursor)
+            self._in_use[cold.campaign_id] = _TICKS_REMEMBERED
+            log.info("gate_seeded", partition=self._life.partition_no, campaign=str(cold.campaign_id))
 
-    async def _cold(self, campaigns: Collection[CampaignId], cursor: str) -> list[CampaignId]:
+    async def _cold(self, campaigns: Collection[CampaignId], cursor: str) -> list[Settlement]:
         """Those whose gates are cold indeed: a bell may have been rung many times."""
         facts = await self._facts(campaigns)
         reached = await self._apply(facts, cursor) if facts else []
-        return [each.campaign_id for each, at in zip(facts, reached, strict=True) if at is None]
+        return [each for each, at in zip(facts, reached, strict=True) if at is None]
 
-    async def _seed_one(self, campaign: CampaignId, cursor: str) -> None:
-        partition, seeding = self._life.partition_no, token_hex(8)
+    async def _seed_one(self, cold: Settlement, cursor: str) -> None:
+        """Wiped before it is read, so that nothing is lost that others commit meanwhile: what the snapshot lacks is settled
+        after the wipe."""
+        partition, campaign, seeding = self._life.partition_no, cold.campaign_id, token_hex(8)
+        await self._apply([cold], cursor, "wipe", seeding)
         async with self._pool.acquire(timeout=5) as connection, connection.transaction(isolation="repeatable_read"):
             facts = await gate_facts(connection, partition, [campaign])
-            await self._apply(facts, cursor, "wipe", seeding)
             users = await connection.cursor(statement("gate_users"), campaign, partition)
             while chunk := await users.fetch(_SEED_CHUNK):
                 holders = {UserId(user): active for user, active in chunk}

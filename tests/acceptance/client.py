@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 import aiohttp
@@ -35,9 +35,15 @@ class Client:
         self._session = session
         self._number = next(_numbers)
 
-    def ask(self, campaign: Mapping[str, Any], user: str, **words: Any) -> Ask:
-        """What `user` asks of the campaign. A claim is named by user and key alone, so users are this test's own."""
-        return Ask(f"{user}.{self._number}.{_START}", campaign["code"], **{"key": f"for {campaign['code']}", **words})
+    def user(self, name: str) -> str:
+        """A user of this test's own: a claim is named by user and key alone, whatever it is for."""
+        return f"{name}.{self._number}.{_START}"
+
+    def ask(self, campaign: Mapping[str, Any], name: str, **words: Any) -> Ask:
+        """What a user asks of the campaign, for an order of their own. Without a `code` it is the one that everybody types."""
+        user = self.user(name)
+        defaults = {"code": campaign["code"], "key": f"for {campaign['code']}", "order": f"order of {user}"}
+        return Ask(user, **{**defaults, **words})
 
     async def campaign(self, **terms: Any) -> dict[str, Any]:
         """Create a campaign of ten slots, or as `terms` say."""
@@ -59,9 +65,13 @@ class Client:
         }
         return await self.administer("POST", "/api/v1/campaigns", body)
 
-    async def change(self, campaign: Mapping[str, Any], **terms: Any) -> None:
-        reply = await self.administer("PATCH", f"/api/v1/campaigns/{campaign['campaign_id']}", terms)
+    async def change(self, campaign: Mapping[str, Any], **terms: Any) -> Reply:
+        reply = await self.try_change(campaign, **terms)
         assert reply.status == 200, reply
+        return reply
+
+    async def try_change(self, campaign: Mapping[str, Any], **terms: Any) -> Reply:
+        return await self.administer("PATCH", f"/api/v1/campaigns/{campaign['campaign_id']}", terms)
 
     async def put(self, campaign: Mapping[str, Any], verb: str) -> None:
         """pause, resume or end."""
@@ -107,15 +117,15 @@ class Client:
             assert monotonic() < deadline, f"{ask} was not decided: {reply}"
             await asyncio.sleep(0.05)
 
-    def redeem_bytes(self, ask: Ask) -> bytes:
+    def redeem_bytes(self, ask: Ask, prefer: str | None = None) -> bytes:
         """The redeem call as it goes over the wire."""
         host = urlsplit(self.stack.base_url).netloc
-        return wire("POST", "/api/v1/coupons/redeem", {"Host": host, **self._redeem_headers(ask, None)}, ask.body())
+        return wire("POST", "/api/v1/coupons/redeem", {"Host": host, **self._redeem_headers(ask, prefer)}, ask.body())
 
-    async def validate(self, code: str, user: str | None = None) -> Reply:
+    async def validate(self, code: str, user: str | None = None, *, base_url: str | None = None, **cart: Any) -> Reply:
         headers = {"Content-Type": "application/json"} | ({"Authorization": self.bearer(user)} if user else {})
-        url = f"{self.stack.base_url}/api/v1/coupons/validate"
-        return await self.send("POST", url, headers, msgspec.json.encode({"code": code}))
+        url = f"{base_url or self.stack.base_url}/api/v1/coupons/validate"
+        return await self.send("POST", url, headers, msgspec.json.encode({"code": code, **cart}))
 
     async def read(self, path: str, user: str, *scopes: str) -> Reply:
         return await self.send("GET", f"{self.stack.base_url}{path}", {"Authorization": self.bearer(user, *scopes)})
@@ -125,6 +135,9 @@ class Client:
 
     async def release(self, redemption_id: str, reason: str) -> Reply:
         return await self._serve(f"/api/v1/redemptions/{redemption_id}/release", {"reason": reason})
+
+    async def refund(self, order_id: str) -> Reply:
+        return await self._serve(f"/api/v1/orders/{quote(order_id)}/refunded", None)
 
     async def _serve(self, path: str, body: Any) -> Reply:
         headers = {"Authorization": self.bearer("checkout", "service"), "Content-Type": "application/json"}
@@ -138,7 +151,7 @@ class Client:
         timeout = aiohttp.ClientTimeout(total=within_s)
         async with self._session.request(method, url, headers=headers, data=body, timeout=timeout) as response:
             raw = await response.read()
-            return Reply(response.status, msgspec.json.decode(raw), dict(response.headers), began, monotonic())
+            return Reply(response.status, msgspec.json.decode(raw), dict(response.headers), began, monotonic(), raw)
 
     def bearer(self, user: str, *scopes: str, **said: Any) -> str:
         """A token for the user; `said` are further claims."""
@@ -153,12 +166,14 @@ class Client:
         }
         return headers | ({"Prefer": prefer} if prefer else {})
 
-    async def race(self, asks: Sequence[Ask], base_urls: Sequence[str] | None = None) -> list[Reply]:
+    async def race(
+        self, asks: Sequence[Ask], base_urls: Sequence[str] | None = None, *, prefer: str | None = None
+    ) -> list[Reply]:
         """All asks at once, each on a socket of its own: all but the last byte is sent, then the last bytes go out together."""
         urls = [urlsplit(url) for url in base_urls or [self.stack.base_url]]
         addresses = [(url.hostname or "", url.port or 0) for url in urls]
         spread = [addresses[number % len(addresses)] for number in range(len(asks))]
-        replies = await release_together(spread, [self.redeem_bytes(ask) for ask in asks])
+        replies = await release_together(spread, [self.redeem_bytes(ask, prefer) for ask in asks])
         return [self.history.note(ask, reply) for ask, reply in zip(asks, replies, strict=True)]
 
     async def burst(

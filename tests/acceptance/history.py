@@ -8,6 +8,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from shared.domain.ids import UserId, claim_id
+
 #: Answers that say no for good, as far as this request is concerned. After a success there must be none.
 _REFUSALS = (403, 404, 409, 410, 422)
 
@@ -20,6 +22,7 @@ class Reply(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
     began: float
     ended: float
+    raw: bytes = b""
 
     @property
     def code(self) -> str | None:
@@ -51,6 +54,11 @@ class History:
         self._answers: defaultdict[Ask, list[Reply]] = defaultdict(list)
 
     def note(self, ask: Ask, reply: Reply) -> Reply:
+        if reply.status in (200, 201) and reply.body["redemption_id"] != str(claim_id(UserId(ask.user), ask.key)):
+            # Another claim is shown to nobody but its own user, and only while it is a hold. It is no success of this ask.
+            assert (reply.status, reply.body["user_id"], reply.body["state"]) == (200, ask.user, "claimed"), reply
+            assert "hold_expires_at" in reply.body, reply
+            return reply
         self._answers[ask].append(reply)
         return reply
 

@@ -35,4 +35,4 @@ async def _read(reader: asyncio.StreamReader, began: float) -> Reply:
     status_line, *fields = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.title(): value.strip() for name, _, value in (field.partition(":") for field in fields if field)}
     raw = await reader.readexactly(int(headers["Content-Length"]))
-    return Reply(int(status_line.split()[1]), msgspec.json.decode(raw), headers, began, monotonic())
+    return Reply(int(status_line.split()[1]), msgspec.json.decode(raw), headers, began, monotonic(), raw)

@@ -12,7 +12,7 @@ from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Refusal
 from shared.domain.redemption import Step
 from shared.errors import IncarnationOver
-from shared.gate import Verdict
+from shared.gate import Mode, Verdict
 from shared.postgres import Pool
 from shared.redis_client import Redis
 from tests.integration.engine import Owner, claim_of, launch
@@ -228,6 +228,29 @@ async def test_a_gate_is_cold_until_everybody_is_in_it(bench: Bench, monkeypatch
     *before, at_last = said
     assert len(before) >= 2
     assert (set(before), at_last) == ({Verdict.COLD}, Verdict.LOOK_ALREADY)
+
+
+@pytest.mark.parametrize("moment", ["wipe", "more", "seed"])
+async def test_what_is_given_back_while_a_gate_is_seeded_is_free_in_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    await bench.take("a", "b", "c")
+    await gone("gate", "users", "marks")(bench)
+    settle, incarnation = bench.owner.gate.settle, bench.owner.life.incarnation
+
+    async def settle_as_somebody_releases(*asked: Any, mode: Mode = "move", **how: Any) -> Any:
+        """Before the owner's call, another is given back, and the gate is told so as a front door tells it."""
+        if mode == moment:
+            stepped = await lifecycle.take(bench.pool, bench.claim("a").claim_id, Step.RELEASE_FOR_FAILURE)
+            assert isinstance(stepped, lifecycle.Stepped)
+            assert stepped.settlement is not None
+            await settle(PARTITION, incarnation, [stepped.settlement])
+        return await settle(*asked, mode=mode, **how)
+
+    monkeypatch.setattr(bench.owner.gate, "settle", settle_as_somebody_releases)
+    await bench.owner.settler.seed([bench.campaign.campaign_id], bench.owner.cursor)
+    assert await bench.redis.hget(bench.gate, "free") == b"1"
+    assert await bench.ask_until_warm("a", "b", "x") == [Verdict.ADMITTED, Verdict.LOOK_ALREADY, Verdict.EXHAUSTED]
 
 
 async def test_what_a_user_holds_or_awaits_of_one_campaign_says_nothing_of_another(bench: Bench) -> None:

@@ -5,7 +5,7 @@
 --       then for each campaign: ledger sequence, free slots or 'unlimited', per-user limit, why closed or '', number of users,
 --       then for each user: user, active redemptions, mark (4 bytes)
 --       mode: 'move' sets a gate that is warm · 'wipe' empties it, for a seeding if one is named · 'more' adds users to that
---       seeding · 'seed' makes the gate warm that it has filled
+--       seeding · 'seed' makes the gate warm that it has filled. What is moved while a seeding goes on is part of it
 -- answer: {'moved', living incarnation or ''} | {'broken'} | {'ok', for each campaign the sequence it is at (-1: cold)}
 -- Set, never add: repeated, late and lost calls do no harm. A sequence older than what is there is refused, for a gate as a
 -- whole and for each user; so is an owner who has an heir. A reservation lives exactly as long as its entry, so none can leak.
@@ -110,19 +110,22 @@ while key <= #KEYS do
     if mode == 'wipe' and seeding ~= '' then redis.call('HSET', gate, 'seeding', seeding) end
   end
   local at = position(gate, users, marks)
-  local ours = mode == 'move' or (not at and redis.call('HGET', gate, 'seeding') == seeding)
+  local filling = not at and redis.call('HGET', gate, 'seeding')
+  local ours = mode == 'move' or (filling and filling == seeding)
   if ours then set_users(users, marks, arg + 5, n, seq) end
   if ours and mode == 'seed' then
     redis.call('HSET', gate, 'edition', seeding, 'held_until', held_until(gate))
     redis.call('HDEL', gate, 'seeding')
     at = seq
   end
-  if ours and at then
+  if ours and (at or filling) then
+    local newest = number(redis.call('HGET', gate, 'seq')) or -1
     redis.call('HSET', gate, 'members', redis.call('HLEN', users))
-    if seq >= at then
+    if seq >= newest then
       redis.call('HSET', gate, 'seq', seq, 'free', free, 'limit', limit, 'closed', closed)
-      at = seq
+      newest = seq
     end
+    at = at and newest
   end
   answer[#answer + 1] = at or -1
   arg, key = arg + 5 + n * 3, key + 3
