@@ -13,7 +13,7 @@ import msgspec
 from shared.book import Head, append, decided, lock_partition
 from shared.domain.ids import PartitionNo
 from shared.domain.ledger import Event, Kind
-from shared.domain.redemption import TRANSITIONS, Policy, Redemption, State, Stay, Step, next_state
+from shared.domain.redemption import TRANSITIONS, Policy, Redemption, State, Stay, Step, next_state, step_at
 from shared.domain.settlement import Settlement
 from shared.errors import ShortWrite
 from shared.gate_facts import settlements_of
@@ -68,12 +68,13 @@ async def take(pool: Pool, redemption_id: UUID, step: Step) -> Stepped | Stay | 
         found = await _read(connection, redemption_id)
         if found is None or found.partition_no != head.partition_no:
             raise ShortWrite
-        following = next_state(found.redemption, step, found.policy, head.now)
+        coming = step_at(found.redemption, step, head.now)
+        following = next_state(found.redemption, coming, found.policy, head.now)
         if following is Stay.DONE:
             return Stepped(found.redemption, head.partition_no, None)
         if isinstance(following, Stay):
             return following
-        moved = await _move(connection, head, [redemption_id], found.redemption.state, step)
+        moved = await _move(connection, head, [redemption_id], found.redemption.state, coming)
         if not moved:
             raise ShortWrite
         settlements = await _freed(connection, head, moved)

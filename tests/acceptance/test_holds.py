@@ -5,6 +5,8 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from shared.clock import utc_now
 from tests.acceptance.client import Client, until
 from tests.acceptance.history import Ask, Reply
@@ -66,11 +68,16 @@ async def test_a_confirmation_at_the_end_of_its_hold_has_one_outcome_for_ever(cl
     assert (proof.redemptions, proof.active, proof.claimed) == (HOLDS + expired, HOLDS, HOLDS)
 
 
-async def test_a_hold_that_is_over_is_over_before_its_slot_is_given_back(client: Client) -> None:
-    campaign = await client.campaign(total_limit=50, hold_ttl_s=1)
+@pytest.mark.parametrize("gives_back", [True, False])
+async def test_who_lets_go_of_a_hold_that_is_over_is_told_that_it_expired(client: Client, gives_back: bool) -> None:
+    campaign = await client.campaign(total_limit=30, hold_ttl_s=1, release_on_failure=gives_back)
     held = await client.burst([client.ask(campaign, f"user-{number}") for number in range(30)])
     outcomes = await asyncio.gather(*(confirm_around(client, reply.body, 0.01) for reply in held))
     assert set(outcomes) == {EXPIRED}
+    ids = [reply.body["redemption_id"] for reply in held]
+    released = await asyncio.gather(*(client.release(each, "failure") for each in ids))
+    assert {(reply.status, reply.body["released_reason"]) for reply in released} == {(200, "expiry")}
+    assert {outcome(await client.confirm(each)) for each in ids} == {EXPIRED}
 
 
 async def test_a_hold_is_shown_to_its_own_user_under_another_key(client: Client) -> None:

@@ -87,6 +87,11 @@ class Stay(StrEnum):
     HOLD_EXPIRED = "hold_expired"
 
 
+def step_at(redemption: Redemption, step: Step, now: datetime) -> Step:
+    """What `step` comes to at `now`: whoever lets go of a hold that is over finds it expired."""
+    return Step.EXPIRE if step is Step.RELEASE_FOR_FAILURE and is_overdue(redemption, now) else step
+
+
 def next_state(redemption: Redemption, step: Step, policy: Policy, now: datetime) -> State | Stay:
     """Where `step` takes a redemption: idempotence first, then the hold, then the campaign's policy, then the table.
 

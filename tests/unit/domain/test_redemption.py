@@ -19,6 +19,7 @@ from shared.domain.redemption import (
     is_open_hold,
     is_overdue,
     next_state,
+    step_at,
 )
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -71,6 +72,12 @@ def test_a_hold_is_open_until_the_moment_it_expires() -> None:
     assert [is_overdue(each, NOW) for each in (OPEN, OVERDUE, CLAIMED, REDEEMED)] == [False, True, False, False]
 
 
+def test_who_lets_go_of_a_hold_that_is_over_finds_it_expired() -> None:
+    steps = [step_at(each, Step.RELEASE_FOR_FAILURE, NOW) for each in (OPEN, OVERDUE, CLAIMED, EXPIRED)]
+    assert steps == [Step.RELEASE_FOR_FAILURE, Step.EXPIRE, Step.RELEASE_FOR_FAILURE, Step.RELEASE_FOR_FAILURE]
+    assert step_at(OVERDUE, Step.CONFIRM, NOW) is Step.CONFIRM
+
+
 @pytest.mark.parametrize(
     ("before", "step", "policy", "expected"),
     [
@@ -81,8 +88,7 @@ def test_a_hold_is_open_until_the_moment_it_expires() -> None:
         (RELEASED, Step.CONFIRM, ALL, Stay.NOT_CLAIMED),
         (REDEEMED, Step.CONFIRM, NOTHING, Stay.DONE),
         (OPEN, Step.RELEASE_FOR_FAILURE, ALL, State.RELEASED),
-        (OVERDUE, Step.RELEASE_FOR_FAILURE, ALL, State.RELEASED),
-        (OVERDUE, Step.RELEASE_FOR_FAILURE, NOTHING, Stay.NOT_ALLOWED),
+        (OPEN, Step.RELEASE_FOR_FAILURE, NOTHING, Stay.NOT_ALLOWED),
         (OVERDUE, Step.EXPIRE, NOTHING, State.RELEASED),
         (REDEEMED, Step.EXPIRE, NOTHING, Stay.NOT_CLAIMED),
         (EXPIRED, Step.EXPIRE, NOTHING, Stay.DONE),
