@@ -1,7 +1,7 @@
 """What a caller sent, as values; whatever it was, the answer is a value or a problem, never an exception.
 
 One bad input must not hurt its neighbours in a batch, so everything that a store could choke on (NUL, lone surrogates,
-numbers beyond a bigint, over-long keys) stops here with a named reason. Bodies are read strictly: an unknown field, a field
+sums that do not fit, over-long keys) stops here with a named reason. Bodies are read strictly: an unknown field, a field
 given twice or an almost-right type is a mistake that its author wants to hear of before it costs money.
 """
 
@@ -15,11 +15,11 @@ from uuid import UUID
 import msgspec
 
 from frontdoor.problems import BODY_INVALID, FIELD_INVALID, KEY_INVALID, KEY_MISSING, MEDIA_TYPE_UNSUPPORTED, Problem
+from shared.domain.discount import MAX_SUBTOTAL
 from shared.domain.ids import MAX_USER_LENGTH, user_of
 
 T = TypeVar("T")
 
-MAX_BIGINT = 2**63 - 1
 MAX_ORDER_ID_LENGTH = 200
 MAX_KEY_LENGTH = 255
 DEFAULT_WAIT_S = 2.0
@@ -32,7 +32,8 @@ Reference = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ORDER_ID_LE
 UserName = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_USER_LENGTH)]
 #: What a service says of the user it acts for.
 Attributes = dict[str, Any]
-MinorUnits = Annotated[int, msgspec.Meta(ge=0, le=MAX_BIGINT)]
+#: What a cart comes to, in minor units.
+Subtotal = Annotated[int, msgspec.Meta(ge=0, le=MAX_SUBTOTAL)]
 
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -43,7 +44,7 @@ class RedeemBody(_Body, frozen=True):
     code: TypedCode
     order_id: Reference
     user_id: UserName | None = None
-    subtotal: MinorUnits | None = None
+    subtotal: Subtotal | None = None
     attrs: Attributes | None = None
     first_order: bool | None = None
 
@@ -51,7 +52,7 @@ class RedeemBody(_Body, frozen=True):
 class ValidateBody(_Body, frozen=True):
     code: TypedCode
     cart_id: Reference | None = None
-    subtotal: MinorUnits | None = None
+    subtotal: Subtotal | None = None
     order_id: Reference | None = None
     applied_codes: Annotated[tuple[TypedCode, ...], msgspec.Meta(max_length=50)] | None = None
     user_id: UserName | None = None

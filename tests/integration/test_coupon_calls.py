@@ -19,7 +19,7 @@ from shared import codes
 from shared.audit import audit
 from shared.codes import Minted, Wish
 from shared.domain.campaign import Campaign, StackingRules
-from shared.domain.discount import Discount
+from shared.domain.discount import MAX_SUBTOTAL, Discount
 from shared.domain.ids import UserId
 from shared.settings import Settings
 from tests.integration.engine import launch, opened_stores, shard_at_work, until
@@ -196,6 +196,18 @@ async def test_what_is_refused_at_commit_says_why(shop: Shop) -> None:
     money = await shop.launch(discount=Discount("amount", 400, "EUR"), amount_limit=600)
     assert (await shop.redeem(money.code))[0] == 201
     assert code(await shop.redeem(money.code, "bob")) == (409, "budget_insufficient")
+
+
+async def test_no_cart_is_so_large_that_it_spoils_the_campaign_for_others(shop: Shop) -> None:
+    campaign = await shop.launch(None, discount=Discount("percent", 100))
+    for subtotal in (MAX_SUBTOTAL + 1, 2**63 - 1):
+        for answer in (
+            await shop.redeem(campaign.code, "eve", subtotal=subtotal),
+            await shop.validate(campaign.code, subtotal=subtotal),
+        ):
+            assert (*code(answer), answer[1]["field"]) == (400, "field_invalid", "subtotal")
+    for user in ("eve", "ann"):
+        assert (await shop.redeem(campaign.code, user, subtotal=MAX_SUBTOTAL))[0] == 201
 
 
 async def test_the_code_that_is_in_the_way_is_named(shop: Shop) -> None:

@@ -20,7 +20,8 @@ from shared.audit import audit
 from shared.codes import Minted, Wish
 from shared.domain.campaign import Campaign, StackingRules
 from shared.domain.decide import Decision, Facts, decide
-from shared.domain.discount import Discount
+from shared.domain.discount import MAX_SUBTOTAL, Discount
+from shared.domain.draft import MAX_NUMBER
 from shared.domain.ids import CampaignId, Incarnation, PartitionNo, UserId
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Granted, Outcome, Refusal, Refused, Replayed
@@ -233,6 +234,19 @@ async def test_facts_that_lie_cannot_overspend(bench: Bench, monkeypatch: pytest
     outcomes = await bench.decided(*(claim_of(campaign, user) for user in "abc"))
     assert told(outcomes) == ["granted", "granted", "budget_insufficient"]
     assert len(lies) == 2
+
+
+async def test_the_largest_carts_and_discounts_hurt_no_neighbour_in_their_batch(bench: Bench) -> None:
+    whole = await launch(bench.pool, None, partition=HERE, discount=Discount("percent", 100))
+    dear = await launch(bench.pool, None, partition=HERE, discount=Discount("amount", MAX_NUMBER, "EUR"))
+    await bench.granted(claim_of(whole, "eve", subtotal=MAX_SUBTOTAL))
+    # Of so many whose discount is written as it is, without regard to a cart, the sum would be no bigint.
+    for first in range(0, 1_200, 400):
+        await bench.granted(*(claim_of(dear, f"u{n}") for n in range(first, first + 400)))
+    claims = [claim_of((whole, dear)[n % 2], f"v{n}", subtotal=5_000) for n in range(32)]
+    # One transaction for all of them: none was set aside to find the one that does not fit.
+    assert told(await bench.decided(*claims)) == ["granted"] * 32
+    assert (await bench.counts(whole))[1] == MAX_SUBTOTAL + 16 * 5_000
 
 
 # Periods.

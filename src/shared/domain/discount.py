@@ -4,6 +4,9 @@ from typing import Literal
 
 import msgspec
 
+#: No cart is larger, in minor units: what nine million of them take of a campaign's money is still a bigint.
+MAX_SUBTOTAL = 10**12
+
 DiscountType = Literal["amount", "percent", "free_shipping"]
 
 
@@ -70,8 +73,9 @@ def estimate(discount: Discount, subtotal: int | None) -> int | None:
 def amount(discount: Discount, subtotal: int | None) -> int:
     """Minor units that a redemption takes of its campaign's money: without a subtotal, as much as it may come to.
 
+    No cart comes to more than MAX_SUBTOTAL, so neither does that.
     A percentage of an unknown subtotal counts as nothing: a campaign whose money is limited asks for the subtotal first.
     """
     if subtotal is None:
-        return discount.value if discount.type == "amount" else 0
+        return min(discount.value, MAX_SUBTOTAL) if discount.type == "amount" else 0
     return estimate(discount, subtotal) or 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.discount import Applied, Discount, amount, apply, estimate, fault
+from shared.domain.discount import MAX_SUBTOTAL, Applied, Discount, amount, apply, estimate, fault
 
 AMOUNT = Discount("amount", 500, "EUR")
 TENTH = Discount("percent", 10)
@@ -78,6 +78,7 @@ def test_the_snapshot_keeps_the_terms_and_the_cart() -> None:
         (Discount("amount", 500, "EUR"), None, 500),
         (Discount("amount", 500, "EUR"), 300, 300),
         (Discount("amount", 500, "EUR"), 900, 500),
+        (Discount("amount", 2**53 - 1, "EUR"), None, MAX_SUBTOTAL),
         (Discount("percent", 15), 1_010, 152),
         (Discount("percent", 15), 1_030, 154),
         (Discount("percent", 15), None, 0),

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frontdoor.parse import (
-    MAX_BIGINT,
     RedeemBody,
     ReleaseBody,
     ValidateBody,
@@ -25,6 +24,7 @@ from frontdoor.parse import (
     wait_query,
 )
 from frontdoor.problems import KEY_INVALID, KEY_MISSING, Problem, body
+from shared.domain.discount import MAX_SUBTOTAL
 
 UNREADABLE: dict[str, bytes] = {
     "empty": b"",
@@ -76,6 +76,7 @@ UNFITTING: dict[str, tuple[str, str]] = {
     "text for int": ('{"code":"A","order_id":"1","subtotal":"5"}', "subtotal"),
     "float for int": ('{"code":"A","order_id":"1","subtotal":1.0}', "subtotal"),
     "negative": ('{"code":"A","order_id":"1","subtotal":-1}', "subtotal"),
+    "beyond any cart": ('{"code":"A","order_id":"1","subtotal":1000000000001}', "subtotal"),
     "beyond bigint": ('{"code":"A","order_id":"1","subtotal":9223372036854775808}', "subtotal"),
     "2^64": ('{"code":"A","order_id":"1","subtotal":18446744073709551616}', "subtotal"),
     "5,000 digits": ('{"code":"A","order_id":"1","subtotal":' + "9" * 5_000 + "}", "subtotal"),
@@ -113,7 +114,7 @@ def test_a_field_that_does_not_fit_is_named(text: str, field: str) -> None:
         ('{"code":"A","order_id":"1"}', RedeemBody("A", "1")),
         ('{"code":" a ","order_id":"1","user_id":"u","subtotal":0}', RedeemBody(" a ", "1", "u", 0)),
         ('{"code":"A","order_id":"1","user_id":null,"subtotal":null}', RedeemBody("A", "1")),
-        ('{"code":"A","order_id":"1","subtotal":9223372036854775807}', RedeemBody("A", "1", None, MAX_BIGINT)),
+        ('{"code":"A","order_id":"1","subtotal":1000000000000}', RedeemBody("A", "1", None, MAX_SUBTOTAL)),
         ('{"code":"\\"A\\"","order_id":"\\u0031"}', RedeemBody('"A"', "1")),
         ('{"code":"code","order_id":"order_id\\"code\\""}', RedeemBody("code", 'order_id"code"')),
         ('{"code":"🎉","order_id":"Ж-1"}', RedeemBody("🎉", "Ж-1")),
