@@ -89,24 +89,31 @@ class Consumer:
         settler = Settler(self._stores.pool, self._stores.gate, life)
         # Whoever was here before may have committed without settling.
         await settler.make_good(await mailbox.unsettled(life.cursor), life.cursor)
-        cursor, bell, tick_due = life.cursor, "0-0", 0.0
+        cursor, bell, tick_due, expiry_due = life.cursor, "0-0", 0.0, False
         while self._may_act():
-            post: Post = await mailbox.read(cursor, bell, self._batch_max, _BLOCK_MS)
+            post: Post = await mailbox.read(cursor, bell, self._batch_max, 0 if expiry_due else _BLOCK_MS)
             bell = post.bell
             if post.entries:
                 cursor = await self._commit(committer, settler, post)
             await settler.seed(post.cold, cursor)
             if clock.monotonic() >= tick_due:
-                if expired := await expire_overdue(self._stores.pool, life):
-                    await settler.settle(expired, cursor)
                 await settler.tick(cursor)
-                tick_due = clock.monotonic() + _TICK_S
+                tick_due, expiry_due = clock.monotonic() + _TICK_S, True
+            if expiry_due:
+                expiry_due = await self._expire(settler, life, cursor)
 
     async def _commit(self, committer: Committer, settler: Settler, post: Post) -> str:
         """Commit what was read, then say so: to those who wait, and to the gates. Returns the cursor reached."""
         for committed in await committer.commit(post.entries):
             await asyncio.gather(self._tell(committed), settler.settle(committed.settlements, committed.cursor))
         return post.entries[-1].entry_id
+
+    async def _expire(self, settler: Settler, life: Life, cursor: str) -> bool:
+        """End some overdue holds and settle what they free. True when there may be more: claims go between."""
+        expired = await expire_overdue(self._stores.pool, life)
+        if expired.settlements:
+            await settler.settle(expired.settlements, cursor)
+        return expired.more
 
     async def _tell(self, committed: Committed) -> None:
         try:

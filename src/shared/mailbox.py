@@ -54,11 +54,13 @@ class Mailbox:
         self._bell = keys.bell(partition, incarnation).encode()
 
     async def read(self, cursor: str, bell: str, count: int, block_ms: int) -> Post:
-        """What came after `cursor` and `bell`, at most `count` entries; waits up to `block_ms` when nothing has.
+        """What came after `cursor` and `bell`, at most `count` entries; waits up to `block_ms` (0: not at all) if none has.
 
         Raises RedisUnavailable when Redis does not answer.
         """
-        answer = await answer_of(self._redis.xread({self._mail: cursor, self._bell: bell}, count=count, block=block_ms))
+        # To Redis zero would mean for ever.
+        wait = block_ms or None
+        answer = await answer_of(self._redis.xread({self._mail: cursor, self._bell: bell}, count=count, block=wait))
         streams = {stream: items for stream, items in answer or []}
         rings = streams.get(self._bell, [])
         return Post(

@@ -294,7 +294,7 @@ async def test_what_was_not_confirmed_in_time_is_not_confirmed_any_more(bench: B
     campaign, [hold] = await holding(bench)
     await bench.lapse(hold)
     if released_before:
-        [settlement] = await expire_overdue(bench.pool, bench.lives[HERE])
+        [settlement] = (await expire_overdue(bench.pool, bench.lives[HERE])).settlements
         assert (settlement.free, settlement.users) == (10, {"a": 0})
     assert await lifecycle.take(bench.pool, hold.redemption_id, Step.CONFIRM) is Stay.HOLD_EXPIRED
     await expire_overdue(bench.pool, bench.lives[HERE])
@@ -337,14 +337,15 @@ async def test_an_owners_overdue_hold_is_released_in_the_batch_of_the_next_claim
     assert rows[2]["redemption_id"] == first.redemption_id
 
 
-async def test_many_overdue_holds_end_whatever_is_under_way(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_overdue_holds_end_bit_by_bit_the_most_overdue_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("claim_workers.expiry.BATCH_MAX", 3)
     campaign, holds = await holding(bench, "abcdefgh")
     elsewhere = await launch(bench.pool, 10, partition=THERE, hold_ttl_s=600)
     [other] = await bench.granted(claim_of(elsewhere, "a", "other"), at=THERE)
     await bench.lapse(*holds[:7], other)
-    settlements = await expire_overdue(bench.pool, bench.lives[HERE])
-    assert settlements[-1].free == 9
+    turns = [await expire_overdue(bench.pool, bench.lives[HERE]) for _ in range(4)]
+    assert [turn.more for turn in turns] == [True, True, False, False]
+    assert [settlement.free for turn in turns for settlement in turn.settlements] == [5, 8, 9]
     assert await bench.counts(campaign) == (1, 0)
     assert await bench.counts(elsewhere) == (1, 0)
 
@@ -361,6 +362,32 @@ async def test_a_shard_gives_back_what_is_overdue_by_itself(dsn: str, redis_url:
         assert await until(released) < 4
         # Nobody claims in between: the gate was told, too.
         await until(lambda: won(door.redeem(campaign, "c")))
+
+
+async def test_claims_do_not_wait_for_the_end_of_many_holds(dsn: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("claim_workers.expiry.BATCH_MAX", 1)
+    async with opened_stores(dsn, redis_url) as stores, shard_at_work(stores), open_door(stores.pool, redis_url) as door:
+        held = await launch(stores.pool, None, partition=HERE, hold_ttl_s=600)
+        unrelated = await launch(stores.pool, None, partition=HERE)
+        assert await won(door.redeem(unrelated, "first"))
+        assert all(await asyncio.gather(*(won(door.redeem(held, f"u{number}")) for number in range(200))))
+        await stores.pool.execute(
+            "UPDATE redemptions SET hold_expires_at = clock_timestamp() WHERE campaign_id = $1", held.campaign_id
+        )
+        await until(lambda: ended(stores.pool))
+        assert await won(door.redeem(unrelated, "second"))
+        assert await ended(stores.pool) < 200
+        # None of them waits for another tick either.
+        assert await until(lambda: all_ended(stores.pool, 200)) < 5
+
+
+async def ended(pool: Pool) -> int:
+    count: int = await pool.fetchval("SELECT count(*) FROM redemptions WHERE released_reason = 'expiry'")
+    return count
+
+
+async def all_ended(pool: Pool, number: int) -> bool:
+    return await ended(pool) == number
 
 
 async def won(answer: Awaitable[Answer]) -> bool:
