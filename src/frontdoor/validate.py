@@ -1,7 +1,7 @@
 """Validate: what a code would give, without taking anything. Answered from memory when all that matters is there."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from aiohttp import web
@@ -11,7 +11,7 @@ from frontdoor import parse
 from frontdoor.bodies import read_body
 from frontdoor.context import DOOR, Door
 from frontdoor.directory import Found
-from frontdoor.eligibility import NO_SEGMENTS, Person, Segments, person, reads_segments
+from frontdoor.eligibility import NO_SEGMENTS, Person, Segments, in_audience, person, reads_segments
 from frontdoor.problems import REFUSALS, Problem, accepted
 from frontdoor.quotes import Cart, Circumstances, quote, stacked, stands, unruled
 from frontdoor.replies import refuse, reply
@@ -49,8 +49,8 @@ async def validate(request: web.Request) -> web.Response:
     segments = await _segments(door, found, asked)
     used = found.code.single_use and bool(await door.used_codes.get(found.code.code))
     held = await _held(door, asked)
-    beside = await asyncio.gather(*(_beside(door, code) for code in _codes(asked, held)))
-    answer = _quoted(door, found, asked, Cart(asked.body.subtotal, beside, held), segments, used)
+    cart = Cart(asked.body.subtotal, await _beside(door, asked, held), held)
+    answer = _quoted(door, found, asked, cart, segments, used)
     return refuse(answer) if isinstance(answer, Problem) else reply(answer)
 
 
@@ -62,7 +62,7 @@ def at_once(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> Problem |
         return None
     if found.code.single_use or _may_hold(asked) or (asked.who is not None and reads_segments(found.campaign)):
         return None
-    beside = _known_beside(door, asked.body.applied_codes) if asked.body.applied_codes else ()
+    beside = _known_beside(door, asked)
     if beside is None:
         return None
     answer = _quoted(door, found, asked, Cart(asked.body.subtotal, beside, ()), NO_SEGMENTS, used=False)
@@ -105,22 +105,45 @@ async def _held(door: Door, asked: _Asked) -> Sequence[Redemption]:
     return [each for each in held if stands(each, now) and (asked.service or each.user_id == asked.who.user_id)]
 
 
-def _codes(asked: _Asked, held: Sequence[Redemption]) -> Iterable[Code]:
+async def _beside(door: Door, asked: _Asked, held: Sequence[Redemption]) -> Sequence[Stacked]:
     """The other codes on the cart: those it says are applied, then those the order holds."""
-    applied = [code for each in asked.body.applied_codes or () if (code := normal_form(each)) is not None]
-    return dict.fromkeys([*applied, *(each.code for each in held)])
+    applied = (_applied(door, asked, typed) for typed in dict.fromkeys(asked.body.applied_codes or ()))
+    beside = await asyncio.gather(*applied, *(_of_order(door, each.code) for each in held))
+    return [each for each in beside if each is not None]
 
 
-async def _beside(door: Door, code: Code) -> Stacked:
+async def _applied(door: Door, asked: _Asked, typed: str) -> Stacked | None:
+    """A code that the cart says it has; None when no code is like that.
+
+    Whoever may not know a code hears no more of it than of one that is none, or codes of others could be found by trying.
+    """
+    found = await door.directory.find(typed)
+    if found is not None and _may_know(asked, found, await _segments(door, found, asked)):
+        return stacked(found)
+    code = normal_form(typed)
+    return None if code is None else unruled(code)
+
+
+async def _of_order(door: Door, code: Code) -> Stacked:
     found = await door.directory.of(code)
     return unruled(code) if found is None else stacked(found)
 
 
-def _known_beside(door: Door, applied: Sequence[str]) -> Sequence[Stacked] | None:
-    """The other codes on the cart, if all of them are in memory."""
-    found = [door.directory.peek(each) for each in applied]
-    known = [stacked(each) for each in found if each is not None]
+def _may_know(asked: _Asked, found: Found, segments: Segments) -> bool:
+    """Whether this code was made for the caller, or for anybody, and the caller is in its audience."""
+    return found.is_for(_user(asked)) and in_audience(found.campaign, asked.who, segments, clock.utc_now())
+
+
+def _known_beside(door: Door, asked: _Asked) -> Sequence[Stacked] | None:
+    """The other codes on the cart, if all of them are in memory, and the caller may know them."""
+    found = [door.directory.peek(typed) for typed in asked.body.applied_codes or ()]
+    known = [stacked(each) for each in found if each is not None and _may_know_at_once(asked, each)]
     return known if len(known) == len(found) else None
+
+
+def _may_know_at_once(asked: _Asked, found: Found) -> bool:
+    certain = asked.who is None or not reads_segments(found.campaign)
+    return certain and _may_know(asked, found, NO_SEGMENTS)
 
 
 def _quoted(door: Door, found: Found, asked: _Asked, cart: Cart, segments: Segments, used: bool) -> Problem | Valid | Invalid:

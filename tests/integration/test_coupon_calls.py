@@ -27,6 +27,8 @@ from tests.integration.engine import launch, opened_stores, shard_at_work, until
 SECRET = "only-for-tests-only-for-tests-only-for-tests"
 ADULT = {">=": [{"var": "attrs.age"}, 18]}
 LOYAL = {"!!": {"var": "segments.loyal"}}
+ALONE = StackingRules(exclusive=True)
+VALIDATE = "/api/v1/coupons/validate"
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -57,7 +59,7 @@ class Shop:
         return await self.post("/api/v1/coupons/redeem", body, "checkout", "service", key=f"for {code}")
 
     async def validate(self, code: str | None, user: str | None = None, *scopes: str, **said: Any) -> Answer:
-        return await self.post("/api/v1/coupons/validate", {"code": code} | said, user, *scopes)
+        return await self.post(VALIDATE, {"code": code} | said, user, *scopes)
 
     async def post(
         self, path: str, body: Any = None, user: str | None = "checkout", *scopes: str, key: str = "k", **attrs: Any
@@ -224,6 +226,50 @@ async def test_the_code_that_is_in_the_way_is_named(shop: Shop) -> None:
     assert (await shop.validate(shy.code, "bob", order_id="order of ann"))[1]["valid"] is True
 
 
+@pytest.mark.parametrize("remembered", [False, True])
+async def test_applied_codes_tell_nobody_of_codes_made_for_others(shop: Shop, remembered: bool) -> None:
+    plain = await shop.launch()
+    theirs = await shop.launch(type="unique", code=None, stacking_rules=ALONE)
+    [anns] = await shop.mint(theirs, "ann")
+    if remembered:
+        await shop.validate(anns, "ann")
+        await shop.validate(plain.code)
+    said = {"code": plain.code, "applied_codes": [anns]}
+    for stranger in (None, "bob"):
+        assert (await shop.validate(**said, user=stranger))[1]["valid"] is True
+    for asked in (shop.validate(**said, user="ann"), shop.post(VALIDATE, said | {"user_id": "ann"}, "till", "service")):
+        assert (await asked)[1]["with"] == anns
+
+
+async def test_applied_codes_tell_nobody_of_codes_for_an_audience(shop: Shop) -> None:
+    plain = await shop.launch()
+    closed = [await shop.launch(audience_filter=rule, stacking_rules=ALONE) for rule in (ADULT, LOYAL, {"!": LOYAL})]
+    await shop.pool.execute("INSERT INTO segments (name, members, loaded_at) VALUES ('loyal', 1, now())")
+    await shop.pool.execute("INSERT INTO segment_members (name, user_id) VALUES ('loyal', 'ann')")
+
+    async def seen(user: str | None, *scopes: str, **said: Any) -> list[bool]:
+        answers = [await shop.validate(plain.code, user, *scopes, applied_codes=[each.code], **said) for each in closed]
+        return [answer[1]["valid"] is False for answer in answers]
+
+    for _ in range(2):
+        assert await seen(None) == [False, False, True]
+        assert await seen("bob") == [False, False, True]
+        assert await seen("ann") == [False, True, False]
+        assert await seen("till", "service", user_id="ann", attrs={"age": 18}) == [True, True, False]
+
+
+async def test_an_applied_code_that_is_not_spelt_right_is_unknown(shop: Shop) -> None:
+    plain = await shop.launch()
+    exact = await shop.launch(type="pool", code=None, exact=True, stacking_rules=ALONE)
+    wish = Wish([None], "Ab-########", "cdefghijkm")
+    made = await codes.mint(shop.pool, exact.campaign_id, wish, UserId("admin"))
+    assert isinstance(made, Minted)
+    [spelt] = made.codes
+    for _ in range(2):
+        assert (await shop.validate(plain.code, applied_codes=[spelt.upper()]))[1]["valid"] is True
+        assert (await shop.validate(plain.code, applied_codes=[spelt]))[1]["valid"] is False
+
+
 async def test_a_hold_never_blocks_its_owner_and_ends(shop: Shop) -> None:
     campaign = await shop.launch(1, hold_ttl_s=2)
     status, held = await shop.redeem(campaign.code)
@@ -304,17 +350,18 @@ async def test_what_the_order_has_redeemed_is_shown_to_its_user_and_to_services(
 
 async def test_validate_from_memory_says_what_the_long_way_says(shop: Shop) -> None:
     await shop.launch(code="PLAIN")
+    await shop.launch(code="COY", stacking_rules=ALONE)
     await shop.launch(code="SHY", stacking_rules=StackingRules(("PL*",)), minimum_subtotal=100, audience_filter=ADULT)
     bodies: list[dict[str, Any]] = [
         {"code": "plain"},
-        {"code": "plain", "applied_codes": ["shy"]},
+        {"code": "plain", "applied_codes": ["coy"]},
         {"code": "plain", "subtotal": 10, "order_id": "o"},
         {"code": "shy", "subtotal": 99},
         {"code": "shy"},
         {"code": "PLAIN", "applied_codes": ["PLAIN"]},
     ]
     for body in bodies:
-        slow = await shop.post("/api/v1/coupons/validate", body, None)
+        slow = await shop.post(VALIDATE, body, None)
         fast = validate.at_once(shop.door, CIMultiDictProxy(CIMultiDict()), msgspec.json.encode(body))
         if slow[0] == 404:
             assert fast is None
