@@ -1,13 +1,14 @@
 """Campaigns in the memory of a front door, and why they are never more than a second behind.
 
-The process that changes a campaign says so at once, but a broadcast can be lost. So once a second the versions of all
-campaigns in use are compared with Postgres, and those that were not used since the last time are forgotten: what is in memory
-was found or compared within the second before, however rarely it is asked for. A campaign is here once, however many codes
-lead to it (see `directory`): to change what ten million codes give is to change one row.
+The process that changes a campaign says so at once, but a broadcast can be lost, and with it the end of a copy in Redis. So a
+copy is believed when Postgres has the same version. Once a second the versions of all campaigns in use are compared, and those
+that were not used since the last time are forgotten: what is in memory was found or compared within the second before, however
+rarely it is asked for. A campaign is here once, however many codes lead to it (see `directory`): to change what ten million
+codes give is to change one row.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 import asyncpg
@@ -58,8 +59,9 @@ class CampaignCache:
     async def find(self, campaign_id: CampaignId) -> Campaign | None:
         """The campaign; None when there is none of that id.
 
-        Whoever asks in the same turn shares a look-up: in memory, then in Redis, then in Postgres. Raises what
-        `shared.postgres.NO_ANSWER` names when Postgres would know and does not answer.
+        Whoever asks in the same turn shares a look-up: in memory, then in Redis, of which Postgres must say that it is
+        current, then in Postgres. Raises what `shared.postgres.NO_ANSWER` names when only Postgres would know and does not
+        answer.
         """
         return self.peek(campaign_id) or await self._found.get(campaign_id)
 
@@ -90,7 +92,7 @@ class CampaignCache:
         checked = {each: kept.campaign for each, kept in used.items()}
         _mark(used.values(), used=False)
         try:
-            current = await self._current(checked) if checked else {}
+            current = await self._current(checked, checked) if checked else {}
         except BaseException:
             _mark(used.values(), used=True)
             raise
@@ -103,23 +105,27 @@ class CampaignCache:
         await self._copies.write(changed)
 
     async def _find(self, campaigns: list[CampaignId]) -> dict[CampaignId, Campaign]:
-        found = await self._copies.read(campaigns)
-        self._keep(found.values())
-        missing = [each for each in campaigns if each not in found]
-        if not missing:
-            return found
-        async with for_a_look(self._pool) as connection:
-            read = await campaigns_by_id(connection, missing)
-        self._keep(read.values())
-        await self._copies.write(read.values())
-        return found | read
+        copies = await self._copies.read(campaigns)
+        try:
+            current = await self._current(campaigns, copies)
+        except NO_ANSWER:
+            # The copies are the best there is, as what is in memory is while it cannot be compared.
+            self._keep(copies.values())
+            if len(copies) < len(campaigns):
+                raise
+            return copies
+        self._keep(current.values())
+        await self._copies.write([campaign for each, campaign in current.items() if campaign is not copies.get(each)])
+        return current
 
-    async def _current(self, checked: dict[CampaignId, Campaign]) -> dict[CampaignId, Campaign]:
-        """The same campaigns where their version is the same, read again where it is not, left out where they are gone."""
+    async def _current(
+        self, campaigns: Collection[CampaignId], known: Mapping[CampaignId, Campaign]
+    ) -> dict[CampaignId, Campaign]:
+        """The campaigns as last committed: as they are known where that is the same version, else read; without those gone."""
         async with for_a_look(self._pool) as connection:
-            now = await versions(connection, checked)
-            same = {each: known for each, known in checked.items() if now.get(each) == known.version}
-            others = checked.keys() - same.keys()
+            now = await versions(connection, known) if known else {}
+            same = {each: campaign for each, campaign in known.items() if now.get(each) == campaign.version}
+            others = [each for each in campaigns if each not in same]
             return same | (await campaigns_by_id(connection, others) if others else {})
 
     def _keep(self, campaigns: Collection[Campaign]) -> None:

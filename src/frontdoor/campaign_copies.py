@@ -1,7 +1,8 @@
-"""Copies of campaigns in Redis, for a minute, shared by all front doors: what spares Postgres a look-up for every process.
+"""Copies of campaigns in Redis, for a minute, shared by all front doors: of what there is a copy, Postgres tells the version
+alone, and while Postgres is away it is known all the same.
 
-Redis is advice here as everywhere: a copy that cannot be read is no copy, one that is out of date is found out by the look at
-the versions (see `campaign_cache`), and while Redis does not answer nobody waits for it.
+Redis is advice here as everywhere: a copy that cannot be read is no copy, one that is out of date is found out by its version
+(see `campaign_cache`), and while Redis does not answer nobody waits for it.
 """
 
 import asyncio

@@ -16,7 +16,7 @@ from shared.domain.code import Code
 from shared.domain.discount import Discount
 from shared.domain.draft import CampaignChange, CampaignDraft, planned
 from shared.domain.ids import CampaignId, UserId
-from shared.postgres import Connection, Pool
+from shared.postgres import NO_ANSWER, Connection, Pool, close_pool, open_pool
 from shared.redis_client import Redis, open_redis
 
 ADMIN = UserId("admin")
@@ -186,11 +186,46 @@ async def test_a_copy_in_redis_that_is_behind_is_put_right(pool: Pool, redis: Re
     campaign = await create(pool)
     await cache.find(campaign.campaign_id)
     changed = await rename(pool, campaign)
+    assert await cache.find(campaign.campaign_id) == campaign
+    await cache.compare()
+    assert cache.peek(campaign.campaign_id) == changed
+    copy = await redis.get(keys.campaign_copy(campaign.campaign_id))
+    assert copy == msgspec.json.encode(changed)
+
+
+async def test_a_copy_in_redis_that_is_behind_is_not_believed(
+    pool: Pool, redis: Redis, cache: CampaignCache, look_ups: LookUps
+) -> None:
+    current, behind = await create(pool), await create(pool, Code("OTHER"))
+    await asyncio.gather(cache.find(current.campaign_id), cache.find(behind.campaign_id))
+    # Whoever changes it is gone before he says so.
+    changed = await rename(pool, behind)
     other = CampaignCache(pool, redis, 100)
-    assert await other.find(campaign.campaign_id) == campaign
-    await other.compare()
-    assert other.peek(campaign.campaign_id) == changed
-    assert await CampaignCache(pool, redis, 100).find(campaign.campaign_id) == changed
+    found = await asyncio.gather(other.find(current.campaign_id), other.find(behind.campaign_id))
+    assert tuple(found) == (current, changed)
+    assert look_ups.asked[1:] == [[behind.campaign_id]]
+    assert await redis.get(keys.campaign_copy(behind.campaign_id)) == msgspec.json.encode(changed)
+
+
+async def test_a_copy_of_a_campaign_that_is_gone_is_not_believed(pool: Pool, redis: Redis, cache: CampaignCache) -> None:
+    campaign = await create(pool)
+    await cache.find(campaign.campaign_id)
+    await pool.execute("TRUNCATE campaigns, campaign_slices, codes")
+    assert await CampaignCache(pool, redis, 100).find(campaign.campaign_id) is None
+
+
+async def test_while_postgres_is_away_a_copy_is_the_best_there_is(
+    dsn: str, pool: Pool, redis: Redis, cache: CampaignCache
+) -> None:
+    copied, unknown = await create(pool), CampaignId(uuid4())
+    await cache.find(copied.campaign_id)
+    away = await open_pool(dsn, 1)
+    await close_pool(away)
+    assert await CampaignCache(away, redis, 100).find(copied.campaign_id) == copied
+    other = CampaignCache(away, redis, 100)
+    found = await asyncio.gather(other.find(copied.campaign_id), other.find(unknown), return_exceptions=True)
+    assert isinstance(found[1], NO_ANSWER)
+    assert other.peek(copied.campaign_id) == copied
 
 
 async def test_what_nobody_asks_for_is_forgotten_rather_than_compared(pool: Pool, cache: CampaignCache) -> None:
