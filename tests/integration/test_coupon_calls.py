@@ -212,6 +212,22 @@ async def test_no_cart_is_so_large_that_it_spoils_the_campaign_for_others(shop: 
         assert (await shop.redeem(campaign.code, user, subtotal=MAX_SUBTOTAL))[0] == 201
 
 
+async def test_who_has_a_hold_of_today_and_asks_for_more_is_told_how_it_stands_also_by_polling(shop: Shop) -> None:
+    campaign = await shop.launch(per_user_limit=2, per_day_limit=1, hold_ttl_s=600)
+    assert (await shop.redeem(campaign.code))[0] == 201
+    body = {"code": campaign.code, "order_id": "o"}
+    assert code(await shop.post("/api/v1/coupons/redeem", body, "ann", key="two")) == (409, "period_limit_reached")
+    token = tokens.issue(SECRET, "ann", ())
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "three", "Prefer": "respond-async"}
+    headers |= {"Authorization": f"Bearer {token}"}
+    async with shop.client.post("/api/v1/coupons/redeem", data=msgspec.json.encode(body), headers=headers) as answer:
+        pending = await answer.json(content_type=None)
+        assert answer.status == 202
+    path = f"/api/v1/claims/{pending['claim_id']}?wait=5"
+    async with shop.client.get(path, headers=headers) as answer:
+        assert (answer.status, (await answer.json(content_type=None))["code"]) == (409, "period_limit_reached")
+
+
 async def test_the_code_that_is_in_the_way_is_named(shop: Shop) -> None:
     first = await shop.launch(code="SAVE10")
     shy = await shop.launch(stacking_rules=StackingRules(("SAVE*",)))
@@ -234,7 +250,7 @@ async def test_applied_codes_tell_nobody_of_codes_made_for_others(shop: Shop, re
     if remembered:
         await shop.validate(anns, "ann")
         await shop.validate(plain.code)
-    said = {"code": plain.code, "applied_codes": [anns]}
+    said: dict[str, Any] = {"code": plain.code, "applied_codes": [anns]}
     for stranger in (None, "bob"):
         assert (await shop.validate(**said, user=stranger))[1]["valid"] is True
     for asked in (shop.validate(**said, user="ann"), shop.post(VALIDATE, said | {"user_id": "ann"}, "till", "service")):

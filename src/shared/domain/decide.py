@@ -159,8 +159,9 @@ class _Working:
         uses = self._uses_of((claim.campaign_id, claim.user_id))
         limited = self._limited(terms, uses) if uses else None
         if limited is not None:
-            # A hold never blocks its own owner.
-            hold = self._open_hold(uses)
+            # A hold never blocks its own owner from what it holds. Short of the user's limit the gate does not know of the
+            # hold, and who polls for this claim would find nothing: it is refused like any other.
+            hold = self._open_hold(uses) if limited is Refusal.ALREADY_REDEEMED else None
             return Refused(limited) if hold is None else Replayed(hold)
         unfit = closed_by_subtotal(terms.discount, terms.amount_budget, terms.minimum_subtotal, claim.subtotal)
         if unfit is not None:

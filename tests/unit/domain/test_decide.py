@@ -409,9 +409,9 @@ def test_a_hold_of_the_same_batch_is_shown_too() -> None:
     assert second == Replayed(first.redemption)
 
 
-def test_a_hold_of_today_is_shown_though_today_is_over_the_limit() -> None:
-    hold, committed = held(10, replace(HOLD, per_user_limit=5, per_day_limit=1))
-    assert outcomes([submit("ann", "new")], committed) == [Replayed(hold)]
+def test_a_hold_of_today_is_not_what_another_claim_of_today_gets() -> None:
+    _, committed = held(10, replace(HOLD, per_user_limit=5, per_day_limit=1))
+    assert outcomes([submit("ann", "new")], committed) == [Refused(Refusal.PERIOD_LIMIT_REACHED)]
 
 
 @pytest.mark.parametrize(
@@ -538,10 +538,11 @@ class Model:
         mine = self.active(lambda row: row.user_id == claim.user_id)
         today = [row for row in mine if row.claimed_at.date() == self.now.date()]
         day_limit = self.terms.per_day_limit or 99
-        if len(mine) >= self.terms.per_user_limit or len(today) >= day_limit:
-            if any(row.hold_expires_at and row.state is State.CLAIMED for row in mine):
-                return "replayed"
-            return Refusal.ALREADY_REDEEMED if len(mine) >= self.terms.per_user_limit else Refusal.PERIOD_LIMIT_REACHED
+        if len(mine) >= self.terms.per_user_limit:
+            held = any(row.hold_expires_at and row.state is State.CLAIMED for row in mine)
+            return "replayed" if held else Refusal.ALREADY_REDEEMED
+        if len(today) >= day_limit:
+            return Refusal.PERIOD_LIMIT_REACHED
         if claim.subtotal is None and self.terms.amount_budget is not None:
             return Refusal.SUBTOTAL_REQUIRED
         if self.terms.stacking_rules and self.active(lambda row: row.order_id == claim.order_id):
