@@ -74,6 +74,14 @@ async def lock_partition(connection: Connection, partition_no: PartitionNo, epoc
     return Head(partition_no, row[0], row[1], row[2], row[3], row[4], row[5])
 
 
+async def lock_codes(connection: Connection) -> None:
+    """Be the only one to make codes until the end of the transaction. To be called before any partition is locked.
+
+    Who makes codes waits for whoever is making the same: with partitions locked, claims would wait too, and two for ever.
+    """
+    await connection.execute(statement("lock_codes"))
+
+
 async def append(connection: Connection, head: Head, events: list[Event], *, cursor: str | None = None) -> int:
     """Write `events` behind `head` and return the ledger sequence reached.
 

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from shared.book import Head, append, decided, lock_partition
+from shared.book import Head, append, decided, lock_codes, lock_partition
 from shared.catalogue import campaign_of
 from shared.domain.campaign import Campaign, CampaignStatus, StackingRules, budget
 from shared.domain.draft import CampaignChange, Fault, frees_slots, revised
@@ -97,6 +97,8 @@ async def create(pool: Pool, campaign: Campaign, by: UserId, spelling: str | Non
     spelt = (spelling or campaign.code) if campaign.exact else None
 
     async def write(connection: Connection) -> Committed | CodeTaken:
+        if campaign.code is not None:
+            await lock_codes(connection)
         head = await _lock(connection, campaign.campaign_id, everywhere=campaign.stacking_rules is not None)
         version = await connection.fetchval(statement("insert_campaign"), campaign, spelt, head.partition_no, budget(campaign))
         if version is None:

@@ -1,7 +1,8 @@
 """Single-use codes in Postgres: minted, and read out again.
 
 Minting takes long and the partition must not wait for it, so the codes are inserted first and the partition is locked at the
-end, to count them: nobody sees a code before its campaign's budget has it. What exists already, in whatever campaign, is left
+end, to count them: nobody sees a code before its campaign's budget has it. One mints at a time, so that no two wait for each
+other's codes. What exists already, in whatever campaign, is left
 as it is, and another is drawn.
 """
 
@@ -13,7 +14,7 @@ import asyncpg
 import msgspec
 
 from shared import campaigns
-from shared.book import decided, lock_partition
+from shared.book import decided, lock_codes, lock_partition
 from shared.campaigns import CampaignEnded, CampaignUnknown, Committed, Faulty, Known, write_change
 from shared.domain.campaign import CampaignStatus
 from shared.domain.draft import Fault
@@ -71,6 +72,7 @@ async def mint(pool: Pool, campaign_id: CampaignId, wish: Wish, by: UserId) -> M
     """Commit new codes, all that are wished for or none. `by` goes into the ledger."""
 
     async def write(connection: Connection) -> Minted:
+        await lock_codes(connection)
         _, made_of = _judged(await campaigns.read(connection, campaign_id), wish)
         codes = await _insert(connection, campaign_id, made_of, wish.intended)
         head = await lock_partition(connection, home_partition(campaign_id))

@@ -9,9 +9,9 @@ import pytest
 
 from shared import campaigns, codes
 from shared.audit import audit
-from shared.campaigns import CampaignEnded, CampaignUnknown, Committed, Faulty
+from shared.campaigns import CampaignEnded, CampaignUnknown, CodeTaken, Committed, Faulty
 from shared.codes import Minted, MintRefused, NothingToMint, PatternTooSmall, Wish, exported, mint
-from shared.domain.campaign import Campaign, CampaignStatus
+from shared.domain.campaign import Campaign, CampaignStatus, StackingRules
 from shared.domain.discount import Discount
 from shared.domain.draft import CampaignChange, CampaignDraft, planned
 from shared.domain.ids import CampaignId, UserId
@@ -182,6 +182,50 @@ async def test_those_who_mint_at_once_count_together(pool: Pool, dsn: str) -> No
     assert isinstance(changed, Committed)
     assert changed.campaign.minted == 3_000
     assert (await audit(dsn)).clean
+
+
+async def test_who_draws_alike_codes_at_once_gets_them_all(pool: Pool) -> None:
+    pools = [await created(pool) for _ in range(4)]
+    made = await asyncio.gather(*(minted(pool, each, anybody(6_000, pattern="P-####")) for each in pools))
+    assert len({code for each in made for code in each.codes}) == 24_000
+
+
+async def test_who_creates_a_code_that_is_being_minted_keeps_no_partition_from_its_claims(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = await created(pool)
+    drawn, go = asyncio.Event(), asyncio.Event()
+
+    async def inserting(*arguments: Any) -> list[str]:
+        made = await insert(*arguments)
+        drawn.set()
+        await go.wait()
+        return made
+
+    insert = codes._insert
+    monkeypatch.setattr(codes, "_insert", inserting)
+    monkeypatch.setattr(codes, "spellings", lambda *_: ["SAVE10"])
+    minting = asyncio.create_task(minted(pool, campaign, anybody(1)))
+    await drawn.wait()
+    stacking = planned(
+        CampaignDraft(
+            name="Stacking",
+            type="shared",
+            code="SAVE10",
+            discount=Discount("percent", 10),
+            total_limit=None,
+            stacking_rules=StackingRules(exclusive=True),
+        ),
+        CampaignId(uuid4()),
+    )
+    assert isinstance(stacking, Campaign)
+    creating = asyncio.create_task(campaigns.create(pool, stacking, ADMIN))
+    while not await pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        pass
+    await pool.fetch("SELECT FROM partitions FOR UPDATE NOWAIT")
+    go.set()
+    assert (await minting).codes == ["SAVE10"]
+    assert isinstance(await creating, CodeTaken)
 
 
 async def test_the_public_code_of_a_pool_is_not_exported(pool: Pool) -> None:
