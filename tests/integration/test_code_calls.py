@@ -170,3 +170,18 @@ async def test_minting_lets_others_in_between(client: Client) -> None:
         longest = max(longest, thread_time() - began)
     assert (await minting)[0] == 201
     assert longest < 0.05
+
+
+@pytest.mark.parametrize("sqlstate", ["40P01", "40001", "55P03"])
+async def test_who_lost_against_other_writers_to_the_last_is_told_to_come_again(
+    client: Client, pool: Pool, sqlstate: str
+) -> None:
+    campaign = await made(client)
+    await pool.execute(
+        f"CREATE FUNCTION objection() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"RAISE EXCEPTION 'objection' USING ERRCODE = '{sqlstate}'; END $$; "
+        f"CREATE TRIGGER objection BEFORE INSERT ON codes FOR EACH STATEMENT EXECUTE FUNCTION objection()"
+    )
+    status, body = await mint(client, campaign, count=1)
+    assert (status, body["code"]) == (503, "unavailable")
+    assert await export(client, campaign) == []
