@@ -74,7 +74,7 @@ def stands(redemption: Redemption, now: datetime) -> bool:
 
 def stacked(found: Found) -> Stacked:
     """The code as the rules of other codes see it."""
-    return Stacked(found.code.code, found.campaign.code, found.campaign.stacking_rules)
+    return Stacked(found.code.code, found.campaign.code, found.campaign.stacking_rules, found.campaign.campaign_id)
 
 
 def unruled(code: Code) -> Stacked:
@@ -98,7 +98,8 @@ def _unfit(campaign: Campaign, known: Circumstances) -> Refusal | None:
 
 def _other(found: Found, cart: Cart) -> Code | None:
     """The code that this one does not go with; it may be on the cart itself already."""
-    return conflict(stacked(found), (each for each in cart.beside if each.code != found.code.code))
+    other = conflict(stacked(found), (each for each in cart.beside if each.code != found.code.code))
+    return None if other is None else other.code
 
 
 def _is_of(found: Found, held: Redemption) -> bool:

@@ -242,6 +242,24 @@ async def test_the_code_that_is_in_the_way_is_named(shop: Shop) -> None:
     assert (await shop.validate(shy.code, "bob", order_id="order of ann"))[1]["valid"] is True
 
 
+async def test_a_code_of_somebody_else_is_in_the_way_without_a_name(shop: Shop) -> None:
+    unique = await shop.launch(type="unique", code=None)
+    [anns] = await shop.mint(unique, "ann")
+    pushy = await shop.launch(stacking_rules=ALONE)
+    assert (await shop.redeem(anns, "ann", order_id="o"))[0] == 201
+    status, problem = await shop.redeem(pushy.code, "eve", order_id="o")
+    assert (status, problem["code"], "with" in problem) == (409, "not_stackable", False)
+    assert anns not in str(problem)
+    assert (await shop.redeem(pushy.code, "ann", order_id="o"))[1]["with"] == anns
+
+
+async def test_validate_and_redeem_agree_on_a_second_use_for_one_order(shop: Shop) -> None:
+    campaign = await shop.launch(per_user_limit=2, stacking_rules=ALONE)
+    assert (await shop.redeem(campaign.code, order_id="o"))[0] == 201
+    assert (await shop.validate(campaign.code, "ann", order_id="o"))[1]["valid"] is True
+    assert (await shop.redeem(campaign.code, key="two", order_id="o"))[0] == 201
+
+
 @pytest.mark.parametrize("remembered", [False, True])
 async def test_applied_codes_tell_nobody_of_codes_made_for_others(shop: Shop, remembered: bool) -> None:
     plain = await shop.launch()

@@ -464,8 +464,8 @@ async def test_rules_bind_both_ways_and_over_partitions(bench: Bench) -> None:
     picky = await launch(bench.pool, 10, partition=THERE, stacking_rules=StackingRules((str(plain.code)[:4] + "*",)))
     [first] = await bench.granted(claim_of(plain, "a", order_id="one"))
     [other] = await bench.granted(claim_of(picky, "a", "2", order_id="two"), at=THERE)
-    assert await bench.decided(claim_of(picky, "b", order_id="one"), at=THERE) == [Refused(Refusal.NOT_STACKABLE, plain.code)]
-    assert await bench.decided(claim_of(plain, "b", order_id="two")) == [Refused(Refusal.NOT_STACKABLE, picky.code)]
+    assert await bench.decided(claim_of(picky, "b", order_id="one"), at=THERE) == [Refused(Refusal.NOT_STACKABLE)]
+    assert await bench.decided(claim_of(plain, "b", order_id="two")) == [Refused(Refusal.NOT_STACKABLE)]
     await bench.taken(first, Step.RELEASE_FOR_FAILURE)
     assert told(await bench.decided(claim_of(picky, "b", order_id="one"), at=THERE)) == ["granted"]
     assert other.order_id == "two"
@@ -486,7 +486,7 @@ async def test_a_pool_is_excluded_by_its_public_code_and_by_the_code_it_gives(be
     by_own = await launch(bench.pool, 10, partition=THERE, stacking_rules=StackingRules((minted[0],)))
     await bench.granted(claim_of(pool, "a"))
     refused = Refused(Refusal.NOT_STACKABLE, minted[0])
-    assert await bench.decided(claim_of(by_public, "b"), claim_of(by_own, "b"), at=THERE) == [refused, refused]
+    assert await bench.decided(claim_of(by_public, "a", "2"), claim_of(by_own, "a", "3"), at=THERE) == [refused, refused]
 
 
 async def test_of_two_codes_claimed_at_once_for_one_order_one_is_granted(bench: Bench) -> None:
@@ -508,7 +508,7 @@ async def test_a_refusal_is_told_later_with_the_code_it_is_about(bench: Bench) -
     first = await launch(bench.pool, 10, partition=HERE, stacking_rules=StackingRules(exclusive=True))
     second = await launch(bench.pool, 10, partition=HERE)
     await bench.granted(claim_of(first, "a"))
-    refused = claim_of(second, "b")
+    refused = claim_of(second, "a", "2")
     await bench.decided(refused)
     story = await bench.pool.fetchval("SELECT payload FROM ledger WHERE redemption_id = $1", UUID(str(refused.claim_id)))
     assert msgspec.json.decode(story)["about"] == first.code

@@ -167,9 +167,10 @@ class _Working:
         if unfit is not None:
             return Refused(unfit)
         code = self._next_free(part) if terms.type == "pool" and asked.state == "shared" else asked
-        other = self._conflict(claim.order_id, terms, code or asked)
+        other = self._conflict(claim, terms, code or asked)
         if other is not None:
-            return Refused(Refusal.NOT_STACKABLE, other)
+            # A code of somebody else may be meant for nobody else to see.
+            return Refused(Refusal.NOT_STACKABLE, other.code if other.user_id == claim.user_id else None)
         if asked.state == "claimed" or asked.code_id in self._codes_taken:
             return Refused(Refusal.CODE_USED)
         if code is None:
@@ -192,7 +193,8 @@ class _Working:
         if redemption.single_use:
             self._codes_taken.add(redemption.code_id)
         if self._facts.orders is not None:
-            stacked = Stacked(redemption.code, part.terms.code, part.terms.stacking_rules)
+            of = (redemption.campaign_id, redemption.user_id)
+            stacked = Stacked(redemption.code, part.terms.code, part.terms.stacking_rules, *of)
             self._orders.setdefault(redemption.order_id, []).append(stacked)
 
     def _uses_of(self, holder: Holder) -> list[Use]:
@@ -231,12 +233,12 @@ class _Working:
             free.popleft()
         return free[0] if free else None
 
-    def _conflict(self, order_id: str, terms: SliceFacts, code: CodeFacts) -> Code | None:
-        """The code of the order that stands in the way, be it of this batch or of one before."""
+    def _conflict(self, claim: SubmitClaim, terms: SliceFacts, code: CodeFacts) -> Stacked | None:
+        """What the order holds that stands in the way, be it of this batch or of one before."""
         if self._facts.orders is None:
             return None
-        others = (*self._facts.orders.get(order_id, ()), *self._orders.get(order_id, ()))
-        return conflict(Stacked(code.code, terms.code, terms.stacking_rules), others)
+        others = (*self._facts.orders.get(claim.order_id, ()), *self._orders.get(claim.order_id, ()))
+        return conflict(Stacked(code.code, terms.code, terms.stacking_rules, claim.campaign_id, claim.user_id), others)
 
 
 def _replay(claim: SubmitClaim, known: Redemption) -> Outcome:

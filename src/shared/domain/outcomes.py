@@ -44,7 +44,7 @@ class Replayed(msgspec.Struct, frozen=True, tag="replayed"):
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
     """The claim took nothing. Refusals are not remembered: asked again, it is decided again.
 
-    `about`: the other code that a code cannot be combined with.
+    `about`: the other code that a code cannot be combined with, if it is the user's own.
     """
 
     reason: Refusal

@@ -10,21 +10,34 @@ import msgspec
 
 from shared.domain.campaign import StackingRules
 from shared.domain.code import Code
+from shared.domain.ids import CampaignId, UserId
 
 _NO_DEMANDS = StackingRules()
 
 
 class Stacked(msgspec.Struct, frozen=True):
-    """One of an order's codes. `campaign_code`: what it was asked for by, where that is another (a pool's public code)."""
+    """One of an order's codes. `campaign_code`: what it was asked for by, where that is another (a pool's public code).
+
+    `campaign_id` and `user_id`: where it comes from and who redeemed it, where that is known.
+    """
 
     code: Code
     campaign_code: Code | None
     rules: StackingRules | None
+    campaign_id: CampaignId | None = None
+    user_id: UserId | None = None
 
 
-def conflict(wanted: Stacked, others: Iterable[Stacked]) -> Code | None:
-    """The first code of `others` that `wanted` cannot be combined with; None when it goes with all of them."""
-    return next((other.code for other in others if _apart(wanted, other)), None)
+def conflict(wanted: Stacked, others: Iterable[Stacked]) -> Stacked | None:
+    """The first of `others` that `wanted` cannot be combined with; None when it goes with all of them.
+
+    How often an order may have the same campaign is for the limits of that campaign to say.
+    """
+    return next((other for other in others if not _of_one_campaign(wanted, other) and _apart(wanted, other)), None)
+
+
+def _of_one_campaign(one: Stacked, other: Stacked) -> bool:
+    return one.campaign_id is not None and one.campaign_id == other.campaign_id
 
 
 def _apart(one: Stacked, other: Stacked) -> bool:

@@ -170,7 +170,7 @@ HARD = SliceFacts(
 )
 CODES = {code.code: code for code in (SHARED, FREE, TAKEN, BOBS)}
 TODAY = {(CAMPAIGN, UserId("ann")): (Use(1, NOW - SECOND),)}
-IN_THE_WAY = {"o": (Stacked(Code("SAVE10"), None, None),)}
+IN_THE_WAY = {"o": (Stacked(Code("SAVE10"), None, None, OTHER, UserId("ann")),)}
 
 
 def hard(**different: Any) -> Facts:
@@ -503,6 +503,8 @@ def test_what_the_batch_gave_to_an_order_stands_in_the_way_of_the_next() -> None
     committed = replace(facts(), slices=slices, codes=BOTH, orders={})
     claims = [submit("ann", "1"), elsewhere("ann", "2"), elsewhere("bob", "1", order="p"), submit("bob", "2", order="p")]
     assert outcomes(claims, committed)[1::2] == [Refused(Refusal.NOT_STACKABLE, CODE), Refused(Refusal.NOT_STACKABLE, "OTHER")]
+    # It is named to nobody but the user who has it.
+    assert outcomes([claims[0], elsewhere("bob", "3")], committed)[1] == Refused(Refusal.NOT_STACKABLE)
 
 
 def test_where_no_campaign_has_rules_nobody_looks_at_orders() -> None:
@@ -511,7 +513,7 @@ def test_where_no_campaign_has_rules_nobody_looks_at_orders() -> None:
 
 def test_a_pool_is_excluded_by_the_code_it_would_give() -> None:
     committed = replace(pool_facts(), orders={"o": (Stacked(Code("VIP"), None, StackingRules(("FREE-?",))),)})
-    assert outcomes([submit("ann")], committed) == [Refused(Refusal.NOT_STACKABLE, "VIP")]
+    assert outcomes([submit("ann")], committed) == [Refused(Refusal.NOT_STACKABLE)]
 
 
 class Model:
@@ -545,7 +547,7 @@ class Model:
             return Refusal.PERIOD_LIMIT_REACHED
         if claim.subtotal is None and self.terms.amount_budget is not None:
             return Refusal.SUBTOTAL_REQUIRED
-        if self.terms.stacking_rules and self.active(lambda row: row.order_id == claim.order_id):
+        if self.terms.stacking_rules and claim.order_id == "taken":
             return Refusal.NOT_STACKABLE
         if asked[0].state == "unused" and asked[0] not in self.free():
             return Refusal.CODE_USED
@@ -566,8 +568,9 @@ class Model:
             uses[CAMPAIGN, row.user_id] = (*uses.get((CAMPAIGN, row.user_id), ()), use)
         orders: dict[str, tuple[Stacked, ...]] = {}
         for row in self.active():
-            stacked = Stacked(row.code, CODE, self.terms.stacking_rules)
+            stacked = Stacked(row.code, CODE, self.terms.stacking_rules, CAMPAIGN, row.user_id)
             orders[row.order_id] = (*orders.get(row.order_id, ()), stacked)
+        orders["taken"] = (*orders.get("taken", ()), Stacked(Code("ELSEWHERE"), None, None, OTHER))
         free = self.free()
         codes = [replace(code, state="claimed") if code.state == "unused" and code not in free else code for code in self.codes]
         return Facts(
@@ -589,7 +592,7 @@ claims_of_few = st.builds(
     submit,
     st.sampled_from("abcd"),
     st.sampled_from("123"),
-    order=st.sampled_from(["o", "p"]),
+    order=st.sampled_from(["o", "p", "taken"]),
     subtotal=st.sampled_from([None, 100, 300]),
     code=st.sampled_from([CODE, "FREE-0", "FREE-1", "ONE-3", "NONE"]),
 )

@@ -1,9 +1,13 @@
 """What may stand beside what on one order, and that it is the same whoever came first."""
 
+from uuid import UUID
+
+import msgspec
 import pytest
 
 from shared.domain.campaign import StackingRules
 from shared.domain.code import Code
+from shared.domain.ids import CampaignId
 from shared.domain.stacking import Stacked, conflict
 
 
@@ -29,13 +33,21 @@ CASES = [
 
 @pytest.mark.parametrize(("one", "other", "apart"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_rules_bind_both_ways(one: Stacked, other: Stacked, apart: bool) -> None:
-    assert conflict(one, [other]) == (other.code if apart else None)
-    assert conflict(other, [one]) == (one.code if apart else None)
+    assert conflict(one, [other]) == (other if apart else None)
+    assert conflict(other, [one]) == (one if apart else None)
 
 
 def test_the_first_code_that_is_in_the_way_is_named() -> None:
     others = [stacked("FREE"), stacked("SAVE1"), stacked("SAVE2")]
-    assert conflict(stacked("A", StackingRules(("SAVE*",))), others) == "SAVE1"
+    assert conflict(stacked("A", StackingRules(("SAVE*",))), others) == others[1]
+
+
+def test_a_campaign_is_never_in_its_own_way() -> None:
+    rules, campaign = StackingRules(("*",), exclusive=True, category="s"), CampaignId(UUID(int=1))
+    one, two = Stacked(Code("A"), Code("POOL"), rules, campaign), Stacked(Code("B"), Code("POOL"), rules, campaign)
+    assert conflict(one, [two]) is None
+    another = msgspec.structs.replace(two, campaign_id=CampaignId(UUID(int=2)))
+    assert conflict(one, [two, another]) == another
 
 
 def test_an_exclusive_code_alone_is_in_nobodys_way() -> None:
