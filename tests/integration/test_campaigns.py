@@ -155,6 +155,14 @@ async def test_a_change_that_changes_nothing_writes_nothing_and_settles_what_is_
     assert len(await ledger(pool, first.campaign)) == 1
 
 
+async def test_a_filter_is_compared_as_json_not_as_python(pool: Pool) -> None:
+    first = await created(pool)
+    rules = [{"===": [{"var": "attrs.vip"}, known]} for known in (1, 1, True)]
+    one, again, true = [(await changed(pool, first.campaign, audience_filter=rule)).campaign.version for rule in rules]
+    assert one == again < true
+    assert "true" in await pool.fetchval("SELECT audience_filter::text FROM campaigns")
+
+
 async def test_a_raised_limit_frees_slots_and_a_lowered_one_does_not(pool: Pool) -> None:
     campaign = (await created(pool)).campaign
     await hold(pool, campaign, 8)
