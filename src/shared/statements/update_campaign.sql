@@ -1,4 +1,5 @@
--- purpose: write a campaign's new terms and its slice's budgets; slots it frees are stamped, for they may not be given out at once
+-- purpose: write a campaign's new terms and its slice's budgets; slots it frees are stamped, for the owner to find
+-- them by itself (freed_lately.sql), should nobody come to tell the gate
 -- takes: $1 the campaign as a document (shared.domain.campaign.Campaign), $2 partition_no of the slice,
 --        $3 slots there are in all or null, $4 whether slots are freed
 -- returns: {version}; no row when the slice does not live in that partition
