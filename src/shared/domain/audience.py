@@ -23,6 +23,9 @@ MAX_BYTES = 8 * 1024
 MAX_NODES = 500
 MAX_DEPTH = 16
 
+#: Elements of a list in what is said of a user: a rule may do all of its work for each.
+MAX_ELEMENTS = 100
+
 _READING = frozenset({"var", "missing", "missing_some"})
 _ITERATING = frozenset({"map", "filter", "all", "some", "none"})
 _BRANCHING = frozenset({"if", "?:", "and", "or"})
@@ -47,6 +50,19 @@ def known(user_id: str, attrs: dict[str, Any], segments: dict[str, date | None],
         "segments": {name: True if since is None else since.isoformat() for name, since in segments.items()},
         "now": now.isoformat(),
     }
+
+
+def attrs_fault(attrs: dict[str, Any]) -> str | None:
+    """Why that cannot be said of a user, in words that go on from the field's name; None when it can."""
+    # Without recursion: a user's attributes may be as deep as can be decoded.
+    parts: list[Any] = [attrs]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list) and len(part) > MAX_ELEMENTS:
+            return f"must not hold a list of more than {MAX_ELEMENTS} elements"
+        if isinstance(part, dict | list):
+            parts += part.values() if isinstance(part, dict) else part
+    return None
 
 
 def segments_named(rule: Any) -> bool:
@@ -81,6 +97,8 @@ def _operation_fault(part: dict[str, Any]) -> str | None:
         return f"has an unknown operator {operator[:40]!a}; there are {' '.join(sorted(OPERATORS))}"
     if operator in _ITERATING and any(inner in _ITERATING for inner, _ in _operations(operands)):
         return f"has {operator!a} around another of {' '.join(sorted(_ITERATING))}; the work would multiply"
+    if operator in _ITERATING and any(inner == "merge" for inner, _ in _operations(operands)):
+        return f"has {operator!a} around 'merge'; the work would multiply"
     return None
 
 

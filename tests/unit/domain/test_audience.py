@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from shared.domain.audience import MAX_BYTES, MAX_DEPTH, MAX_NODES, OPERATORS, fault, known, matches, segments_named
+from shared.domain.audience import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    MAX_NODES,
+    OPERATORS,
+    attrs_fault,
+    fault,
+    known,
+    matches,
+    segments_named,
+)
 
 NOW = datetime(2026, 11, 27, 9, tzinfo=UTC)
 ANN = known("ann", {"country": "DE", "orders": 4, "tags": ["beta", "app"]}, {"vip": date(2026, 10, 1), "staff": None}, NOW)
@@ -92,6 +103,7 @@ def test_what_cannot_be_evaluated_is_false(rule: Any) -> None:
         ({"==": ["\0", 1]}, "NUL"),
         ({"some": [[1], {"all": [[1], True]}]}, "multiply"),
         ({"some": [{"filter": [[1], True]}, True]}, "multiply"),
+        ({"some": [{"merge": [var("attrs.tags")] * 100}, True]}, "multiply"),
         ({"in": ["x", ["x"] * MAX_NODES]}, "parts"),
         ({"in": ["x", "x" * MAX_BYTES]}, "bytes"),
     ],
@@ -146,3 +158,18 @@ def test_every_operator_that_is_offered_is_known_to_the_library() -> None:
     assert {"var", "in", "if", "and", "or", "!", "!!", "<", "missing", "substr", "cat", "merge", "min", "max"} <= OPERATORS
     for operator in OPERATORS - {"/", "%"}:
         assert isinstance(matches({operator: [[1], 1]}, ANN), bool)
+
+
+def test_a_rule_over_the_longest_list_does_not_keep_others_waiting() -> None:
+    rule = {"all": [var("attrs.list"), {"and": [{"!=": [var(""), number]} for number in range(80)]}]}
+    assert fault(rule) is None
+    attrs = {"list": [-1] * MAX_ELEMENTS}
+    assert attrs_fault(attrs) is None
+    began = time.thread_time()
+    assert matches(rule, known("ann", attrs, {}, NOW))
+    assert time.thread_time() - began < 0.2
+
+
+@pytest.mark.parametrize("attrs", [{"list": [1] * 101}, {"a": {"b": [[1] * 101]}}])
+def test_a_longer_list_cannot_be_said_of_a_user(attrs: dict[str, Any]) -> None:
+    assert "more than 100" in str(attrs_fault(attrs))
