@@ -1,5 +1,6 @@
 """Servers and databases for every test: one Postgres and one Redis a session, a fresh database and an empty Redis a test."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,11 +12,19 @@ import redis
 from lastslot.embedded import EmbeddedServer
 from tests.servers import embedded_postgres, embedded_redis, fresh_database, make_template, running
 
+#: How much memory must be left for the session's servers to be kept in it; they take a tenth of that.
+ROOMY_BYTES = 4 * 2**30
+
 
 @pytest.fixture(scope="session")
 def server_directory() -> Iterator[Path]:
-    """Not below pytest's own, which it closes to others: as root, Postgres runs as another account and must pass through."""
-    directory = Path(tempfile.mkdtemp(prefix="lastslot-tests-"))
+    """Not below pytest's own, which it closes to others: as root, Postgres runs as another account and must pass through.
+
+    In memory where there is plenty: a database is made for almost every test, and a slow disk would take most of their time.
+    """
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOMY_BYTES
+    directory = Path(tempfile.mkdtemp(prefix="lastslot-tests-", dir=memory if roomy else None))
     yield directory
     shutil.rmtree(directory)
 
