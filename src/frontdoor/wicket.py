@@ -27,8 +27,8 @@ from frontdoor.problems import MEDIA_TYPE, Problem, ProblemRaised, body, headers
 from frontdoor.replies import JSON_TYPE, encode
 from shared import metrics
 
-#: What a call answers from memory to headers and a body: a refusal without headers of its own, or what is shown with 200;
-#: None when memory is not enough. May raise ProblemRaised, for the handler to answer.
+#: What a call answers from memory to headers and a body: a refusal, or what is shown with 200; None when memory is not enough.
+#: May raise ProblemRaised, for the handler to answer.
 AtOnce: TypeAlias = Callable[[CIMultiDictProxy[str], bytes], Problem | msgspec.Struct | None]
 
 
