@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from claim_workers.consumer import Stores
 from shared.postgres import Pool, close_pool, open_pool
 from shared.redis_client import Redis, open_redis
+from tests.integration.engine import opened_stores
 
 
 @pytest.fixture
@@ -27,3 +29,10 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
     """A client of an empty Redis."""
     async with open_redis(redis_url) as client:
         yield client
+
+
+@pytest.fixture
+async def stores(postgres_dsn: str, redis_url: str) -> AsyncIterator[Stores]:
+    """What one worker process connects to."""
+    async with opened_stores(postgres_dsn, redis_url) as stores:
+        yield stores

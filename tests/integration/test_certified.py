@@ -30,12 +30,6 @@ from tests.servers import embedded_redis, running
 SECRET = "only-for-tests-only-for-tests-only-for-tests"
 
 
-@pytest.fixture
-async def stores(postgres_dsn: str, redis_url: str) -> AsyncIterator[Stores]:
-    async with opened_stores(postgres_dsn, redis_url) as stores:
-        yield stores
-
-
 @asynccontextmanager
 async def served(dsn: str, redis_url: str) -> AsyncIterator[tuple[Door, TestClient[web.Request, web.Application]]]:
     """A whole front door, over HTTP."""

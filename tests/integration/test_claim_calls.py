@@ -12,16 +12,10 @@ from shared.domain.ids import ClaimId, UserId, claim_id
 from shared.domain.outcomes import Granted
 from shared.redis_client import open_redis
 from tests.integration.campaign_door import Client, door_of, headers, served
-from tests.integration.engine import Owner, home, launch, open_door, opened_stores, shard_at_work, until
+from tests.integration.engine import Owner, home, launch, open_door, shard_at_work, until
 
 SOMEONE = headers()
 CLAIM = claim_id(UserId("someone"), "k")
-
-
-@pytest.fixture
-async def stores(postgres_dsn: str, redis_url: str) -> AsyncIterator[Stores]:
-    async with opened_stores(postgres_dsn, redis_url) as stores:
-        yield stores
 
 
 @pytest.fixture

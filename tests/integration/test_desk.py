@@ -29,18 +29,12 @@ from shared.gate import CERTIFICATE_MS, Admission, CampaignAsk, ClaimAsk, Moved
 from shared.postgres import Connection
 from shared.redemptions import standings
 from shared.redis_client import Redis, open_redis
-from tests.integration.engine import Door, Owner, home, launch, open_door, opened_stores, shard_at_work, until
+from tests.integration.engine import Door, Owner, home, launch, open_door, shard_at_work, until
 from tests.servers import embedded_redis, running
 
 SOLD_OUT, ALREADY, KEY_REUSED = (
     Refused(reason) for reason in (Refusal.EXHAUSTED, Refusal.ALREADY_REDEEMED, Refusal.KEY_REUSED)
 )
-
-
-@pytest.fixture
-async def stores(postgres_dsn: str, redis_url: str) -> AsyncIterator[Stores]:
-    async with opened_stores(postgres_dsn, redis_url) as stores:
-        yield stores
 
 
 @pytest.fixture

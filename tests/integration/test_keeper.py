@@ -29,19 +29,12 @@ from tests.integration.engine import (
     home,
     launch,
     open_door,
-    opened_stores,
     posted,
     shard_at_work,
     until,
 )
 
 ALL = list(range(PARTITIONS))
-
-
-@pytest.fixture
-async def stores(postgres_dsn: str, redis_url: str) -> AsyncIterator[Stores]:
-    async with opened_stores(postgres_dsn, redis_url) as stores:
-        yield stores
 
 
 async def owns(shard: Shard, number: int) -> bool:

@@ -1,7 +1,6 @@
 """Whoever was frozen and has an heir meanwhile can hurt nothing in Redis when it wakes."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,15 +11,9 @@ from shared import keys
 from shared.domain.ids import Incarnation, PartitionNo
 from shared.errors import IncarnationOver
 from shared.gate import Gate, Mode, Verdict
-from tests.integration.engine import MAILBOX_MAX, Owner, claim_of, gain, home, launch, opened_stores
+from tests.integration.engine import MAILBOX_MAX, Owner, claim_of, gain, home, launch
 
 LOOKS = {Verdict.LOOK_ALREADY, Verdict.LOOK_EXHAUSTED, Verdict.LOOK_CLOSED}
-
-
-@pytest.fixture
-async def stores(postgres_dsn: str, redis_url: str) -> AsyncIterator[Stores]:
-    async with opened_stores(postgres_dsn, redis_url) as stores:
-        yield stores
 
 
 async def test_a_zombie_that_was_seeding_forgets_no_winner_of_its_heir(stores: Stores) -> None:
