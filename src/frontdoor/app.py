@@ -16,7 +16,7 @@ from frontdoor.context import DOOR, Door
 from frontdoor.listening import listen
 from frontdoor.middlewares import answer_every_request
 from frontdoor.tokens import TokenVerifier
-from frontdoor.wicket import Call, Calls
+from frontdoor.wicket import Counter, Counters
 from shared import keys, metrics
 from shared.domain.ids import DoorId
 from shared.postgres import close_pool, open_pool
@@ -71,11 +71,11 @@ def _stop_without(task: asyncio.Task[None]) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-def at_once(door: Door) -> Calls:
-    """The calls of which some can be answered from memory."""
+def counters(door: Door) -> Counters:
+    """The calls that are answered at the wicket."""
     return {
-        "/api/v1/coupons/redeem": Call("redeem", partial(redeem.at_once, door)),
-        "/api/v1/coupons/validate": Call("validate", partial(validate.at_once, door)),
+        "/api/v1/coupons/redeem": Counter("redeem", partial(redeem.answer, door)),
+        "/api/v1/coupons/validate": Counter("validate", partial(validate.answer, door)),
     }
 
 

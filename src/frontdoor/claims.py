@@ -9,7 +9,7 @@ from frontdoor import parse
 from frontdoor.context import DOOR, Door
 from frontdoor.problems import CLAIM_UNKNOWN, accepted, refusal
 from frontdoor.render import pending, redemption
-from frontdoor.replies import refuse, reply, reply_pending
+from frontdoor.replies import refuse, reply, respond, shown_pending
 from frontdoor.shapes import OrderRedemptions
 from frontdoor.tokens import SERVICE, Identity
 from shared import clock
@@ -50,7 +50,7 @@ async def read_claim(request: web.Request) -> web.Response:
             return _told(found.outcome)
         left_s = deadline - clock.monotonic()
         if left_s <= 0:
-            return reply_pending(pending(claim, found.partition_no))
+            return respond(shown_pending(pending(claim, found.partition_no)))
         await asyncio.sleep(min(_LOOK_AGAIN_S, left_s))
 
 

@@ -14,6 +14,7 @@ from frontdoor.desk import Desk
 from frontdoor.directory import Directory
 from frontdoor.microbatch import MicroBatch
 from frontdoor.problems import accepted
+from frontdoor.ticks import Ticks
 from frontdoor.tokens import Identity, TokenVerifier, with_scope
 from frontdoor.windows import shut
 from shared.catalogue import used_codes
@@ -55,6 +56,7 @@ class Door:
         self.segments = MicroBatch(self._load_segments)
         self.orders = MicroBatch(self._load_orders)
         self.used_codes = MicroBatch(self._load_used_codes)
+        self.ticks = Ticks()
         self.draining = False
 
     def identify(self, headers: CIMultiDictProxy[str]) -> Identity:

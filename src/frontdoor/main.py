@@ -5,7 +5,7 @@ import asyncio
 import structlog
 from aiohttp import web
 
-from frontdoor.app import application, at_once, opened_door
+from frontdoor.app import application, counters, opened_door
 from frontdoor.protocol import DoorRunner
 from shared.process import run
 from shared.settings import Settings
@@ -23,7 +23,7 @@ def serve(settings: Settings) -> None:
 
 async def _serve(settings: Settings, stopping: asyncio.Event) -> None:
     async with opened_door(settings) as door:
-        runner = DoorRunner(application(door), at_once(door), handle_signals=False, shutdown_timeout=DRAIN_S)
+        runner = DoorRunner(application(door), counters(door), door.ticks, handle_signals=False, shutdown_timeout=DRAIN_S)
         await runner.setup()
         await web.TCPSite(runner, settings.host, settings.port, reuse_port=True, backlog=4096).start()
         log.info("door_open", door=door.door_id, host=settings.host, port=settings.port)

@@ -8,25 +8,16 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from secrets import token_hex
 
-import asyncpg
-import structlog
 from aiohttp import web
 
-from frontdoor.problems import INTERNAL, UNAVAILABLE, ProblemRaised
+from frontdoor.failures import problem_of
 from frontdoor.replies import NO_CALL, counted, refuse, refuse_http
-from shared.errors import RedisUnavailable, ShortWrite
-from shared.postgres import NO_ANSWER
 
 REQUEST_ID_HEADER = "X-Request-Id"
 
-_log = structlog.get_logger()
 _sane_id = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}").fullmatch
 _id_prefix = token_hex(6)
 _id_count = count(1)
-
-#: A store that is away, or other writers that were in the way until the last attempt, are no fault of ours: whatever was asked
-#: was not decided, or is not known to be.
-_UNDECIDED = (RedisUnavailable, ShortWrite, asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError, *NO_ANSWER)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -38,16 +29,10 @@ async def answer_every_request(request: web.Request, handler: Handler) -> web.St
     call = handler.__name__
     try:
         response = await handler(request)
-    except ProblemRaised as raised:
-        response = refuse(raised.problem)
     except web.HTTPError as raised:
         call, response = NO_CALL, refuse_http(raised)
-    except _UNDECIDED as error:
-        _log.warning("request undecided", request_id=named, path=request.path, error=repr(error))
-        response = refuse(UNAVAILABLE)
-    except Exception:
-        _log.exception("request failed", request_id=named, method=request.method, path=request.path)
-        response = refuse(INTERNAL.carrying(request_id=named))
+    except Exception as error:
+        response = refuse(problem_of(error, named, request.path))
     response.headers[REQUEST_ID_HEADER] = named
     return counted(call, response)
 

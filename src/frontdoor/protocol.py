@@ -14,7 +14,8 @@ from aiohttp.http_exceptions import InvalidURLError, LineTooLong
 
 from frontdoor.problems import HEADERS_TOO_LARGE, INTERNAL, REQUEST_MALFORMED, Problem
 from frontdoor.replies import NO_CALL, counted, refuse, refuse_http
-from frontdoor.wicket import Calls, Wicket
+from frontdoor.ticks import Ticks
+from frontdoor.wicket import Counters, Wicket
 
 #: How long a socket may stay silent, before its first request as well as between two.
 KEEP_ALIVE_S = 75.0
@@ -33,7 +34,7 @@ class DoorProtocol(web.RequestHandler):
         """Begin, with a wicket before the parser."""
         super().connection_made(transport)
         if isinstance(self._manager, _DoorServer):
-            self._parser = Wicket(self._parser, self, self._manager.at_once)  # type: ignore[assignment]
+            self._parser = Wicket(self._parser, self, self._manager.counters, self._manager.ticks)  # type: ignore[assignment]
 
     def handle_error(
         self,
@@ -61,7 +62,8 @@ class DoorProtocol(web.RequestHandler):
 
 
 class _DoorServer(web.Server):
-    at_once: Calls
+    counters: Counters
+    ticks: Ticks
 
     def __call__(self) -> web.RequestHandler:
         return DoorProtocol(self, loop=self._loop, **self._kwargs)
@@ -70,10 +72,10 @@ class _DoorServer(web.Server):
 class DoorRunner(web.AppRunner):
     """An AppRunner whose connections are DoorProtocols, without access log and without decompression.
 
-    `at_once`: what is answered before it reaches the application (see `wicket`).
+    `counters`: the calls that are answered before they reach the application (see `wicket`).
     """
 
-    def __init__(self, app: web.Application, at_once: Calls, **kwargs: Any) -> None:
+    def __init__(self, app: web.Application, counters: Counters, ticks: Ticks, **kwargs: Any) -> None:
         ours: dict[str, Any] = {
             "access_log": None,
             "auto_decompress": False,
@@ -81,12 +83,13 @@ class DoorRunner(web.AppRunner):
             "lingering_time": LINGER_S,
         }
         super().__init__(app, **(ours | kwargs))
-        self._at_once = at_once
+        self._counters = counters
+        self._ticks = ticks
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         ours = _DoorServer(server.request_handler, request_factory=server.request_factory, loop=server._loop, **server._kwargs)
-        ours.at_once = self._at_once
+        ours.counters, ours.ticks = self._counters, self._ticks
         return ours
 
 

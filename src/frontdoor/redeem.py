@@ -4,18 +4,19 @@ The order in which a request can be refused is fixed: its form (400, 413, 415), 
 the code (404), then, behind the gate, a replay of the caller's own success, then the audience (403), then the campaign.
 """
 
+import msgspec
 from aiohttp import web
-from multidict import CIMultiDictProxy
 
 from frontdoor import parse
-from frontdoor.bodies import read_body
-from frontdoor.context import DOOR, Door
+from frontdoor.context import Door
 from frontdoor.directory import Found
 from frontdoor.eligibility import NO_SEGMENTS, Person, for_everybody, person, reads_segments, unfit
 from frontdoor.problems import REFUSALS, Problem, accepted, refusal
+from frontdoor.reception import HIDDEN, Answering, received
 from frontdoor.render import pending, redemption
-from frontdoor.replies import refuse, reply, reply_pending
+from frontdoor.replies import Reply, Shown, shown_pending
 from frontdoor.submissions import Answer, Undecided
+from frontdoor.visit import Visit
 from shared import clock, metrics
 from shared.domain.campaign import Campaign
 from shared.domain.ids import ClaimId, UserId, claim_id
@@ -25,33 +26,42 @@ from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
 routes = web.RouteTableDef()
 
 
+class _Asked(msgspec.Struct, frozen=True, gc=False):
+    """What is asked for, by which key, and for whom."""
+
+    visit: Visit
+    body: parse.RedeemBody
+    key: str
+    who: Person
+
+
 @routes.post("/api/v1/coupons/redeem")
 async def redeem(request: web.Request) -> web.Response:
     """Claim a slot, or show the slot that this very claim took before."""
-    door = request.app[DOOR]
-    body, key, who = _asked(door, request.headers, accepted(await read_body(request)))
-    found = await door.directory.find(body.code)
-    if found is None or not found.is_for(who.user_id):
-        return refuse(REFUSALS[Refusal.UNKNOWN_CODE])
-    campaign = found.campaign
-    not_for = await _unfit(door, campaign, who)
-    known = _refused_from_memory(door, campaign, who.user_id, not_for)
-    if known is not None:
-        return refuse(known)
-    claim = _claim(door, found, who.user_id, key, body)
-    wait_s = parse.preferred_wait(request.headers.getall("Prefer", ()))
-    return _answered(claim.claim_id, await door.desk.submit(claim, campaign, wait_s, not_for))
+    return await received(request, answer)
 
 
-def at_once(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> Problem | None:
-    """Why this call gets nothing, when a certificate says so; None when it takes more than that. Raises ProblemRaised."""
-    if not door.certificates.any_at(clock.monotonic()):
-        return None
-    body, _, who = _asked(door, headers, raw)
-    found = door.directory.peek(body.code)
-    if found is None or not found.is_for(who.user_id):
-        return None
-    campaign = found.campaign
+def answer(door: Door, visit: Visit) -> Answering:
+    """Why this call gets nothing, when memory says so for certain; otherwise what sees it through. Raises ProblemRaised."""
+    asked = _asked(door, visit)
+    found = door.directory.peek(asked.body.code)
+    known = None if found is None else _known(door, asked, found)
+    return _seen_through(door, asked, found) if known is None else known
+
+
+def _asked(door: Door, visit: Visit) -> _Asked:
+    body = accepted(parse.redeem_body(visit.body))
+    key = accepted(parse.idempotency_key(visit.headers.getall("Idempotency-Key", ())))
+    named = None if body.user_id is None else UserId(body.user_id)
+    who = accepted(person(door.identify(visit.headers), named, body.attrs, body.first_order))
+    return _Asked(visit, body, key, who)
+
+
+def _known(door: Door, asked: _Asked, found: Found) -> Problem | None:
+    """Why it gets nothing, if neither the gate nor Postgres has to be asked."""
+    campaign, who = found.campaign, asked.who
+    if not found.is_for(who.user_id):
+        return HIDDEN
     if for_everybody(campaign):
         return _refused_from_memory(door, campaign, who.user_id, None)
     if reads_segments(campaign):
@@ -59,12 +69,18 @@ def at_once(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> Problem |
     return _refused_from_memory(door, campaign, who.user_id, unfit(campaign, who, NO_SEGMENTS, clock.utc_now()))
 
 
-def _asked(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> tuple[parse.RedeemBody, str, Person]:
-    """What is asked for, by which key, and for whom. Raises ProblemRaised."""
-    body = accepted(parse.redeem_body(raw))
-    key = accepted(parse.idempotency_key(headers.getall("Idempotency-Key", ())))
-    named = None if body.user_id is None else UserId(body.user_id)
-    return body, key, accepted(person(door.identify(headers), named, body.attrs, body.first_order))
+async def _seen_through(door: Door, asked: _Asked, peeked: Found | None) -> Reply:
+    found = peeked or await door.directory.find(asked.body.code)
+    if found is None or not found.is_for(asked.who.user_id):
+        return HIDDEN
+    campaign = found.campaign
+    not_for = await _unfit(door, campaign, asked.who)
+    known = _refused_from_memory(door, campaign, asked.who.user_id, not_for)
+    if known is not None:
+        return known
+    claim = _claim(door, found, asked)
+    wait_s = parse.preferred_wait(asked.visit.headers.getall("Prefer", ()))
+    return _answered(claim.claim_id, await door.desk.submit(claim, campaign, wait_s, not_for))
 
 
 async def _unfit(door: Door, campaign: Campaign, who: Person) -> Refusal | None:
@@ -84,31 +100,31 @@ def _refused_from_memory(door: Door, campaign: Campaign, user: UserId, not_for: 
     return REFUSALS[not_for or reason]
 
 
-def _claim(door: Door, found: Found, user: UserId, key: str, body: parse.RedeemBody) -> SubmitClaim:
-    code = found.code.code
+def _claim(door: Door, found: Found, asked: _Asked) -> SubmitClaim:
+    user, code, body = asked.who.user_id, found.code.code, asked.body
     return SubmitClaim(
-        claim_id=claim_id(user, key),
+        claim_id=claim_id(user, asked.key),
         campaign_id=found.campaign.campaign_id,
         slice_no=0,
         user_id=user,
         code=code,
         order_id=body.order_id,
         subtotal=body.subtotal,
-        idempotency_key=key,
+        idempotency_key=asked.key,
         body_hash=body_hash(code, body.order_id, body.subtotal),
         door=door.door_id,
     )
 
 
-def _answered(claim: ClaimId, answer: Answer) -> web.Response:
+def _answered(claim: ClaimId, answer: Answer) -> Reply:
     match answer:
         case Granted(taken):
-            return reply(redemption(taken), 201)
+            return Shown(redemption(taken), 201)
         case Replayed(taken):
-            return reply(redemption(taken))
+            return Shown(redemption(taken))
         case Refused() as refused:
-            return refuse(refusal(refused))
+            return refusal(refused)
         case Undecided(partition):
-            return reply_pending(pending(claim, partition))
+            return shown_pending(pending(claim, partition))
         case Problem():
-            return refuse(answer)
+            return answer

@@ -1,7 +1,7 @@
 """Answers as HTTP: JSON, or a problem; and where every answer is counted."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -22,6 +22,18 @@ from frontdoor.shapes import Pending
 from shared import metrics
 
 R = TypeVar("R", bound=web.StreamResponse)
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """An answer that is no refusal; `fields` are further headers."""
+
+    shape: msgspec.Struct
+    status: int = 200
+    fields: Mapping[str, str] | None = None
+
+
+#: What a call comes to, before anybody has made bytes of it.
+Reply: TypeAlias = Problem | Shown
 
 #: The call under which answers are counted to what was no call of ours.
 NO_CALL = "none"
@@ -48,9 +60,14 @@ def reply(shape: object, status: int = 200, fields: Mapping[str, str] | None = N
     return web.Response(status=status, body=encode(shape), headers=_JSON if fields is None else {**_JSON, **fields})
 
 
-def reply_pending(pending: Pending) -> web.Response:
+def shown_pending(pending: Pending) -> Shown:
     """202: the claim is not decided yet, and this is where to ask for it."""
-    return reply(pending, 202, {"Location": pending.location, "Retry-After": "1"})
+    return Shown(pending, 202, {"Location": pending.location, "Retry-After": "1"})
+
+
+def respond(to: Reply) -> web.Response:
+    """The answer by aiohttp."""
+    return refuse(to) if isinstance(to, Problem) else reply(to.shape, to.status, to.fields)
 
 
 def refuse(problem: Problem) -> Refusal:

@@ -5,28 +5,24 @@ from collections.abc import Sequence
 
 import msgspec
 from aiohttp import web
-from multidict import CIMultiDictProxy
 
 from frontdoor import parse
-from frontdoor.bodies import read_body
-from frontdoor.context import DOOR, Door
+from frontdoor.context import Door
 from frontdoor.directory import Found
 from frontdoor.eligibility import NO_SEGMENTS, Person, Segments, in_audience, person, reads_segments
-from frontdoor.problems import REFUSALS, Problem, accepted
+from frontdoor.problems import Problem, accepted
 from frontdoor.quotes import Cart, Circumstances, quote, stacked, stands, unruled
-from frontdoor.replies import refuse, reply
-from frontdoor.shapes import Invalid, Valid
+from frontdoor.reception import HIDDEN, Answering, received
+from frontdoor.replies import Reply, Shown
 from frontdoor.tokens import SERVICE
+from frontdoor.visit import Visit
 from shared import clock
 from shared.domain.code import Code, normal_form
 from shared.domain.ids import UserId
-from shared.domain.outcomes import Refusal
 from shared.domain.redemption import Redemption
 from shared.domain.stacking import Stacked
 
 routes = web.RouteTableDef()
-
-_UNKNOWN = REFUSALS[Refusal.UNKNOWN_CODE]
 
 
 class _Asked(msgspec.Struct, frozen=True, gc=False):
@@ -40,43 +36,48 @@ class _Asked(msgspec.Struct, frozen=True, gc=False):
 @routes.post("/api/v1/coupons/validate")
 async def validate(request: web.Request) -> web.Response:
     """What the code gives now, or why it gives nothing. It promises nothing: only a redeem takes a slot."""
-    door = request.app[DOOR]
-    asked = _asked(door, request.headers, accepted(await read_body(request)))
-    found = await door.directory.find(asked.body.code)
+    return await received(request, answer)
+
+
+def answer(door: Door, visit: Visit) -> Answering:
+    """What the code gives, from memory if the gate and Postgres need not be asked. Raises ProblemRaised."""
+    asked = _asked(door, visit)
+    found = door.directory.peek(asked.body.code)
+    known = None if found is None else _known(door, asked, found)
+    return _looked_up(door, asked, found) if known is None else known
+
+
+def _known(door: Door, asked: _Asked, found: Found) -> Reply | None:
+    if not found.is_for(_user(asked)):
+        return HIDDEN
+    if not door.availability.knows(found.campaign) or found.code.single_use or _may_hold(asked):
+        return None
+    if asked.who is not None and reads_segments(found.campaign):
+        return None
+    beside = _known_beside(door, asked)
+    if beside is None:
+        return None
+    return _quoted(door, found, asked, Cart(asked.body.subtotal, beside, ()), NO_SEGMENTS, used=False)
+
+
+async def _looked_up(door: Door, asked: _Asked, peeked: Found | None) -> Reply:
+    found = peeked or await door.directory.find(asked.body.code)
     if found is None or not found.is_for(_user(asked)):
-        return refuse(_UNKNOWN)
+        return HIDDEN
     await door.availability.learn(found.campaign)
     segments = await _segments(door, found, asked)
     used = found.code.single_use and bool(await door.used_codes.get(found.code.code))
     held = await _held(door, asked)
     cart = Cart(asked.body.subtotal, await _beside(door, asked, held), held)
-    answer = _quoted(door, found, asked, cart, segments, used)
-    return refuse(answer) if isinstance(answer, Problem) else reply(answer)
+    return _quoted(door, found, asked, cart, segments, used)
 
 
-def at_once(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> Problem | Valid | Invalid | None:
-    """The same from memory; None when the gate, or Postgres, has to be asked. Raises ProblemRaised."""
-    asked = _asked(door, headers, raw)
-    found = door.directory.peek(asked.body.code)
-    if found is None or not found.is_for(_user(asked)) or not door.availability.knows(found.campaign):
-        return None
-    if found.code.single_use or _may_hold(asked) or (asked.who is not None and reads_segments(found.campaign)):
-        return None
-    beside = _known_beside(door, asked)
-    if beside is None:
-        return None
-    answer = _quoted(door, found, asked, Cart(asked.body.subtotal, beside, ()), NO_SEGMENTS, used=False)
-    # A code that is unknown to this caller takes the way of one that is unknown to everybody.
-    return None if answer is _UNKNOWN else answer
-
-
-def _asked(door: Door, headers: CIMultiDictProxy[str], raw: bytes) -> _Asked:
-    """Raises ProblemRaised."""
-    body = accepted(parse.validate_body(raw))
+def _asked(door: Door, visit: Visit) -> _Asked:
+    body = accepted(parse.validate_body(visit.body))
     described = body.user_id is not None or body.attrs is not None or body.first_order is not None
-    if "Authorization" not in headers and not described:
+    if "Authorization" not in visit.headers and not described:
         return _Asked(body, None, service=False)
-    identity = door.identify(headers)
+    identity = door.identify(visit.headers)
     named = None if body.user_id is None else UserId(body.user_id)
     who = accepted(person(identity, named, body.attrs, body.first_order))
     return _Asked(body, who, SERVICE in identity.scopes)
@@ -146,6 +147,7 @@ def _may_know_at_once(asked: _Asked, found: Found) -> bool:
     return certain and _may_know(asked, found, NO_SEGMENTS)
 
 
-def _quoted(door: Door, found: Found, asked: _Asked, cart: Cart, segments: Segments, used: bool) -> Problem | Valid | Invalid:
+def _quoted(door: Door, found: Found, asked: _Asked, cart: Cart, segments: Segments, used: bool) -> Reply:
     nothing = door.availability.refusal(found.campaign)
-    return quote(found, cart, Circumstances(asked.who, segments, used, nothing, clock.utc_now()))
+    quoted = quote(found, cart, Circumstances(asked.who, segments, used, nothing, clock.utc_now()))
+    return quoted if isinstance(quoted, Problem) else Shown(quoted)

@@ -1,98 +1,155 @@
-"""The wicket: what a front door knows from memory is answered in the turn of the loop in which it was read.
+"""The wicket: the calls of the coupons are answered without aiohttp's tasks, requests and responses.
 
 For every request aiohttp makes a task, a request and a response, which costs more than all that we do for a sold-out answer.
-So the wicket stands before aiohttp's parser: of what the parser has read it takes the requests that can be answered at once,
-writes the answer, and passes the others on as if it were not there. It only ever gives what the handler would have given; what
-it does not know, or does not understand, goes the ordinary way.
+So the wicket stands between aiohttp's parser and the connection: of what the parser has read it takes what it can serve,
+writes the answer, in the same turn of the loop when memory is enough, and passes the rest on as if it were not there. While it
+owes an answer, what the caller sends next is kept unread. A request that is in any way unusual goes the ordinary way,
+to the same answer.
 
 Like `protocol`, it reaches below aiohttp's public names, and a test holds both ways to the same answers.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeAlias
 
-import msgspec
-import structlog
 from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import HttpVersion11
-from multidict import CIMultiDictProxy
 
 from frontdoor.bodies import MAX_BODY_BYTES
+from frontdoor.failures import problem_of
 from frontdoor.middlewares import REQUEST_ID_HEADER, request_id
 from frontdoor.parse import media_problem
-from frontdoor.problems import MEDIA_TYPE, Problem, ProblemRaised, body, headers
-from frontdoor.replies import JSON_TYPE, encode
+from frontdoor.problems import MEDIA_TYPE, Problem, body, headers
+from frontdoor.reception import HIDDEN, Answering, awaited
+from frontdoor.replies import JSON_TYPE, Reply, Shown, encode
+from frontdoor.ticks import Ticks
+from frontdoor.visit import Visit
 from shared import metrics
 
-#: What a call answers from memory to headers and a body: a refusal, or what is shown with 200; None when memory is not enough.
-#: May raise ProblemRaised, for the handler to answer.
-AtOnce: TypeAlias = Callable[[CIMultiDictProxy[str], bytes], Problem | msgspec.Struct | None]
+#: How much of what is sent ahead of an answer is kept, before the connection is read no more.
+_AHEAD_BYTES = 64 * 1024
 
 
-class Call(NamedTuple):
-    """A POST that may be answered at once; its answers are counted by `name`."""
+class Counter(NamedTuple):
+    """A POST that is served at the wicket; its answers are counted by `name`."""
 
     name: str
-    answer: AtOnce
+    answer: Callable[[Visit], Answering]
 
 
 #: Such calls by path.
-Calls: TypeAlias = Mapping[str, Call]
+Counters: TypeAlias = Mapping[str, Counter]
 
-_log = structlog.get_logger()
+_running: set[asyncio.Task[None]] = set()
 
 
 class Wicket:
-    """A connection's parser, as aiohttp uses it, that keeps for itself what can be answered at once."""
+    """A connection's parser, as aiohttp uses it, that keeps for itself what it serves."""
 
-    def __init__(self, parser: Any, connection: web.RequestHandler, calls: Calls) -> None:
+    def __init__(self, parser: Any, connection: web.RequestHandler, counters: Counters, ticks: Ticks) -> None:
         self._parser = parser
         self._connection = connection
-        self._calls = calls
+        self._counters = counters
+        self._ticks = ticks
+        self._owes = False
+        self._ahead = b""
+        peer = connection.peername
+        self._ip = peer[0] if isinstance(peer, tuple) else ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._parser, name)
 
     def feed_data(self, data: bytes) -> tuple[Any, bool, bytes]:
-        """Parse, and answer what can be answered; the rest is returned."""
+        """Parse, and serve what can be served; the rest is returned."""
+        if self._owes:
+            self._keep(data)
+            return (), False, b""
         fed: tuple[Any, bool, bytes] = self._parser.feed_data(data)
         messages, upgraded, _ = fed
-        if len(messages) != 1 or upgraded or not self._idle():
-            return fed
-        answer = self._answer(*messages[0])
-        if answer is None:
+        if len(messages) != 1 or upgraded or not self._idle() or not self._takes(*messages[0]):
             return fed
         self._parser.message_consumed()
-        self._send(answer)
         return (), False, b""
+
+    def _keep(self, data: bytes) -> None:
+        self._ahead += data
+        if len(self._ahead) > _AHEAD_BYTES and self._connection.transport is not None:
+            self._connection.transport.pause_reading()
 
     def _idle(self) -> bool:
         """Whether nothing that came before is still to be answered, and the other side reads what it is sent."""
         connection = self._connection
         return not (connection._messages or connection._request_in_progress or connection._paused)
 
-    def _answer(self, message: Any, payload: Any) -> bytes | None:
-        call = self._calls.get(message.path)
-        if call is None or not _plain(message):
-            return None
+    def _takes(self, message: Any, payload: Any) -> bool:
+        """Whether this one is served here: then it has been answered, or will be."""
+        counter = self._counters.get(message.path)
+        if counter is None or not _plain(message):
+            return False
         fields, raw = message.headers, _whole(payload)
         if raw is None or media_problem(fields.get("Content-Type"), fields.get("Content-Encoding")) is not None:
-            return None
+            return False
+        visit = Visit(fields, raw, self._ip, self._connection._loop.time())
+        named = request_id(fields.get(REQUEST_ID_HEADER))
         try:
-            known = call.answer(fields, raw)
-        except ProblemRaised:
-            return None
-        except Exception:
-            _log.exception("not answered at once", path=message.path)
-            return None
-        return None if known is None else _rendered(call.name, known, request_id(fields.get(REQUEST_ID_HEADER)))
+            answering = counter.answer(visit)
+        except Exception as error:
+            answering = problem_of(error, named, message.path)
+        if answering is not HIDDEN and isinstance(answering, (Problem, Shown)):
+            self._write(_rendered(counter.name, answering, named))
+        else:
+            self._owe()
+            self._promise(counter.name, visit, named, answering)
+        return True
 
-    def _send(self, answer: bytes) -> None:
+    def _owe(self) -> None:
+        # As aiohttp says it of its own: who shuts down waits for it.
+        self._connection._request_in_progress = self._owes = True
+        self._stay()
+
+    def _promise(self, name: str, visit: Visit, named: str, answering: Answering) -> None:
+        if answering is HIDDEN:
+            self._ticks.after(visit.arrived_at, partial(self._pay, name, HIDDEN, named))
+            return
+        task = asyncio.create_task(self._fulfil(name, visit, named, answering))
+        _running.add(task)
+        task.add_done_callback(_running.discard)
+
+    async def _fulfil(self, name: str, visit: Visit, named: str, answering: Answering) -> None:
+        try:
+            reply = await awaited(answering)
+        except Exception as error:
+            reply = problem_of(error, named, name)
+        if reply is HIDDEN:
+            self._promise(name, visit, named, reply)
+        else:
+            self._pay(name, reply, named)
+
+    def _pay(self, name: str, reply: Reply, named: str) -> None:
+        """Write what was owed, and read on."""
         connection = self._connection
-        connection.transport.write(answer)  # type: ignore[union-attr]
+        connection._request_in_progress = self._owes = False
+        self._write(_rendered(name, reply, named))
+        if connection._handler_waiter is not None and not connection._handler_waiter.done():
+            connection._handler_waiter.set_result(None)
+        if self._ahead and connection.transport is not None:
+            ahead, self._ahead = self._ahead, b""
+            if len(ahead) > _AHEAD_BYTES:
+                connection.transport.resume_reading()
+            connection.data_received(ahead)
+
+    def _write(self, answer: bytes) -> None:
+        transport = self._connection.transport
+        if transport is not None:
+            transport.write(answer)
+            self._stay()
+
+    def _stay(self) -> None:
+        connection = self._connection
         connection._next_keepalive_close_time = connection._loop.time() + connection._keepalive_timeout
 
 
@@ -112,13 +169,15 @@ def _whole(payload: Any) -> bytes | None:
     return pieces[0] if len(pieces) == 1 and payload.is_eof() and len(pieces[0]) <= MAX_BODY_BYTES else None
 
 
-def _rendered(name: str, known: Problem | msgspec.Struct, named: str) -> bytes:
-    if isinstance(known, Problem):
-        metrics.ANSWERS.add(name, known.code)
-        head, content = _problem_head(known), body(known)
+def _rendered(name: str, reply: Reply, named: str) -> bytes:
+    if isinstance(reply, Problem):
+        metrics.ANSWERS.add(name, reply.code)
+        head, content = _problem_head(reply), body(reply)
     else:
-        metrics.ANSWERS.add(name, "200")
-        head, content = _JSON_HEAD, encode(known)
+        metrics.ANSWERS.add(name, str(reply.status))
+        head, content = _shown_head(reply.status), encode(reply.shape)
+        if reply.fields is not None:
+            head += "".join(f"{field}: {value}\r\n" for field, value in reply.fields.items())
     return (
         f"{head}Content-Length: {len(content)}\r\n{REQUEST_ID_HEADER}: {named}\r\nDate: {rfc822_formatted_time()}\r\n\r\n"
     ).encode() + content
@@ -135,4 +194,6 @@ def _problem_head(problem: Problem) -> str:
     return _head(problem.status, {"Content-Type": MEDIA_TYPE, **headers(problem)})
 
 
-_JSON_HEAD = _head(200, {"Content-Type": JSON_TYPE})
+@lru_cache(maxsize=16)
+def _shown_head(status: int) -> str:
+    return _head(status, {"Content-Type": JSON_TYPE})

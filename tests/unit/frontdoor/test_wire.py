@@ -5,20 +5,24 @@ import gzip
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TypeAlias
 
 import asyncpg
 import msgspec
 import pytest
 from aiohttp import web
-from multidict import CIMultiDictProxy
 
 from frontdoor.bodies import MAX_BODY_BYTES, read_body
 from frontdoor.middlewares import answer_every_request
 from frontdoor.parse import redeem_body
 from frontdoor.problems import BUSY, Problem, accepted
 from frontdoor.protocol import DoorRunner
-from frontdoor.replies import refuse, reply
-from frontdoor.wicket import Call
+from frontdoor.reception import HIDDEN, Answering, answered
+from frontdoor.replies import Reply, Shown, refuse
+from frontdoor.ticks import TICK_S, Ticks
+from frontdoor.visit import Visit
+from frontdoor.wicket import Counter
 from shared import metrics
 from shared.errors import RedisUnavailable
 
@@ -29,13 +33,21 @@ class Taken(msgspec.Struct):
     code: str
 
 
-async def redeem(request: web.Request) -> web.Response:
-    return reply(Taken(accepted(redeem_body(accepted(await read_body(request)))).code))
+Events: TypeAlias = tuple[asyncio.Event, asyncio.Event]
 
 
-def redeem_at_once(headers: CIMultiDictProxy[str], raw: bytes) -> Taken | Problem | None:
-    code = accepted(redeem_body(raw)).code
-    return {"B": BUSY, "LATER": None}.get(code, Taken(code))
+async def later(reply: Reply, events: Events) -> Reply:
+    entered, may_end = events
+    entered.set()
+    await may_end.wait()
+    return reply
+
+
+def answer_from(events: Events, visit: Visit) -> Answering:
+    """A call that answers some at once, and others when they may end."""
+    code = accepted(redeem_body(visit.body)).code
+    known: dict[str, Answering] = {"B": BUSY, "HIDDEN": HIDDEN}
+    return known.get(code) or (later(Shown(Taken(code)), events) if code == "LATER" else Shown(Taken(code)))
 
 
 async def broken(request: web.Request) -> web.Response:
@@ -59,18 +71,8 @@ async def busy(request: web.Request) -> web.Response:
     return refuse(BUSY)
 
 
-async def slow(request: web.Request) -> web.Response:
-    request.app[SLOW_ENTERED].set()
-    await request.app[SLOW_MAY_END].wait()
-    return reply(Taken("SLOW"))
-
-
 async def measure(request: web.Request) -> web.Response:
     return web.Response(text=str(len(await request.read())))
-
-
-SLOW_ENTERED = web.AppKey("slow_entered", asyncio.Event)
-SLOW_MAY_END = web.AppKey("slow_may_end", asyncio.Event)
 
 
 @pytest.fixture
@@ -80,32 +82,42 @@ def bodies() -> asyncio.Queue[bytes | Problem]:
 
 
 @pytest.fixture
-def events() -> tuple[asyncio.Event, asyncio.Event]:
+def events() -> Events:
     """Set when the slow call has begun; to be set when it may end."""
     return asyncio.Event(), asyncio.Event()
 
 
-@pytest.fixture(params=[{}, {"/redeem": Call("redeem", redeem_at_once)}], ids=["handler", "wicket"])
-async def port(
-    request: pytest.FixtureRequest, bodies: asyncio.Queue[bytes | Problem], events: tuple[asyncio.Event, asyncio.Event]
-) -> AsyncIterator[int]:
+@pytest.fixture(params=["handler", "wicket"])
+async def runner(
+    request: pytest.FixtureRequest, bodies: asyncio.Queue[bytes | Problem], events: Events
+) -> AsyncIterator[DoorRunner]:
     async def overheard(request: web.Request) -> web.Response:
         bodies.put_nowait(await read_body(request))
         return web.Response()
 
     app = web.Application(middlewares=[answer_every_request])
-    app[SLOW_ENTERED], app[SLOW_MAY_END] = events
+    ticks, answer = Ticks(), partial(answer_from, events)
+
+    async def redeem(request: web.Request) -> web.Response:
+        return await answered(request, answer, ticks)
+
     app.router.add_post("/redeem", redeem)
-    app.router.add_post("/slow", slow)
     app.router.add_post("/measure", measure)
     app.router.add_post("/overheard", overheard)
     for name, handler in {"broken": broken, "away": away, "busy": busy}.items():
         app.router.add_get(f"/{name}", handler)
-    runner = DoorRunner(app, request.param)
+    counters = {"/redeem": Counter("redeem", answer)} if request.param == "wicket" else {}
+    runner = DoorRunner(app, counters, ticks)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield runner.addresses[0][1]
+    yield runner
     await runner.cleanup()
+
+
+@pytest.fixture
+def port(runner: DoorRunner) -> int:
+    number: int = runner.addresses[0][1]
+    return number
 
 
 class Answer:
@@ -150,6 +162,10 @@ def post(*fields: bytes, body: bytes = GOOD, version: bytes = b"1.1", length: bo
     if length:
         head.append(b"Content-Length: %d" % len(body))
     return b"\r\n".join(head) + b"\r\n\r\n" + body
+
+
+def of(code: bytes) -> bytes:
+    return post(HOST, JSON, body=GOOD.replace(b"A", code))
 
 
 HOST = b"Host: door"
@@ -279,20 +295,21 @@ async def test_a_thousand_pipelined_requests_get_a_thousand_answers(port: int) -
             assert b" 200 " in (await reader.readuntil(b"}")).splitlines()[0]
 
 
-async def test_an_answer_never_overtakes_the_one_before(port: int, events: tuple[asyncio.Event, asyncio.Event]) -> None:
+async def test_an_answer_never_overtakes_the_one_before(port: int, events: Events) -> None:
     entered, may_end = events
     async with connected(port) as (reader, writer):
-        writer.write(post(HOST, JSON).replace(b"/redeem", b"/slow"))
+        writer.write(of(b"LATER"))
         await entered.wait()
         writer.write(post(HOST, JSON))
         await asyncio.sleep(0)  # it need not have arrived: whenever it does, it is second
         may_end.set()
-        assert (await reader.readuntil(b"}")).endswith(b'{"code":"SLOW"}')
+        assert (await reader.readuntil(b"}")).endswith(b'{"code":"LATER"}')
         assert (await reader.readuntil(b"}")).endswith(b'{"code":"A"}')
 
 
-async def test_both_ways_give_the_same_fields(port: int) -> None:
-    answers = [await exchange(port, post(HOST, JSON, body=GOOD.replace(b"A", code))) for code in (b"A", b"LATER")]
+async def test_both_ways_give_the_same_fields(port: int, events: Events) -> None:
+    events[1].set()
+    answers = [await exchange(port, of(code)) for code in (b"A", b"LATER")]
     assert {name for answer in answers for name in answer.headers} <= {
         *("content-type", "content-length", "x-request-id", "date", "server")
     }
@@ -300,11 +317,58 @@ async def test_both_ways_give_the_same_fields(port: int) -> None:
         assert all(name in answer.headers for answer in answers)
 
 
-async def test_what_comes_before_and_after_an_answer_at_once_is_served(port: int) -> None:
+async def test_what_comes_before_and_after_an_answer_at_once_is_served(port: int, events: Events) -> None:
+    events[1].set()
     async with connected(port) as (reader, writer):
         for code in (b"A", b"LATER", b"A", b"A", b"LATER"):
-            writer.write(post(HOST, JSON, body=GOOD.replace(b"A", code)))
+            writer.write(of(code))
             assert (await reader.readuntil(b"}")).endswith(b'{"code":"%b"}' % code)
+
+
+async def test_what_is_sent_ahead_is_answered_in_its_turn(runner: DoorRunner, port: int, events: Events) -> None:
+    entered, may_end = events
+    async with connected(port) as (reader, writer):
+        writer.write(of(b"LATER"))
+        await entered.wait()
+        writer.write(of(b"B") + of(b"A") * 2_000)  # far more than is kept unread
+        await asyncio.sleep(0)
+        may_end.set()
+        assert (await reader.readuntil(b"}")).endswith(b'{"code":"LATER"}')
+        assert b'"busy"' in await reader.readuntil(b"}")
+        for _ in range(2_000):
+            assert (await reader.readuntil(b"}")).endswith(b'{"code":"A"}')
+
+
+async def test_who_leaves_before_the_answer_leaves_nothing_behind(port: int, events: Events) -> None:
+    entered, may_end = events
+    async with connected(port) as (_, writer):
+        writer.write(of(b"LATER") + of(b"A"))
+        await entered.wait()
+    may_end.set()
+    assert (await exchange(port, of(b"A"))).status == 200
+
+
+async def test_what_is_owed_is_answered_before_the_door_closes(runner: DoorRunner, port: int, events: Events) -> None:
+    entered, may_end = events
+    async with connected(port) as (reader, writer):
+        writer.write(of(b"LATER"))
+        await entered.wait()
+        closing = asyncio.create_task(runner.cleanup())
+        done, _ = await asyncio.wait([closing], timeout=0.05)
+        assert not done
+        may_end.set()
+        assert (await reader.read()).endswith(b'{"code":"LATER"}')
+        await closing
+
+
+async def test_the_hidden_answer_takes_a_whole_tick(port: int) -> None:
+    loop = asyncio.get_running_loop()
+    async with connected(port) as (reader, writer):
+        for _ in range(3):
+            sent_at = loop.time()
+            writer.write(of(b"HIDDEN"))
+            assert b'"unknown_code"' in await reader.readuntil(b"}")
+            assert loop.time() - sent_at >= TICK_S
 
 
 async def test_what_breaks_is_named_without_its_secrets(port: int) -> None:
