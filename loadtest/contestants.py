@@ -98,7 +98,7 @@ class Lastslot:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._host, self.port = address(stack.base_url)
+        _, self.port = address(stack.base_url)
         self._campaigns: dict[str, UUID] = {}
 
     async def open_campaign(self, code: str, slots: int) -> None:
@@ -112,7 +112,8 @@ class Lastslot:
 
     async def meters(self) -> dict[str, float]:
         await asyncio.sleep(2 * FOLD_INTERVAL_S)
-        (answer,) = await fire(self._host, self.port, [render("GET", "/metrics", self._host)], keep_bodies=True)
+        host, port = address(self._stack.admin_url)
+        (answer,) = await fire(host, port, [render("GET", "/metrics", host)], keep_bodies=True)
         totals: dict[str, float] = {}
         for name, value in re.findall(r"^(lastslot_\w+_total)\S* (\S+)$", answer.body.decode(), re.MULTILINE):
             totals[name] = totals.get(name, 0.0) + float(value)

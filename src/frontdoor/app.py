@@ -10,11 +10,12 @@ from secrets import token_hex
 import structlog
 from aiohttp import web
 
-from frontdoor import campaigns, claims, codes, docs, health, openapi, redeem, redemptions, segments, validate
+from frontdoor import campaigns, claims, codes, docs, health, meters, openapi, redeem, redemptions, segments, validate
 from frontdoor.campaign_cache import CampaignCache
 from frontdoor.context import DOOR, Door
 from frontdoor.listening import listen
 from frontdoor.middlewares import answer_every_request
+from frontdoor.openapi import BOTH, SIDES, Side, Sides
 from frontdoor.tokens import TokenVerifier
 from frontdoor.wicket import Counter, Counters
 from shared import keys, metrics
@@ -24,6 +25,12 @@ from shared.redis_client import open_redis
 from shared.settings import Settings
 
 log = structlog.get_logger()
+
+ROOMS: dict[Side, tuple[web.RouteTableDef, ...]] = {
+    "public": (redeem.routes, validate.routes, claims.routes, redemptions.routes),
+    "admin": (campaigns.routes, codes.routes, segments.routes, meters.routes),
+}
+ON_EVERY_PORT = (health.routes, openapi.routes, docs.routes)
 
 
 @contextlib.asynccontextmanager
@@ -71,18 +78,24 @@ def _stop_without(task: asyncio.Task[None]) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-def counters(door: Door) -> Counters:
+def counters(door: Door, sides: Sides = BOTH) -> Counters:
     """The calls that are answered at the wicket."""
+    if "public" not in sides:
+        return {}
     return {
         "/api/v1/coupons/redeem": Counter("redeem", partial(redeem.answer, door)),
         "/api/v1/coupons/validate": Counter("validate", partial(validate.answer, door)),
     }
 
 
-def application(door: Door) -> web.Application:
-    """The routes of a front door."""
+def application(door: Door, sides: Sides = BOTH) -> web.Application:
+    """The routes of these sides of a front door."""
     app = web.Application(middlewares=[answer_every_request])
     app[DOOR] = door
-    for room in (redeem, validate, claims, redemptions, campaigns, codes, segments, health, openapi, docs):
-        app.add_routes(room.routes)
+    app[SIDES] = sides
+    for side in sides:
+        for room in ROOMS[side]:
+            app.add_routes(room)
+    for room in ON_EVERY_PORT:
+        app.add_routes(room)
     return app

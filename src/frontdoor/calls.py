@@ -244,15 +244,6 @@ OPERATION_CALLS = (
         gives={200: ("It can.", shapes.Readiness), 503: ("It cannot, or is stopping.", shapes.Readiness)},
     ),
     Call(
-        name="metrics",
-        method="get",
-        path="/metrics",
-        group="Operation",
-        summary="What was counted",
-        access="open",
-        gives={200: ("Prometheus's text format.", PLAIN)},
-    ),
-    Call(
         name="openapi",
         method="get",
         path="/openapi.json",
@@ -260,5 +251,17 @@ OPERATION_CALLS = (
         summary="This document",
         access="open",
         gives={200: ("OpenAPI 3.1.", dict[str, Any])},
+    ),
+)
+
+METRICS_CALLS = (
+    Call(
+        name="metrics",
+        method="get",
+        path="/metrics",
+        group="Operation",
+        summary="What was counted",
+        access="open",
+        gives={200: ("Prometheus's text format.", PLAIN)},
     ),
 )

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from frontdoor.openapi import document
+from frontdoor.openapi import SIDES, Sides, document
 from frontdoor.problems import NOT_FOUND, PROBLEMS, Problem
 from frontdoor.replies import refuse
 
@@ -32,9 +32,9 @@ h2, th, td { border-color: #323b4a } .method { color: #4fd1a5 } .who { color: #9
 
 
 @routes.get("/docs")
-async def docs(_: web.Request) -> web.Response:
-    """The whole API on one page."""
-    return web.Response(body=_page(), headers=_HEADERS)
+async def docs(request: web.Request) -> web.Response:
+    """All calls of this port on one page."""
+    return web.Response(body=_page(request.app[SIDES]), headers=_HEADERS)
 
 
 @routes.get("/problems/{code}")
@@ -45,8 +45,8 @@ async def problem_page(request: web.Request) -> web.Response:
 
 
 @cache
-def _page() -> bytes:
-    described = document()
+def _page(sides: Sides) -> bytes:
+    described = document(sides)
     groups: dict[str, list[str]] = {}
     for path, operations in described["paths"].items():
         for method, operation in operations.items():

@@ -1,4 +1,4 @@
-"""What operators' machines ask: alive, ready, how much."""
+"""What operators' machines ask of either port: alive, ready."""
 
 import asyncio
 
@@ -9,7 +9,6 @@ from frontdoor.context import DOOR, Door
 from frontdoor.replies import reply
 from frontdoor.shapes import Health, Readiness
 from shared.errors import RedisUnavailable
-from shared.metrics import exposition
 from shared.postgres import NO_ANSWER
 from shared.redis_client import answer_of
 
@@ -32,13 +31,6 @@ async def readyz(request: web.Request) -> web.Response:
     checks = {"postgres": postgres, "redis": redis, "accepting": not door.draining}
     ready = all(checks.values())
     return reply(Readiness(ready, checks), 200 if ready else 503)
-
-
-@routes.get("/metrics")
-async def metrics(_: web.Request) -> web.Response:
-    """Prometheus's text format; what all processes of this machine have counted."""
-    body, content_type = exposition()
-    return web.Response(body=body, headers={"Content-Type": content_type})
 
 
 async def _postgres_answers(door: Door) -> bool:

@@ -1,11 +1,15 @@
 """A front door as a process: open, serve until told to stop, turn unready, finish what it holds, close."""
 
 import asyncio
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import structlog
 from aiohttp import web
 
 from frontdoor.app import application, counters, opened_door
+from frontdoor.context import Door
+from frontdoor.openapi import BOTH, Sides
 from frontdoor.protocol import DoorRunner
 from shared.process import run
 from shared.settings import Settings
@@ -16,18 +20,42 @@ log = structlog.get_logger()
 DRAIN_S = 10.0
 
 
+class _Port(NamedTuple):
+    """Where a door listens, and what it serves there."""
+
+    host: str
+    port: int
+    sides: Sides
+
+
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Any number of processes may serve one port."""
+    """Serve until SIGTERM or SIGINT. Any number of processes may serve the same ports."""
     run("frontdoor", settings, _serve)
 
 
 async def _serve(settings: Settings, stopping: asyncio.Event) -> None:
     async with opened_door(settings) as door:
-        runner = DoorRunner(application(door), counters(door), door.ticks, handle_signals=False, shutdown_timeout=DRAIN_S)
-        await runner.setup()
-        await web.TCPSite(runner, settings.host, settings.port, reuse_port=True, backlog=4096).start()
-        log.info("door_open", door=door.door_id, host=settings.host, port=settings.port)
+        runners = [await _listening(door, port) for port in _ports(settings)]
         await stopping.wait()
         door.draining = True
-        await runner.cleanup()
+        await asyncio.gather(*(runner.cleanup() for runner in runners))
         log.info("door_closed", door=door.door_id)
+
+
+def _ports(settings: Settings) -> Iterator[_Port]:
+    admin_port = settings.admin_port or settings.port + 1
+    if admin_port == settings.port:
+        yield _Port(settings.host, settings.port, BOTH)
+        return
+    # The public one opens last: a door that can be seen there is whole.
+    yield _Port(settings.admin_host, admin_port, ("admin",))
+    yield _Port(settings.host, settings.port, ("public",))
+
+
+async def _listening(door: Door, port: _Port) -> DoorRunner:
+    app, at_the_wicket = application(door, port.sides), counters(door, port.sides)
+    runner = DoorRunner(app, at_the_wicket, door.ticks, handle_signals=False, shutdown_timeout=DRAIN_S)
+    await runner.setup()
+    await web.TCPSite(runner, port.host, port.port, reuse_port=True, backlog=4096).start()
+    log.info("door_open", door=door.door_id, host=port.host, port=port.port, serves=port.sides)
+    return runner

@@ -1,14 +1,17 @@
-"""The API document (OpenAPI 3.1), made of the table of calls, the types that bodies are read into, and the problems."""
+"""The API document (OpenAPI 3.1), made of the table of calls, the types that bodies are read into, and the problems.
+
+Each port documents what it serves, so that whoever reads the document there can make every call of it there.
+"""
 
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from aiohttp import web
 
 from frontdoor import problems
-from frontdoor.calls import CHECKOUT_CALLS, COUPON_CALLS, OPERATION_CALLS, Call, Parameter
+from frontdoor.calls import CHECKOUT_CALLS, COUPON_CALLS, METRICS_CALLS, OPERATION_CALLS, Call, Parameter
 from frontdoor.campaign_calls import CAMPAIGN_CALLS
 from frontdoor.code_calls import CODE_CALLS
 from frontdoor.problems import MEDIA_TYPE, Problem
@@ -18,7 +21,17 @@ from frontdoor.shapes import ProblemDetails
 
 routes = web.RouteTableDef()
 
-CALLS: tuple[Call, ...] = (*COUPON_CALLS, *CHECKOUT_CALLS, *CAMPAIGN_CALLS, *CODE_CALLS, *SEGMENT_CALLS, *OPERATION_CALLS)
+#: The two sides of a front door: that of shoppers and checkouts, and that of administrators and their machines.
+Side: TypeAlias = Literal["public", "admin"]
+Sides: TypeAlias = tuple[Side, ...]
+BOTH: Sides = ("public", "admin")
+#: Which of them an application serves.
+SIDES: web.AppKey[Sides] = web.AppKey("sides", tuple)
+
+CALLS_OF: dict[Side, tuple[Call, ...]] = {
+    "public": (*COUPON_CALLS, *CHECKOUT_CALLS),
+    "admin": (*CAMPAIGN_CALLS, *CODE_CALLS, *SEGMENT_CALLS, *METRICS_CALLS),
+}
 
 _REF = "#/components/schemas/{name}"
 _DESCRIPTION = (
@@ -36,19 +49,25 @@ _OF_A_TOKEN = (problems.TOKEN_MISSING, problems.TOKEN_INVALID)
 
 
 @routes.get("/openapi.json")
-async def openapi(_: web.Request) -> web.Response:
+async def openapi(request: web.Request) -> web.Response:
     """The document itself."""
-    return reply(document())
+    return reply(document(request.app[SIDES]))
+
+
+def calls(sides: Sides) -> tuple[Call, ...]:
+    """The calls of these sides, and those that every port serves."""
+    return (*(call for side in sides for call in CALLS_OF[side]), *OPERATION_CALLS)
 
 
 @cache
-def document() -> dict[str, Any]:
+def document(sides: Sides) -> dict[str, Any]:
     """The document as plain values."""
-    types = _types()
+    described = calls(sides)
+    types = _types(described)
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     schema_of = dict(zip(map(repr, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
-    for call in CALLS:
+    for call in described:
         paths.setdefault(call.path, {})[call.method] = _operation(call, schema_of)
     return {
         "openapi": "3.1.0",
@@ -72,9 +91,9 @@ def refusals(call: Call) -> tuple[Problem, ...]:
     return tuple(sorted(unique.values(), key=lambda problem: problem.status))
 
 
-def _types() -> list[Any]:
+def _types(described: tuple[Call, ...]) -> list[Any]:
     types: list[Any] = [ProblemDetails]
-    for call in CALLS:
+    for call in described:
         types += [call.takes] if call.takes is not None else []
         for _, shape in call.gives.values():
             types += shape if isinstance(shape, tuple) else [shape]

@@ -18,6 +18,7 @@ def banner(stack: Stack, data_dir: Path, user_token: str, campaign_id: UUID) -> 
     redeem = f'{{"code": "{SAMPLE_CODE}", "order_id": "order-1001", "subtotal": 5000}}'
     return f"""
 Lastslot serves {stack.base_url}   (documentation: {stack.base_url}/docs, data and logs: {data_dir})
+Administrators are served at {stack.admin_url}   (documentation: {stack.admin_url}/docs)
 
 What would the code give?
   curl -s {api}/coupons/validate {json} -d '{{"code": "{SAMPLE_CODE}", "subtotal": 5000}}'
@@ -26,7 +27,7 @@ Take a slot as {USER}; asked again, it is the same claim.
   curl -s {api}/coupons/redeem {user} {json} -H 'Idempotency-Key: first-try' -d '{redeem}'
 
 How many are left?
-  curl -s {api}/campaigns/{campaign_id} {admin}
+  curl -s {stack.admin_url}/api/v1/campaigns/{campaign_id} {admin}
 
 More tokens: .venv/bin/lastslot token --user {USER} [--scope admin] --data-dir {data_dir}
 Ctrl-C stops everything.

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _DATA_DIR = click.Path(file_okay=False, path_type=Path)
 _HERE = Path("data")
+_PORT = click.IntRange(0, 65535)
 
 data_dir_option = click.option(
     "--data-dir", type=_DATA_DIR, default=_HERE, show_default=True, help="What the stack keeps; made when it is not there."
@@ -56,22 +57,19 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Port on 127.0.0.1.")
+@click.option("--port", type=_PORT, default=8080, show_default=True, help="Port on 127.0.0.1; 0 is any free one.")
+@click.option("--admin-port", type=_PORT, help="Of the admin API.  [default: the next one, or a free one if that is taken]")
 @data_dir_option
 @click.option("--frontdoors", type=click.IntRange(min=1), default=2, show_default=True, help="Front door processes.")
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Worker processes.")
 @click.option("--postgres-dsn", help="Use this database instead of an embedded one.")
 @click.option("--redis-url", help="Use this Redis instead of an embedded one.")
-def up(port: int, data_dir: Path, frontdoors: int, workers: int, postgres_dsn: str | None, redis_url: str | None) -> None:
+def up(**wish: Any) -> None:
     """Start everything on this machine, and keep it running until Ctrl-C."""
     from lastslot.up import Wish
     from lastslot.up import up as serve
 
-    serve(
-        Wish(
-            port=port, data_dir=data_dir, frontdoors=frontdoors, workers=workers, postgres_dsn=postgres_dsn, redis_url=redis_url
-        )
-    )
+    serve(Wish(**wish))
 
 
 @cli.command()

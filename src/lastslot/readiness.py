@@ -7,7 +7,7 @@ import aiohttp
 import asyncpg
 import psutil
 
-from lastslot.running import Stack
+from lastslot.running import Stack, address
 from lastslot.supervisor import Child
 from shared import clock
 from shared.errors import LastslotError
@@ -24,10 +24,11 @@ class StartFailed(LastslotError):
 async def until_ready(stack: Stack, doors: Sequence[Child], children: Sequence[Child]) -> None:
     """Wait until the stack can serve. Raises StartFailed when one of the children dies on the way, or it takes too long."""
     deadline = clock.monotonic() + _WITHIN_S
+    ports = {address(url)[1] for url in (stack.base_url, stack.admin_url)}
     connection = await asyncpg.connect(stack.postgres_dsn, timeout=10, command_timeout=10)
     try:
         async with aiohttp.ClientSession(stack.base_url, timeout=aiohttp.ClientTimeout(total=2)) as session:
-            while not await _ready(doors, connection, session):
+            while not await _ready(doors, ports, connection, session):
                 _check_alive(children)
                 if clock.monotonic() > deadline:
                     raise StartFailed(
@@ -39,9 +40,9 @@ async def until_ready(stack: Stack, doors: Sequence[Child], children: Sequence[C
 
 
 async def _ready(
-    doors: Sequence[Child], connection: "asyncpg.Connection[asyncpg.Record]", session: aiohttp.ClientSession
+    doors: Sequence[Child], ports: set[int], connection: "asyncpg.Connection[asyncpg.Record]", session: aiohttp.ClientSession
 ) -> bool:
-    if not all(_listens(door) for door in doors):
+    if not all(_listens(door, ports) for door in doors):
         return False
     if await connection.fetchval(_UNOWNED) > 0:
         return False
@@ -52,14 +53,15 @@ async def _ready(
         return False
 
 
-def _listens(door: Child) -> bool:
-    """Asked of the kernel, for any door may answer what is asked through their common port."""
+def _listens(door: Child, ports: set[int]) -> bool:
+    """Asked of the kernel, for any door may answer what is asked through their common ports."""
     if door.pid is None:
         return False
     try:
-        return any(link.status == psutil.CONN_LISTEN for link in psutil.Process(door.pid).net_connections("tcp"))
+        links = psutil.Process(door.pid).net_connections("tcp")
     except psutil.Error:
         return False
+    return ports <= {link.laddr.port for link in links if link.status == psutil.CONN_LISTEN}
 
 
 def _check_alive(children: Sequence[Child]) -> None:

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from lastslot.ports import free_port
 from lastslot.program import Program
 from shared.clock import monotonic
 from shared.errors import LastslotError
@@ -24,7 +23,7 @@ class StackFailed(LastslotError):
 
 
 class Stack(msgspec.Struct, frozen=True):
-    """What `stack.json` of a data directory says of the stack that serves it."""
+    """What `stack.json` of a data directory says of the stack that serves it; the admin API is served at `admin_url` alone."""
 
     base_url: str
     admin_url: str
@@ -62,7 +61,7 @@ async def own_stack(*options: str) -> AsyncIterator[Stack]:
 
 
 def _up(data_dir: Path, log: Path, options: tuple[str, ...]) -> Program:
-    where = ("--port", str(free_port()), "--data-dir", str(data_dir))
+    where = ("--port", "0", "--data-dir", str(data_dir))
     return Program(
         name="lastslot up",
         argv=(sys.executable, "-m", "lastslot", "up", *where, *options),

@@ -18,7 +18,7 @@ from lastslot.banner import USER, banner
 from lastslot.campaign_office import office_of
 from lastslot.datadir import held, secrets_of, tell_stack
 from lastslot.embedded import EmbeddedServer, postgres_server, redis_server
-from lastslot.ports import HOST, check_port
+from lastslot.ports import HOST, kept_ports
 from lastslot.program import Program
 from lastslot.readiness import StartFailed, until_ready
 from lastslot.running import Stack
@@ -33,9 +33,13 @@ _TOKEN_TTL_S = 30 * 86_400
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What the caller of `up` asked for; a DSN or URL that is not given means an embedded server."""
+    """What the caller of `up` asked for; a DSN or URL that is not given means an embedded server.
+
+    Port 0 is any free one; without an admin port it is the next one.
+    """
 
     port: int
+    admin_port: int | None
     data_dir: Path
     frontdoors: int
     workers: int
@@ -45,8 +49,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 def up(wish: Wish) -> None:
     """Serve until SIGINT or SIGTERM; a second signal hurries. Raises LastslotError when it cannot."""
-    with held(wish.data_dir):
-        asyncio.run(_Up(wish).serve())
+    with held(wish.data_dir), kept_ports(wish.port, wish.admin_port) as (port, admin_port):
+        asyncio.run(_Up(msgspec.structs.replace(wish, port=port, admin_port=admin_port)).serve())
 
 
 class _Up:
@@ -84,7 +88,6 @@ class _Up:
         self._stopping.set()
 
     async def _bring_up(self) -> None:
-        check_port(self._wish.port)
         self._logs.mkdir(exist_ok=True)
         shutil.rmtree(self._metrics, ignore_errors=True)
         self._metrics.mkdir()
@@ -130,6 +133,8 @@ class _Up:
             "LASTSLOT_JWT_SECRET": stack.jwt_secret,
             "LASTSLOT_HOST": HOST,
             "LASTSLOT_PORT": str(self._wish.port),
+            "LASTSLOT_ADMIN_HOST": HOST,
+            "LASTSLOT_ADMIN_PORT": str(self._wish.admin_port),
             "PROMETHEUS_MULTIPROC_DIR": str(self._metrics),
         }
 
@@ -142,9 +147,9 @@ class _Up:
         return await self._supervisor.start(programs("frontdoor", self._wish.frontdoors))
 
     def _stack(self, dsn: str, redis_url: str) -> Stack:
-        base_url = f"http://{HOST}:{self._wish.port}"
+        base_url, admin_url = (f"http://{HOST}:{port}" for port in (self._wish.port, self._wish.admin_port))
         admin_token = issue(self._secrets.jwt_secret, "lastslot-admin", (ADMIN,), ttl_s=_TOKEN_TTL_S)
-        return Stack(base_url, base_url, dsn, redis_url, self._secrets.jwt_secret, admin_token)
+        return Stack(base_url, admin_url, dsn, redis_url, self._secrets.jwt_secret, admin_token)
 
     def _forget_process(self, pid: int) -> None:
         # The gauges of the dead would be summed with those of the living.

@@ -9,6 +9,7 @@ from shared.errors import SettingInvalid
 
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 Filled = Annotated[str, msgspec.Meta(min_length=1)]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,7 +19,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: Filled
     jwt_secret: Annotated[str, msgspec.Meta(min_length=32)]
     host: str = "127.0.0.1"
-    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
+    port: Port = 8080
+    admin_host: str = "127.0.0.1"
+    admin_port: Port | None = None
     log_format: Literal["json", "console", "auto"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     lease_ttl_s: Annotated[float, msgspec.Meta(ge=0.3)] = 3.0

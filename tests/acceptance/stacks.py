@@ -106,6 +106,7 @@ def extra_door(stack: Stack) -> Iterator[str]:
         "LASTSLOT_REDIS_URL": stack.redis_url,
         "LASTSLOT_JWT_SECRET": stack.jwt_secret,
         "LASTSLOT_PORT": str(port),
+        "LASTSLOT_ADMIN_PORT": str(free_port()),
     }
     with tempfile.TemporaryFile() as log:
         door = subprocess.Popen(

@@ -15,9 +15,12 @@ from typing import Any
 
 import aiohttp
 import msgspec
+import psutil
 import pytest
 
 from frontdoor.tokens import issue
+from lastslot.ports import free_port
+from lastslot.running import address
 from tests.acceptance.upping import Up, gone, serving, until
 
 
@@ -44,7 +47,7 @@ async def test_the_lines_of_the_banner_work_as_they_stand(up: Up) -> None:
 
 
 async def test_ready_is_said_once_and_the_stack_file_is_for_its_owner_only(up: Up) -> None:
-    assert up.printed.count("ready http://") == 1
+    assert up.printed.count("ready http://") == up.printed.count(f"\nready http://127.0.0.1:{up.port}\n") == 1
     assert stat.S_IMODE((up.data_dir / "stack.json").stat().st_mode) == 0o600
     assert await _status(f"{up.stack().base_url}/healthz") == 200
     assert await _status(f"{up.stack().admin_url}/readyz") == 200
@@ -75,6 +78,15 @@ def test_a_taken_port_is_named_with_what_to_do(alone: Path) -> None:
     assert f"port {up.port} cannot be used (Address already in use); choose another one with --port" in up.printed
 
 
+async def test_one_port_may_serve_both_sides(alone: Path) -> None:
+    port = str(free_port())
+    with serving(alone, "--frontdoors", "1", "--workers", "1", "--port", port, "--admin-port", port) as up:
+        stack = up.stack()
+        assert stack.base_url == stack.admin_url
+        assert (await _redeem(up, "usr_7", "key-7"))[0] == 201
+        assert (await _campaigns(up, "WELCOME10"))[0]["claimed"] == 1
+
+
 async def test_a_killed_worker_is_started_again_and_that_is_said(up: Up) -> None:
     worker = up.child("worker")
     worker.send_signal(signal.SIGKILL)
@@ -101,7 +113,26 @@ def test_verify_proves_a_running_stack(up: Up) -> None:
 async def test_a_token_that_is_printed_is_one_that_opens(up: Up) -> None:
     done = _lastslot("token", "--user", "usr_ops", "--scope", "admin", "--data-dir", str(up.data_dir))
     headers = {"Authorization": f"Bearer {done.stdout.splitlines()[-1]}"}
-    assert await _status(f"{up.stack().base_url}/api/v1/campaigns", headers) == 200
+    assert await _status(f"{up.stack().admin_url}/api/v1/campaigns", headers) == 200
+
+
+async def test_what_is_for_administrators_is_served_at_their_port_alone(up: Up) -> None:
+    stack = up.stack()
+    headers = {"Authorization": f"Bearer {stack.admin_token}"}
+    for path in ("/api/v1/campaigns", "/api/v1/segments", "/metrics"):
+        assert await _problem(f"{stack.base_url}{path}", headers) == (404, "not_found")
+        assert await _status(f"{stack.admin_url}{path}", headers) == 200
+    assert await _problem(f"{stack.admin_url}/api/v1/orders/1/redemptions", headers) == (404, "not_found")
+    for url in (stack.base_url, stack.admin_url):
+        for path in ("/healthz", "/readyz", "/openapi.json", "/docs", "/problems/not_found"):
+            assert await _status(f"{url}{path}") == 200
+
+
+async def test_every_front_door_serves_both_ports(up: Up) -> None:
+    ports = {up.port, address(up.stack().admin_url)[1]}
+    for door in (child for child in up.process.children() if child.cmdline()[-1] == "frontdoor"):
+        listening = {link.laddr.port for link in door.net_connections("tcp") if link.status == psutil.CONN_LISTEN}
+        assert listening == ports
 
 
 async def test_what_was_claimed_is_there_in_the_next_life(alone: Path) -> None:
@@ -170,6 +201,11 @@ async def _curl(words: list[str]) -> dict[str, Any]:
 async def _status(url: str, headers: dict[str, str] | None = None) -> int:
     async with aiohttp.request("GET", url, headers=headers) as response:
         return response.status
+
+
+async def _problem(url: str, headers: dict[str, str]) -> tuple[int, str]:
+    async with aiohttp.request("GET", url, headers=headers) as response:
+        return response.status, (await response.json(content_type="application/problem+json"))["code"]
 
 
 async def _campaigns(up: Up, code: str) -> list[dict[str, Any]]:

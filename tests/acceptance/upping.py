@@ -42,7 +42,7 @@ class Up:
 
     @property
     def ready(self) -> bool:
-        return f"\nready http://127.0.0.1:{self.port}\n" in self.printed
+        return "\nready http://" in self.printed
 
     def stack(self) -> Stack:
         return msgspec.json.decode((self.data_dir / "stack.json").read_bytes(), type=Stack)

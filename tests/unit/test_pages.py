@@ -20,9 +20,12 @@ def test_what_shows_a_guarantee_is_a_test(named: str) -> None:
     assert sum(re.fullmatch(pattern, name) is not None for name in TESTS) == 1
 
 
+def default(field: msgspec.structs.FieldInfo) -> str:
+    return "required" if field.required else "none" if field.default is None else str(field.default)
+
+
 def test_every_setting_is_told_to_operators_with_its_default() -> None:
     told: dict[str, str] = {}
     for names, defaults in re.findall(r"^\| (`LASTSLOT_[^|]*) \| ([^|]*) \|", OPERATIONS, re.MULTILINE):
         told |= dict(zip(re.findall(r"`(\w+)`", names), defaults.split(", "), strict=True))
-    fields = msgspec.structs.fields(Settings)
-    assert told == {f"LASTSLOT_{field.name.upper()}": "required" if field.required else str(field.default) for field in fields}
+    assert told == {f"LASTSLOT_{field.name.upper()}": default(field) for field in msgspec.structs.fields(Settings)}

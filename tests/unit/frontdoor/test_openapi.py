@@ -12,9 +12,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from frontdoor import campaigns, claims, codes, docs, health, openapi, redeem, redemptions, render, segments, validate
+from frontdoor import docs, openapi, render
+from frontdoor.app import ON_EVERY_PORT, ROOMS
 from frontdoor.calls import Call
-from frontdoor.openapi import CALLS, document, refusals
+from frontdoor.openapi import BOTH, SIDES, Sides, calls, document, refusals
 from frontdoor.problems import PROBLEMS, Problem, problem_type
 from shared.domain import discount
 from shared.domain.campaign import Campaign
@@ -25,6 +26,8 @@ from shared.domain.ids import CampaignId, ClaimId, PartitionNo, UserId
 from shared.domain.outcomes import Refusal
 from shared.domain.redemption import Redemption, State
 
+CALLS = calls(BOTH)
+EVERY_CHOICE: list[Sides] = [("public",), ("admin",), BOTH]
 PAGES_FOR_PEOPLE = {("get", "/docs"), ("get", "/problems/{code}")}
 NOW = datetime(2026, 11, 27, 9, 0, 0, 5, tzinfo=UTC)
 DRAFT = CampaignDraft(
@@ -63,18 +66,26 @@ CLAIMED = Redemption(
 RELEASED = msgspec.structs.replace(CLAIMED, state=State.RELEASED, redeemed_at=NOW, released_at=NOW, released_reason="refund")
 
 
-def served() -> dict[tuple[str, str], str]:
+def served(sides: Sides) -> dict[tuple[str, str], str]:
     """The names of the handlers, under which their answers are counted."""
-    rooms = (redeem, validate, claims, redemptions, campaigns, codes, segments, health, openapi, docs)
-    routes = [route for room in rooms for route in room.routes if isinstance(route, web.RouteDef)]
+    rooms = [*(room for side in sides for room in ROOMS[side]), *ON_EVERY_PORT]
+    routes = [route for room in rooms for route in room if isinstance(route, web.RouteDef)]
     return {(route.method.lower(), re.sub(r":[^{}]+}", "}", route.path)): route.handler.__name__ for route in routes}
 
 
-def test_every_call_that_is_served_is_documented_by_its_name_and_no_other() -> None:
+@pytest.mark.parametrize("sides", EVERY_CHOICE, ids=" and ".join)
+def test_every_call_that_a_port_serves_is_documented_there_by_its_name_and_no_other(sides: Sides) -> None:
     documented = {
-        (method, path): call["operationId"] for path, calls in document()["paths"].items() for method, call in calls.items()
+        (method, path): call["operationId"]
+        for path, methods in document(sides)["paths"].items()
+        for method, call in methods.items()
     }
-    assert documented == {route: name for route, name in served().items() if route not in PAGES_FOR_PEOPLE}
+    assert documented == {route: name for route, name in served(sides).items() if route not in PAGES_FOR_PEOPLE}
+
+
+def test_what_needs_an_administrator_is_not_on_the_public_side() -> None:
+    assert not [call.name for call in calls(("public",)) if call.access == "admin"]
+    assert {call.access for call in calls(("admin",))} == {"admin", "open"}
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
@@ -99,10 +110,11 @@ def references(value: Any) -> set[str]:
     return set().union(*map(references, value)) if isinstance(value, list) else set()
 
 
-def test_no_reference_leads_nowhere() -> None:
-    named = {f"#/components/schemas/{name}" for name in document()["components"]["schemas"]}
-    assert references(document()) <= named
-    assert json.loads(msgspec.json.encode(document()))["openapi"] == "3.1.0"
+@pytest.mark.parametrize("sides", EVERY_CHOICE, ids=" and ".join)
+def test_no_reference_leads_nowhere(sides: Sides) -> None:
+    named = {f"#/components/schemas/{name}" for name in document(sides)["components"]["schemas"]}
+    assert references(document(sides)) <= named
+    assert json.loads(msgspec.json.encode(document(sides)))["openapi"] == "3.1.0"
 
 
 def test_operation_ids_are_unique() -> None:
@@ -131,9 +143,10 @@ def test_what_has_not_happened_to_a_redemption_is_left_out() -> None:
     assert released - claimed == later
 
 
-@pytest.fixture
-async def client() -> AsyncIterator[TestClient[web.Request, web.Application]]:
+@pytest.fixture(params=EVERY_CHOICE, ids=" and ".join)
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     app = web.Application()
+    app[SIDES] = request.param
     app.add_routes([*openapi.routes, *docs.routes])
     async with TestClient(TestServer(app)) as client:
         yield client
@@ -142,7 +155,7 @@ async def client() -> AsyncIterator[TestClient[web.Request, web.Application]]:
 async def test_the_document_is_served(client: TestClient[web.Request, web.Application]) -> None:
     answer = await client.get("/openapi.json")
     assert answer.content_type == "application/json"
-    assert await answer.json() == json.loads(msgspec.json.encode(document()))
+    assert await answer.json() == json.loads(msgspec.json.encode(document(client.app[SIDES])))
 
 
 async def test_the_page_shows_every_call_and_needs_nothing_from_elsewhere(
@@ -151,7 +164,7 @@ async def test_the_page_shows_every_call_and_needs_nothing_from_elsewhere(
     answer = await client.get("/docs")
     page = await answer.text()
     assert answer.content_type == "text/html"
-    assert all(f'id="{call.name}"' in page for call in CALLS)
+    assert set(re.findall(r'<h3 id="([a-z_]+)"', page)) == {call.name for call in calls(client.app[SIDES])}
     assert not re.findall(r"<script|<link|<img|@import|https?://", page)
     assert set(re.findall(r'href="#(\w+)"', page)) <= set(re.findall(r'id="(\w+)"', page))
 
