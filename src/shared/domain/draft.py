@@ -15,7 +15,7 @@ from shared.domain import audience
 from shared.domain import discount as discounts
 from shared.domain.campaign import Campaign, CampaignStatus, CampaignType, Slice, StackingRules, budget
 from shared.domain.code import MAX_CODE_LENGTH, Code, normal_form
-from shared.domain.discount import Discount
+from shared.domain.discount import MAX_SUBTOTAL, Discount
 from shared.domain.ids import CampaignId, home_partition
 from shared.domain.wall_time import UnknownZone, WallTimeFault, read_end_of_day, read_moment, read_zone, sentence
 
@@ -175,7 +175,10 @@ def _moment(field: str, read: datetime | WallTimeFault, faults: list[Fault]) -> 
 
 
 def _read_rules(said: dict[str, Any], faults: list[Fault]) -> None:
-    """Put the normal form in the place of the globs as they were written: they are matched with codes in normal form."""
+    """Put the normal form in the place of the globs as they were written: they are matched with codes in normal form.
+
+    Rules that demand nothing are none: while there are any, every batch locks the orders it claims for.
+    """
     rules: StackingRules | None = said.get("stacking_rules")
     if rules is None:
         return
@@ -185,7 +188,8 @@ def _read_rules(said: dict[str, Any], faults: list[Fault]) -> None:
         faults.append(Fault("stacking_rules.excludes", what))
     if rules.category is not None and not _is_plain(rules.category, MAX_CATEGORY_LENGTH):
         faults.append(Fault("stacking_rules.category", f"must be of 1 to {MAX_CATEGORY_LENGTH} characters"))
-    said["stacking_rules"] = msgspec.structs.replace(rules, excludes=tuple(glob for glob in globs if glob is not None))
+    rules = msgspec.structs.replace(rules, excludes=tuple(glob for glob in globs if glob is not None))
+    said["stacking_rules"] = None if rules == StackingRules() else rules
 
 
 def _is_plain(text: str, most: int) -> bool:
@@ -235,6 +239,6 @@ _BOUNDS = (
     _Bound("per_week_limit", 1, MAX_PER_USER_LIMIT, "null (no limit) or "),
     _Bound("per_month_limit", 1, MAX_PER_USER_LIMIT, "null (no limit) or "),
     _Bound("amount_limit", 0, MAX_NUMBER, "null (no limit) or "),
-    _Bound("minimum_subtotal", 0, MAX_NUMBER, "null (none) or "),
+    _Bound("minimum_subtotal", 0, MAX_SUBTOTAL, "null (none) or "),
     _Bound("hold_ttl_s", 1, MAX_HOLD_TTL_S, "null (held for ever) or "),
 )

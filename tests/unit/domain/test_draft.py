@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from shared.domain.campaign import Campaign, CampaignStatus, Slice, StackingRules, budget
-from shared.domain.discount import Discount
+from shared.domain.discount import MAX_SUBTOTAL, Discount
 from shared.domain.draft import (
     MAX_HOLD_TTL_S,
     MAX_NUMBER,
@@ -71,7 +71,7 @@ def test_a_draft_becomes_an_active_campaign_at_home_with_its_window_in_utc() -> 
         ("total_limit", 2**63),
         ("total_limit", MAX_NUMBER + 1),
         ("amount_limit", -1),
-        ("minimum_subtotal", MAX_NUMBER + 1),
+        ("minimum_subtotal", MAX_SUBTOTAL + 1),
         ("hold_ttl_s", 0),
         ("hold_ttl_s", MAX_HOLD_TTL_S + 1),
         ("per_day_limit", 0),
@@ -222,6 +222,15 @@ def test_globs_are_kept_as_codes_are() -> None:
     made = planned(draft(stacking_rules=StackingRules((" save* ", "vip?"), category="sitewide")), ID)
     assert isinstance(made, Campaign)
     assert made.stacking_rules == StackingRules(("SAVE*", "VIP?"), category="sitewide")
+
+
+def test_rules_that_demand_nothing_are_none() -> None:
+    made = planned(draft(stacking_rules=StackingRules()), ID)
+    assert isinstance(made, Campaign)
+    assert made.stacking_rules is None
+    after = revised(campaign(stacking_rules=StackingRules(exclusive=True)), CampaignChange(stacking_rules=StackingRules()))
+    assert isinstance(after, Campaign)
+    assert after.stacking_rules is None
 
 
 @pytest.mark.parametrize(
