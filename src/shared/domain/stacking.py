@@ -31,9 +31,10 @@ class Stacked(msgspec.Struct, frozen=True):
 def conflict(wanted: Stacked, others: Iterable[Stacked]) -> Stacked | None:
     """The first of `others` that `wanted` cannot be combined with; None when it goes with all of them.
 
-    How often an order may have the same campaign is for the limits of that campaign to say.
+    How often an order may have the same code is for the limits of its campaign to say, and codes of one campaign stand
+    together unless they are exclusive.
     """
-    return next((other for other in others if not _of_one_campaign(wanted, other) and _apart(wanted, other)), None)
+    return next((other for other in others if _apart(wanted, other)), None)
 
 
 def _of_one_campaign(one: Stacked, other: Stacked) -> bool:
@@ -42,6 +43,8 @@ def _of_one_campaign(one: Stacked, other: Stacked) -> bool:
 
 def _apart(one: Stacked, other: Stacked) -> bool:
     ours, theirs = one.rules or _NO_DEMANDS, other.rules or _NO_DEMANDS
+    if _of_one_campaign(one, other):
+        return ours.exclusive and one.code != other.code
     return (
         ours.exclusive
         or theirs.exclusive
@@ -53,4 +56,9 @@ def _apart(one: Stacked, other: Stacked) -> bool:
 
 def _excludes(rules: StackingRules, other: Stacked) -> bool:
     codes = [code for code in (other.code, other.campaign_code) if code is not None]
-    return any(fnmatchcase(code, glob) for glob in rules.excludes for code in codes)
+    return any(_fits(code, glob) for glob in rules.excludes for code in codes)
+
+
+def _fits(code: Code, glob: str) -> bool:
+    """Only * and ? are wild: a code may itself hold a bracket, which `fnmatch` would take for the beginning of a set."""
+    return fnmatchcase(code, glob.replace("[", "[[]"))
