@@ -25,11 +25,16 @@ from shared.domain.campaign import Campaign
 from shared.domain.ids import PARTITIONS, ClaimId, PartitionNo
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Refusal, Refused, Replayed
+from shared.domain.redemption import is_overdue
 from shared.gate import Gate, Verdict
 from shared.postgres import NO_ANSWER, Pool
+from shared.redemptions import Standing
 
 #: When a waiter first looks in Postgres for an outcome that the feed has not brought, and how often it then does.
 LOOK_AFTER_S = 0.25
+
+#: What a user's own hold may be the reason of.
+_FOR_LACK = (Refusal.ALREADY_REDEEMED, Refusal.EXHAUSTED)
 
 log = structlog.get_logger()
 
@@ -188,21 +193,25 @@ class Desk:
         self._run(self._show_or_refuse(submission, refusal), [submission])
 
     async def _show_or_refuse(self, submission: Submission, refusal: Refusal) -> None:
-        """The user holds something: this claim (show it), another (a hold is shown), or nothing after all (ask again)."""
+        """The user holds something: this claim (show it), another (a hold is shown), or nothing after all (ask again).
+
+        A hold that is overdue is neither `claimed` any more nor given back yet: what it has come to is known within a tick,
+        or as soon as the gate lets its owner through.
+        """
         try:
             standing = await self._look_ups.standing(submission)
         except NO_ANSWER:
             submission.resolve(UNAVAILABLE)
             return
-        if standing is not None and standing.redemption is not None:
-            submission.joined = True
-            submission.resolve_with(standing.redemption)
-        elif refusal is not Refusal.ALREADY_REDEEMED:
-            submission.resolve(Refused(refusal))
-        elif standing is None or standing.active < submission.campaign.per_user_limit:
+        ended_before, submission.ending = submission.ending, standing is not None and _to_be_ended(standing, refusal)
+        if standing is None or submission.ending or ended_before or _may_have_more(standing, submission, refusal):
+            # What has just been given back the gate is told of after COMMIT: it is asked once more.
             submission.checked = True
             self._ask_again(submission)
-        elif standing.hold is not None:
+        elif standing.redemption is not None:
+            submission.joined = True
+            submission.resolve_with(standing.redemption)
+        elif standing.hold is not None and refusal in _FOR_LACK:
             # A hold never blocks its own owner.
             submission.resolve(Replayed(standing.hold))
         else:
@@ -220,3 +229,16 @@ class Desk:
         task = asyncio.create_task(errand)
         self._errands.add(task)
         task.add_done_callback(ended)
+
+
+def _to_be_ended(standing: Standing, refusal: Refusal) -> bool:
+    """Whether what matters to the answer is a hold that is over and has yet to be given back."""
+    if standing.redemption is not None:
+        return is_overdue(standing.redemption, standing.now)
+    return standing.overdue and standing.hold is None and refusal is Refusal.EXHAUSTED
+
+
+def _may_have_more(standing: Standing, submission: Submission, refusal: Refusal) -> bool:
+    """Whether the gate takes the user to hold more than he does."""
+    fewer = standing.active < submission.campaign.per_user_limit
+    return standing.redemption is None and refusal is Refusal.ALREADY_REDEEMED and fewer

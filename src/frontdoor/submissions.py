@@ -48,7 +48,7 @@ class Submission:
     `deadline` and `admit_by` are in monotonic seconds: until when the caller waits for an outcome, and until when the gate is
     asked again (also for a caller who does not want to wait: 202 needs an entry in a mailbox); `due`: when it is next to be
     seen to; `pause_s`: how long before the gate is asked again. `joined`: the claim was there before us. `checked`: Postgres
-    says that the user may still take a slot.
+    says that the user may still take a slot. `ending`: what is answered depends on a hold of the user's that is overdue.
     """
 
     __slots__ = (
@@ -59,6 +59,7 @@ class Submission:
         "claim",
         "deadline",
         "due",
+        "ending",
         "joined",
         "partition_no",
         "pause_s",
@@ -76,6 +77,7 @@ class Submission:
         self.admit_by = max(deadline, clock.monotonic() + ADMIT_WITHIN_S)
         self.partition_no = campaign.slices[claim.slice_no].partition_no
         self.checked = False
+        self.ending = False
         self.joined = False
         self.stage = Stage.ASKING
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()

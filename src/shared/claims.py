@@ -14,10 +14,10 @@ import msgspec
 
 from shared.book import Head, append
 from shared.domain.decide import CodeFacts, Decision, Facts, SliceFacts, SliceKey, Use
-from shared.domain.ids import CampaignId, PartitionNo, UserId
+from shared.domain.ids import CampaignId, ClaimId, PartitionNo, UserId
 from shared.domain.ledger import Event, Kind
 from shared.domain.operations import SubmitClaim
-from shared.domain.outcomes import Granted, Refused, Replayed
+from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
 from shared.domain.redemption import Redemption
 from shared.domain.settlement import Counts, Settlement, settlements
 from shared.domain.stacking import Stacked
@@ -127,16 +127,21 @@ def _event(decision: Decision) -> Event | None:
     match decision.outcome:
         case Granted(redemption):
             return Event(Kind.CLAIMED, redemption.redemption_id, msgspec.json.encode(redemption).decode())
-        case Refused() as refused:
-            return Event(Kind.REFUSED, decision.claim.claim_id, _refusal_story(decision.claim, refused))
+        case Refused(reason, about):
+            return Event(Kind.REFUSED, decision.claim.claim_id, _refusal_story(decision.claim, reason, about=about))
+        case Replayed(hold, Refusal() as reason):
+            # Written down, or who polls for this claim would find nothing.
+            story = _refusal_story(decision.claim, reason, shown=hold.redemption_id)
+            return Event(Kind.REFUSED, decision.claim.claim_id, story)
         case Replayed():
             return None
 
 
-def _refusal_story(claim: SubmitClaim, refused: Refused) -> str:
+def _refusal_story(claim: SubmitClaim, reason: Refusal, *, about: str | None = None, shown: ClaimId | None = None) -> str:
     story = {
-        "reason": refused.reason,
-        "about": refused.about,
+        "reason": reason,
+        "about": about,
+        "shown": shown,
         "campaign_id": claim.campaign_id,
         "user_id": claim.user_id,
         "code": claim.code,

@@ -60,6 +60,7 @@ def _sentence(kind: str, story: dict[str, Any]) -> str:
             return f"released  {_claim(story)}: {story['released_reason']}"
         case Kind.REFUSED:
             about = f" (with {_shown(story['about'])})" if story.get("about") else ""
+            about += f" (shown {story['shown']})" if story.get("shown") else ""
             return f"refused   {_claim(story)}: {story['reason']}{about}"
         case Kind.DEAD_LETTERED:
             return f"set aside a claim of {_shown(story.get('user_id', '?'))}: {story['error']}"

@@ -1,6 +1,7 @@
 """Redemptions as they stand in Postgres, read in batches."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -16,12 +17,15 @@ _redemption = msgspec.json.Decoder(Redemption)
 class Standing(msgspec.Struct, frozen=True):
     """What is committed about a claim: the redemption it is, if any, and how many its user holds of the campaign.
 
-    `hold`: one of those that can still be confirmed. It never blocks its owner: it is shown instead of a refusal.
+    `hold`: one of those that can still be confirmed. It never blocks its owner: it is shown instead of a refusal. `overdue`:
+    whether others cannot, whose slots have yet to be given back. `now`: Postgres's clock.
     """
 
     redemption: Redemption | None
     active: int
     hold: Redemption | None
+    overdue: bool
+    now: datetime
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -43,8 +47,8 @@ async def standings(
     """The standing of each claim asked for."""
     rows = await connection.fetch(statement("known_claims"), *(list(column) for column in zip(*asked, strict=True)))
     return {
-        (ClaimId(claim), CampaignId(campaign), UserId(user)): Standing(_read(redemption), active, _read(hold))
-        for claim, campaign, user, redemption, active, hold in rows
+        (ClaimId(claim), CampaignId(campaign), UserId(user)): Standing(_read(redemption), active, _read(hold), overdue, now)
+        for claim, campaign, user, redemption, active, hold, overdue, now in rows
     }
 
 

@@ -100,6 +100,54 @@ async def test_who_holds_the_limit_is_told_so_and_other_claims_stay_as_they_are(
     assert await stores.pool.fetchval("SELECT claimed FROM campaign_slices") == 3
 
 
+async def test_who_holds_the_last_slot_is_shown_the_hold_rather_than_sold_out(stores: Stores, door: Door) -> None:
+    campaign = await launch(stores.pool, 1, per_user_limit=2, hold_ttl_s=600)
+    hold = granted(await door.redeem(campaign, "a"))
+    assert await door.redeem(campaign, "b") == SOLD_OUT
+    assert replayed(await door.redeem(campaign, "a", "new")) == hold
+    await lifecycle.take(stores.pool, hold, Step.CONFIRM)
+    assert await door.redeem(campaign, "a", "newer") == SOLD_OUT
+
+
+async def lapsed(stores: Stores, door: Door, limit: int) -> tuple[Campaign, ClaimId]:
+    """A sold-out campaign whose one slot is a hold of a's that is over, and has yet to be given back."""
+    campaign = await launch(stores.pool, 1, per_user_limit=limit, hold_ttl_s=600)
+    hold = granted(await door.redeem(campaign, "a"))
+    assert await door.redeem(campaign, "b") == SOLD_OUT
+    await stores.pool.execute("UPDATE redemptions SET hold_expires_at = clock_timestamp() WHERE redemption_id = $1", hold)
+    return campaign, hold
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_a_hold_that_is_over_is_shown_as_what_it_has_come_to(stores: Stores, door: Door, limit: int) -> None:
+    campaign, hold = await lapsed(stores, door, limit)
+    again = await door.redeem(campaign, "a")
+    assert isinstance(again, Replayed)
+    assert (again.redemption.redemption_id, again.redemption.state) == (hold, State.RELEASED)
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_a_hold_that_is_over_is_not_in_its_owners_way(stores: Stores, door: Door, limit: int) -> None:
+    campaign, hold = await lapsed(stores, door, limit)
+    assert granted(await door.redeem(campaign, "a", "new")) != hold
+
+
+async def test_a_hold_that_is_over_and_that_nobody_ends_is_promised_nothing(stores: Stores, alone: Door) -> None:
+    campaign = await launch(stores.pool, 1, hold_ttl_s=600)
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+    first = asyncio.create_task(alone.redeem(campaign, "a"))
+
+    async def decided() -> bool:
+        await owner.turn()
+        return first.done()
+
+    await until(decided)
+    hold = granted(first.result())
+    await stores.pool.execute("UPDATE redemptions SET hold_expires_at = clock_timestamp() WHERE redemption_id = $1", hold)
+    answers = await asyncio.gather(*(alone.redeem(campaign, "a", key, wait_s=0.5) for key in ("k", "new")))
+    assert answers == [UNAVAILABLE, UNAVAILABLE]
+
+
 async def test_a_key_that_is_used_for_another_order_is_refused_and_changes_nothing(stores: Stores, door: Door) -> None:
     campaign = await launch(stores.pool, 1)
     won = granted(await door.redeem(campaign, "a"))

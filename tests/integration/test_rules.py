@@ -29,7 +29,7 @@ from shared.domain.periods import Period, start_of
 from shared.domain.redemption import Redemption, State, Stay, Step
 from shared.lifecycle import Kept, Stepped
 from shared.postgres import Pool
-from shared.redemptions import standings
+from shared.redemptions import Told, outcomes, standings
 from shared.statements import statement
 from tests.integration.engine import (
     claim_of,
@@ -284,9 +284,22 @@ async def holding(bench: Bench, users: str = "a", **different: Any) -> tuple[Cam
 async def test_a_hold_is_shown_to_its_owner_until_it_is_over(bench: Bench) -> None:
     campaign, [hold] = await holding(bench)
     assert hold.hold_expires_at == hold.claimed_at + timedelta(seconds=600)
-    assert await bench.decided(claim_of(campaign, "a", "new")) == [Replayed(hold)]
+    assert await bench.decided(claim_of(campaign, "a", "new")) == [Replayed(hold, Refusal.ALREADY_REDEEMED)]
     await bench.taken(hold, Step.CONFIRM)
     assert told(await bench.decided(claim_of(campaign, "a", "newer"))) == ["already_redeemed"]
+
+
+async def test_who_polls_for_a_claim_that_was_answered_with_a_hold_is_shown_the_hold(bench: Bench) -> None:
+    pool = await launch(bench.pool, 10, partition=HERE, type="pool", code="POOL", per_user_limit=2, hold_ttl_s=600)
+    [code, _] = await bench.mint(pool, None, None)
+    [hold] = await bench.granted(claim_of(pool, "a", code=code))
+    again = claim_of(pool, "a", "new", code=code)
+    assert await bench.decided(again) == [Replayed(hold, Refusal.CODE_USED)]
+    assert told(await bench.decided(claim_of(pool, "b", code=code))) == ["code_used"]
+    async with bench.pool.acquire() as connection:
+        found = await outcomes(connection, [again.claim_id])
+    assert found == {again.claim_id: Told(UserId("a"), Replayed(hold))}
+    assert told(await bench.decided(claim_of(pool, "a", "newer"))) == ["granted"]
 
 
 @pytest.mark.parametrize("released_before", [False, True])
@@ -333,7 +346,7 @@ async def test_an_owners_overdue_hold_is_released_in_the_batch_of_the_next_claim
     assert committed.settlements[-1].users == {"a": 1, "b": 1}
     assert await bench.counts(campaign) == (2, 0)
     rows = await bench.pool.fetch("SELECT redemption_id, kind FROM ledger WHERE redemption_id IS NOT NULL ORDER BY seq")
-    assert [kind for _, kind in rows] == ["claimed", "claimed", "released", "claimed"]
+    assert [kind for _, kind in rows] == ["claimed", "claimed", "released", "claimed", "refused"]
     assert rows[2]["redemption_id"] == first.redemption_id
 
 

@@ -6,7 +6,7 @@ the code, then the slot and the money; after the last guard the claim is granted
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -159,26 +159,26 @@ class _Working:
         uses = self._uses_of((claim.campaign_id, claim.user_id))
         limited = self._limited(terms, uses) if uses else None
         if limited is not None:
-            # A hold never blocks its own owner from what it holds. Short of the user's limit the gate does not know of the
-            # hold, and who polls for this claim would find nothing: it is refused like any other.
-            hold = self._open_hold(uses) if limited is Refusal.ALREADY_REDEEMED else None
-            return Refused(limited) if hold is None else Replayed(hold)
+            # What is over for today is no question of what is held.
+            return self._for_lack(limited, uses) if limited is Refusal.ALREADY_REDEEMED else Refused(limited)
+        hold = self._open_hold(use for use in uses if use.hold and use.hold.single_use and use.hold.code_id == asked.code_id)
+        if hold is not None:
+            return Replayed(hold, Refusal.CODE_USED)
         unfit = closed_by_subtotal(terms.discount, terms.amount_budget, terms.minimum_subtotal, claim.subtotal)
         if unfit is not None:
             return Refused(unfit)
-        code = self._next_free(part) if terms.type == "pool" and asked.state == "shared" else asked
-        other = self._conflict(claim, terms, code or asked)
+        code, other = self._code_for(claim, part, asked)
         if other is not None:
             # A code of somebody else may be meant for nobody else to see.
             return Refused(Refusal.NOT_STACKABLE, other.code if other.user_id == claim.user_id else None)
         if asked.state == "claimed" or asked.code_id in self._codes_taken:
             return Refused(Refusal.CODE_USED)
         if code is None:
-            return Refused(Refusal.EXHAUSTED)
+            return self._for_lack(Refusal.EXHAUSTED, uses)
         amount = discount.amount(terms.discount, claim.subtotal)
         short = part.short(amount)
         if short is not None:
-            return Refused(short)
+            return self._for_lack(short, uses) if short is Refusal.EXHAUSTED else Refused(short)
         # After this point it must succeed.
         redemption = _redemption(claim, terms, code, amount, uses, self._facts.now)
         self._take(part, redemption, uses)
@@ -223,15 +223,34 @@ class _Working:
             start = self._starts[period, zone] = periods.start_of(period, self._facts.now, zone)
         return sum(use.claimed_at >= start for use in uses)
 
-    def _open_hold(self, uses: Sequence[Use]) -> Redemption | None:
+    def _for_lack(self, refusal: Refusal, uses: Sequence[Use]) -> Outcome:
+        """Refused for want of what the user's own `uses` have. A hold never blocks its owner: an open one is shown instead."""
+        hold = self._open_hold(uses)
+        return Refused(refusal) if hold is None else Replayed(hold, refusal)
+
+    def _open_hold(self, uses: Iterable[Use]) -> Redemption | None:
         holds = (use.hold for use in uses if use.hold is not None)
         return next((hold for hold in holds if is_open_hold(hold, self._facts.now)), None)
 
-    def _next_free(self, part: _Slice) -> CodeFacts | None:
+    def _code_for(self, claim: SubmitClaim, part: _Slice, asked: CodeFacts) -> tuple[CodeFacts | None, Stacked | None]:
+        """The code that the claim is given, if there is one, or what its order holds that stands in the way.
+
+        The public code of a pool gives the next free code of those that go with the order.
+        """
+        other = self._conflict(claim, part.terms, asked)
+        if other is not None or part.terms.type != "pool" or asked.state != "shared":
+            return asked, other
+        for code in self._free(part):
+            other = self._conflict(claim, part.terms, code)
+            if other is None:
+                return code, None
+        return None, other
+
+    def _free(self, part: _Slice) -> Iterator[CodeFacts]:
         free = part.free_codes
         while free and free[0].code_id in self._codes_taken:
             free.popleft()
-        return free[0] if free else None
+        return (code for code in free if code.code_id not in self._codes_taken)
 
     def _conflict(self, claim: SubmitClaim, terms: SliceFacts, code: CodeFacts) -> Stacked | None:
         """What the order holds that stands in the way, be it of this batch or of one before."""

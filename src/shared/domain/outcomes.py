@@ -36,9 +36,13 @@ class Granted(msgspec.Struct, frozen=True, tag="granted"):
 
 
 class Replayed(msgspec.Struct, frozen=True, tag="replayed"):
-    """The claim had taken its slot before; the redemption is shown as it stands."""
+    """The claim had taken its slot before; the redemption is shown as it stands.
+
+    `instead_of`: the claim took nothing and would be refused so, but the redemption is a hold of the same user's.
+    """
 
     redemption: Redemption
+    instead_of: Refusal | None = None
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):

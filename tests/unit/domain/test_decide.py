@@ -399,14 +399,31 @@ def test_a_hold_ends_when_its_campaign_says() -> None:
 
 def test_a_hold_never_blocks_its_own_owner() -> None:
     hold, committed = held(59.999)
-    assert outcomes([submit("ann", "new", order="another")], committed) == [Replayed(hold)]
+    assert outcomes([submit("ann", "new", order="another")], committed) == [Replayed(hold, Refusal.ALREADY_REDEEMED)]
     assert outcomes([submit("ann", "new")], replace(committed, now=NOW + SECOND)) == [Refused(Refusal.ALREADY_REDEEMED)]
 
 
 def test_a_hold_of_the_same_batch_is_shown_too() -> None:
     first, second = outcomes([submit("ann", "1"), submit("ann", "2")], facts(HOLD))
     assert isinstance(first, Granted)
-    assert second == Replayed(first.redemption)
+    assert second == Replayed(first.redemption, Refusal.ALREADY_REDEEMED)
+
+
+def test_a_hold_that_took_the_last_slot_is_shown_to_its_owner() -> None:
+    hold, committed = held(10, replace(HOLD, per_user_limit=2, budget=1))
+    full = replace(committed, slices={(CAMPAIGN, 0): replace(HOLD, per_user_limit=2, budget=1, claimed=1)})
+    claims = [submit("ann", "new"), submit("bob")]
+    assert outcomes(claims, full) == [Replayed(hold, Refusal.EXHAUSTED), Refused(Refusal.EXHAUSTED)]
+
+
+def test_a_hold_of_a_code_is_shown_to_its_owner_who_asks_for_that_code_again() -> None:
+    committed = pool_facts(per_user_limit=3, hold_ttl_s=60, minimum_subtotal=5, stacking_rules=RULES)
+    claims = [submit("ann", code="FREE-0"), submit("ann", "2", code="FREE-0", subtotal=None), submit("bob", code="FREE-0")]
+    first, second, third = outcomes(claims, replace(committed, orders={}))
+    assert isinstance(first, Granted)
+    assert (second, third) == (Replayed(first.redemption, Refusal.CODE_USED), Refused(Refusal.CODE_USED))
+    elsewhere = submit("ann", "3", code="FREE-1", order="p")
+    assert isinstance(outcomes([*claims, elsewhere], committed)[3], Granted), "another code is another claim"
 
 
 def test_a_hold_of_today_is_not_what_another_claim_of_today_gets() -> None:
@@ -511,9 +528,22 @@ def test_where_no_campaign_has_rules_nobody_looks_at_orders() -> None:
     assert granted(submit("ann"), facts(replace(OPEN, stacking_rules=RULES), orders=None)).order_id == "o"
 
 
-def test_a_pool_is_excluded_by_the_code_it_would_give() -> None:
+def test_a_pool_is_excluded_by_the_codes_it_would_give() -> None:
     committed = replace(pool_facts(), orders={"o": (Stacked(Code("VIP"), None, StackingRules(("FREE-?",))),)})
     assert outcomes([submit("ann")], committed) == [Refused(Refusal.NOT_STACKABLE)]
+
+
+def test_a_pool_gives_the_next_code_that_goes_with_the_order() -> None:
+    committed = replace(pool_facts(), orders={"o": (Stacked(Code("VIP"), None, StackingRules(("FREE-0",))),)})
+    outcome = outcomes([submit("ann"), submit("bob", order="p"), submit("cat"), submit("dan")], committed)
+    assert [each.redemption.code for each in outcome if isinstance(each, Granted)] == ["FREE-1", "FREE-0", "FREE-2"]
+    assert reason(outcome[3]) is Refusal.EXHAUSTED
+
+
+def test_two_codes_of_one_exclusive_pool_do_not_share_an_order() -> None:
+    committed = replace(pool_facts(per_user_limit=2, stacking_rules=RULES), orders={})
+    outcome = outcomes([submit("ann"), submit("ann", "2"), submit("ann", "3", order="p")], committed)
+    assert [reason(each) for each in outcome] == [None, Refusal.NOT_STACKABLE, None]
 
 
 class Model:
@@ -541,25 +571,35 @@ class Model:
         today = [row for row in mine if row.claimed_at.date() == self.now.date()]
         day_limit = self.terms.per_day_limit or 99
         if len(mine) >= self.terms.per_user_limit:
-            held = any(row.hold_expires_at and row.state is State.CLAIMED for row in mine)
-            return "replayed" if held else Refusal.ALREADY_REDEEMED
+            return self.or_hold(Refusal.ALREADY_REDEEMED, mine)
         if len(today) >= day_limit:
             return Refusal.PERIOD_LIMIT_REACHED
+        if shown := self.or_hold("", [row for row in mine if row.single_use and row.code == claim.code]):
+            return shown
         if claim.subtotal is None and self.terms.amount_budget is not None:
             return Refusal.SUBTOTAL_REQUIRED
-        if self.terms.stacking_rules and claim.order_id == "taken":
+        beside = self.active(lambda row: row.order_id == claim.order_id and row.code != claim.code)
+        if self.terms.stacking_rules and (beside or claim.order_id == "taken"):
             return Refusal.NOT_STACKABLE
         if asked[0].state == "unused" and asked[0] not in self.free():
             return Refusal.CODE_USED
+        return self.left(claim, asked[0], mine)
+
+    def left(self, claim: SubmitClaim, asked: CodeFacts, mine: list[Redemption]) -> str:
         open_to_all = [code for code in self.free() if code.intended_user is None]
-        if asked[0].state == "shared" and self.terms.type == "pool" and not open_to_all:
-            return Refusal.EXHAUSTED
+        if asked.state == "shared" and self.terms.type == "pool" and not open_to_all:
+            return self.or_hold(Refusal.EXHAUSTED, mine)
         if self.terms.budget is not None and len(self.active()) >= self.terms.budget:
-            return Refusal.EXHAUSTED
+            return self.or_hold(Refusal.EXHAUSTED, mine)
         spent, amount = sum(row.amount for row in self.active()), (claim.subtotal or 0) // 10
         if self.terms.amount_budget is not None and spent + max(amount, 1) > self.terms.amount_budget:
-            return Refusal.EXHAUSTED if spent >= self.terms.amount_budget else Refusal.BUDGET_INSUFFICIENT
+            sold_out = spent >= self.terms.amount_budget
+            return self.or_hold(Refusal.EXHAUSTED, mine) if sold_out else Refusal.BUDGET_INSUFFICIENT
         return "granted"
+
+    def or_hold(self, refusal: str, own: list[Redemption]) -> str:
+        held = any(row.hold_expires_at and row.state is State.CLAIMED for row in own)
+        return "replayed" if held else refusal
 
     def facts(self) -> Facts:
         uses: dict[tuple[CampaignId, UserId], tuple[Use, ...]] = {}
