@@ -57,6 +57,7 @@ class Door:
         self.orders = MicroBatch(self._load_orders)
         self.used_codes = MicroBatch(self._load_used_codes)
         self.ticks = Ticks()
+        self.trusted_proxies = settings.trusted_proxies
         self.draining = False
 
     def identify(self, headers: CIMultiDictProxy[str]) -> Identity:

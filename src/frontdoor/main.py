@@ -54,7 +54,8 @@ def _ports(settings: Settings) -> Iterator[_Port]:
 
 async def _listening(door: Door, port: _Port) -> DoorRunner:
     app, at_the_wicket = application(door, port.sides), counters(door, port.sides)
-    runner = DoorRunner(app, at_the_wicket, door.ticks, handle_signals=False, shutdown_timeout=DRAIN_S)
+    ended = {"handle_signals": False, "shutdown_timeout": DRAIN_S}
+    runner = DoorRunner(app, at_the_wicket, door.ticks, door.trusted_proxies, **ended)
     await runner.setup()
     await web.TCPSite(runner, port.host, port.port, reuse_port=True, backlog=4096).start()
     log.info("door_open", door=door.door_id, host=port.host, port=port.port, serves=port.sides)

@@ -34,7 +34,10 @@ class DoorProtocol(web.RequestHandler):
         """Begin, with a wicket before the parser."""
         super().connection_made(transport)
         if isinstance(self._manager, _DoorServer):
-            self._parser = Wicket(self._parser, self, self._manager.counters, self._manager.ticks)  # type: ignore[assignment]
+            manager = self._manager
+            self._parser = Wicket(  # type: ignore[assignment]
+                self._parser, self, manager.counters, manager.ticks, manager.trusted_proxies
+            )
 
     def handle_error(
         self,
@@ -64,6 +67,7 @@ class DoorProtocol(web.RequestHandler):
 class _DoorServer(web.Server):
     counters: Counters
     ticks: Ticks
+    trusted_proxies: int
 
     def __call__(self) -> web.RequestHandler:
         return DoorProtocol(self, loop=self._loop, **self._kwargs)
@@ -72,10 +76,11 @@ class _DoorServer(web.Server):
 class DoorRunner(web.AppRunner):
     """An AppRunner whose connections are DoorProtocols, without access log and without decompression.
 
-    `counters`: the calls that are answered before they reach the application (see `wicket`).
+    `counters`: the calls that are answered before they reach the application (see `wicket`). `trusted_proxies`: how many of
+    ours stand before it (see `client_ip`).
     """
 
-    def __init__(self, app: web.Application, counters: Counters, ticks: Ticks, **kwargs: Any) -> None:
+    def __init__(self, app: web.Application, counters: Counters, ticks: Ticks, trusted_proxies: int = 0, **kwargs: Any) -> None:
         ours: dict[str, Any] = {
             "access_log": None,
             "auto_decompress": False,
@@ -85,11 +90,12 @@ class DoorRunner(web.AppRunner):
         super().__init__(app, **(ours | kwargs))
         self._counters = counters
         self._ticks = ticks
+        self._trusted_proxies = trusted_proxies
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         ours = _DoorServer(server.request_handler, request_factory=server.request_factory, loop=server._loop, **server._kwargs)
-        ours.counters, ours.ticks = self._counters, self._ticks
+        ours.counters, ours.ticks, ours.trusted_proxies = self._counters, self._ticks, self._trusted_proxies
         return ours
 
 

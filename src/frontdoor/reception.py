@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from aiohttp import web
 
 from frontdoor.bodies import read_body
+from frontdoor.client_ip import client_ip
 from frontdoor.context import DOOR, Door
 from frontdoor.problems import REFUSALS, Problem, accepted
 from frontdoor.replies import Reply, Shown, respond
@@ -30,14 +31,17 @@ HIDDEN = REFUSALS[Refusal.UNKNOWN_CODE]
 async def received(request: web.Request, call: Call) -> web.Response:
     """The call's answer to a request that came through aiohttp. Raises ProblemRaised, and what the call raises."""
     door = request.app[DOOR]
-    return await answered(request, partial(call, door), door.ticks)
+    return await answered(request, partial(call, door), door.ticks, door.trusted_proxies)
 
 
-async def answered(request: web.Request, answer: Callable[[Visit], Answering], ticks: Ticks) -> web.Response:
+async def answered(
+    request: web.Request, answer: Callable[[Visit], Answering], ticks: Ticks, trusted_proxies: int = 0
+) -> web.Response:
     """The same, by what answers visits."""
     arrived_at = asyncio.get_running_loop().time()
     body = accepted(await read_body(request))
-    reply = await awaited(answer(Visit(request.headers, body, request.remote or "", arrived_at)))
+    ip = client_ip(request.remote or "", request.headers, trusted_proxies)
+    reply = await awaited(answer(Visit(request.headers, body, ip, arrived_at)))
     if reply is HIDDEN:
         await ticks.tick(arrived_at)
     return respond(reply)

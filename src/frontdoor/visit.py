@@ -5,7 +5,10 @@ from multidict import CIMultiDictProxy
 
 
 class Visit(msgspec.Struct, frozen=True, gc=False):
-    """What was sent, by whom, and when: in seconds of the event loop, which all that is timed by it is measured in."""
+    """What was sent, from which address (see `client_ip`), and when.
+
+    `arrived_at` is in seconds of the event loop, which all that is timed by it is measured in.
+    """
 
     headers: CIMultiDictProxy[str]
     body: bytes

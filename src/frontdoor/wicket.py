@@ -20,6 +20,7 @@ from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import HttpVersion11
 
 from frontdoor.bodies import MAX_BODY_BYTES
+from frontdoor.client_ip import client_ip
 from frontdoor.failures import problem_of
 from frontdoor.middlewares import REQUEST_ID_HEADER, request_id
 from frontdoor.parse import media_problem
@@ -50,15 +51,18 @@ _running: set[asyncio.Task[None]] = set()
 class Wicket:
     """A connection's parser, as aiohttp uses it, that keeps for itself what it serves."""
 
-    def __init__(self, parser: Any, connection: web.RequestHandler, counters: Counters, ticks: Ticks) -> None:
+    def __init__(
+        self, parser: Any, connection: web.RequestHandler, counters: Counters, ticks: Ticks, trusted_proxies: int
+    ) -> None:
         self._parser = parser
         self._connection = connection
         self._counters = counters
         self._ticks = ticks
+        self._trusted_proxies = trusted_proxies
         self._owes = False
         self._ahead = b""
         peer = connection.peername
-        self._ip = peer[0] if isinstance(peer, tuple) else ""
+        self._peer = peer[0] if isinstance(peer, tuple) else ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._parser, name)
@@ -93,7 +97,8 @@ class Wicket:
         fields, raw = message.headers, _whole(payload)
         if raw is None or media_problem(fields.get("Content-Type"), fields.get("Content-Encoding")) is not None:
             return False
-        visit = Visit(fields, raw, self._ip, self._connection._loop.time())
+        ip = client_ip(self._peer, fields, self._trusted_proxies)
+        visit = Visit(fields, raw, ip, self._connection._loop.time())
         named = request_id(fields.get(REQUEST_ID_HEADER))
         try:
             answering = counter.answer(visit)

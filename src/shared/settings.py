@@ -32,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     code_cache_max: Positive = 100_000
     token_cache_max: Positive = 50_000
     postgres_pool: Positive = 8
+    trusted_proxies: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 def from_environment() -> Settings:

@@ -46,7 +46,7 @@ async def later(reply: Reply, events: Events) -> Reply:
 def answer_from(events: Events, visit: Visit) -> Answering:
     """A call that answers some at once, and others when they may end."""
     code = accepted(redeem_body(visit.body)).code
-    known: dict[str, Answering] = {"B": BUSY, "HIDDEN": HIDDEN}
+    known: dict[str, Answering] = {"B": BUSY, "HIDDEN": HIDDEN, "IP": Shown(Taken(visit.ip))}
     return known.get(code) or (later(Shown(Taken(code)), events) if code == "LATER" else Shown(Taken(code)))
 
 
@@ -99,7 +99,7 @@ async def runner(
     ticks, answer = Ticks(), partial(answer_from, events)
 
     async def redeem(request: web.Request) -> web.Response:
-        return await answered(request, answer, ticks)
+        return await answered(request, answer, ticks, 1)
 
     app.router.add_post("/redeem", redeem)
     app.router.add_post("/measure", measure)
@@ -107,7 +107,7 @@ async def runner(
     for name, handler in {"broken": broken, "away": away, "busy": busy}.items():
         app.router.add_get(f"/{name}", handler)
     counters = {"/redeem": Counter("redeem", answer)} if request.param == "wicket" else {}
-    runner = DoorRunner(app, counters, ticks)
+    runner = DoorRunner(app, counters, ticks, 1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield runner
@@ -359,6 +359,13 @@ async def test_what_is_owed_is_answered_before_the_door_closes(runner: DoorRunne
         may_end.set()
         assert (await reader.read()).endswith(b'{"code":"LATER"}')
         await closing
+
+
+async def test_a_call_knows_what_the_trusted_proxy_says_of_its_caller(port: int) -> None:
+    forwarded = b"X-Forwarded-For: 6.6.6.6, 203.0.113.7"
+    for fields, ip in (((forwarded,), "203.0.113.7"), ((), "127.0.0.1")):
+        answer = await exchange(port, post(HOST, JSON, *fields, body=GOOD.replace(b"A", b"IP")))
+        assert json.loads(answer.body) == {"code": ip}
 
 
 async def test_the_hidden_answer_takes_a_whole_tick(port: int) -> None:
