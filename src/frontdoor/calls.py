@@ -96,7 +96,8 @@ COUPON_CALLS = (
         says=(
             "Takes nothing and promises nothing. Without a token, a code for others is unknown. What the cart can mend is told "
             "with 200 and valid: false. With an order_id that holds this code, that redemption's discount is told. A service "
-            "may name another user in user_id, and say in attrs and first_order what it knows of them."
+            "may name another user in user_id, and say in attrs and first_order what it knows of them; a cart without a token "
+            "may say first_order."
         ),
         access="optional",
         takes=ValidateBody,

@@ -39,7 +39,7 @@ class Circumstances(msgspec.Struct, frozen=True, gc=False):
     """Who asks (None: nobody in particular), and what is known besides.
 
     `used`: the code was good for one claim, which has been made. `nothing`: why the campaign gave nothing when its gate was
-    last asked.
+    last asked. `first_order`: what nobody in particular says of the order; nothing is promised, so it is believed.
     """
 
     who: Person | None
@@ -47,6 +47,7 @@ class Circumstances(msgspec.Struct, frozen=True, gc=False):
     used: bool
     nothing: Refusal | None
     now: datetime
+    first_order: bool | None = None
 
 
 def quote(found: Found, cart: Cart, known: Circumstances) -> Problem | Valid | Invalid:
@@ -90,10 +91,12 @@ def _refusal(found: Found, known: Circumstances) -> Refusal | None:
 
 
 def _unfit(campaign: Campaign, known: Circumstances) -> Refusal | None:
-    """Whoever does not say who they are is not told of codes for others; of their first order nothing is known."""
+    """Whoever does not say who they are is not told of codes for others; a first order is what they say it is, if they do."""
     if known.who is not None:
         return eligibility.unfit(campaign, known.who, known.segments, known.now)
-    return None if eligibility.in_audience(campaign, None, known.segments, known.now) else Refusal.UNKNOWN_CODE
+    if not eligibility.in_audience(campaign, None, known.segments, known.now):
+        return Refusal.UNKNOWN_CODE
+    return Refusal.NOT_FIRST_ORDER if campaign.first_order_only and known.first_order is False else None
 
 
 def _other(found: Found, cart: Cart) -> Code | None:

@@ -52,6 +52,7 @@ def valid(campaign: Campaign, code: str, applied: Applied, now: datetime, *, kep
         expires_at=ends_at,
         expires_in_s=left_s,
         expires_text=None if left_s is None else expires_text(left_s),
+        first_order_only=True if campaign.first_order_only else UNSET,
         already_redeemed_for_this_order=True if kept else UNSET,
     )
 

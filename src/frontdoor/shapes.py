@@ -52,6 +52,7 @@ class Valid(msgspec.Struct, frozen=True, gc=False):
     expires_at: datetime | None
     expires_in_s: int | None
     expires_text: str | None
+    first_order_only: Literal[True] | msgspec.UnsetType = msgspec.UNSET
     already_redeemed_for_this_order: Literal[True] | msgspec.UnsetType = msgspec.UNSET
 
 

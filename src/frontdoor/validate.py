@@ -74,7 +74,7 @@ async def _looked_up(door: Door, asked: _Asked, peeked: Found | None) -> Reply:
 
 def _asked(door: Door, visit: Visit) -> _Asked:
     body = accepted(parse.validate_body(visit.body))
-    described = body.user_id is not None or body.attrs is not None or body.first_order is not None
+    described = body.user_id is not None or body.attrs is not None
     if "Authorization" not in visit.headers and not described:
         return _Asked(body, None, service=False)
     identity = door.identify(visit.headers)
@@ -149,5 +149,5 @@ def _may_know_at_once(asked: _Asked, found: Found) -> bool:
 
 def _quoted(door: Door, found: Found, asked: _Asked, cart: Cart, segments: Segments, used: bool) -> Reply:
     nothing = door.availability.refusal(found.campaign)
-    quoted = quote(found, cart, Circumstances(asked.who, segments, used, nothing, clock.utc_now()))
+    quoted = quote(found, cart, Circumstances(asked.who, segments, used, nothing, clock.utc_now(), asked.body.first_order))
     return quoted if isinstance(quoted, Problem) else Shown(quoted)

@@ -24,7 +24,7 @@ from shared.audit import audit
 from shared.codes import Minted, Wish
 from shared.domain.campaign import Campaign, StackingRules
 from shared.domain.discount import MAX_SUBTOTAL, Discount
-from shared.domain.ids import UserId
+from shared.domain.ids import UserId, claim_id
 from shared.settings import Settings
 from tests.integration.engine import launch, opened_stores, shard_at_work, until
 
@@ -64,6 +64,11 @@ class Shop:
 
     async def validate(self, code: str | None, user: str | None = None, *scopes: str, **said: Any) -> Answer:
         return await self.post(VALIDATE, {"code": code} | said, user, *scopes)
+
+    async def read(self, path: str, user: str, *scopes: str) -> Answer:
+        headers = {"Authorization": f"Bearer {tokens.issue(SECRET, user, scopes)}"}
+        async with self.client.get(path, headers=headers) as answer:
+            return answer.status, await answer.json(content_type=None)
 
     async def post(
         self, path: str, body: Any = None, user: str | None = "checkout", *scopes: str, key: str = "k", **attrs: Any
@@ -199,7 +204,10 @@ async def test_a_first_order_is_what_the_token_or_a_service_says_it_is(shop: Sho
     assert code(await shop.redeem(campaign.code)) == (403, "not_first_order")
     assert code(await shop.redeem(campaign.code, first_order=True)) == (403, "scope_required")
     assert code(await shop.validate(campaign.code, "ann")) == (403, "not_first_order")
-    assert (await shop.validate(campaign.code))[1]["valid"] is True
+    for said in (None, True):
+        assert (await shop.validate(campaign.code, first_order=said))[1]["first_order_only"] is True
+    assert code(await shop.validate(campaign.code, first_order=False)) == (403, "not_first_order")
+    assert code(await shop.validate(campaign.code, "ann", first_order=True)) == (403, "scope_required")
     assert (await shop.serve(campaign.code, "ann", first_order=True))[0] == 201
     assert (await shop.serve(campaign.code, "bob", attrs={"first_order": True}))[0] == 201
 
@@ -320,6 +328,18 @@ async def test_an_applied_code_that_is_not_spelt_right_is_unknown(shop: Shop) ->
         assert (await shop.validate(plain.code, applied_codes=[spelt]))[1]["valid"] is False
 
 
+async def test_a_poll_names_the_code_that_was_in_the_way_as_redeem_did(shop: Shop) -> None:
+    alone, other = await shop.launch(stacking_rules=ALONE), await shop.launch()
+    assert (await shop.redeem(alone.code, order_id="o"))[0] == 201
+    refused = await shop.redeem(other.code, key="k", order_id="o")
+    assert (refused[0], refused[1]["code"], refused[1]["with"]) == (409, "not_stackable", alone.code)
+    path = f"/api/v1/claims/{claim_id(UserId('ann'), f'k {other.code}')}"
+    for query in ("", "?wait=1"):
+        assert await shop.read(path + query, "ann") == refused
+    assert await shop.read(path, "checkout", "service") == refused
+    assert code(await shop.read(path, "bob")) == (404, "claim_unknown")
+
+
 async def test_a_hold_never_blocks_its_owner_and_ends(shop: Shop) -> None:
     campaign = await shop.launch(1, hold_ttl_s=2)
     status, held = await shop.redeem(campaign.code)
@@ -400,6 +420,7 @@ async def test_what_the_order_has_redeemed_is_shown_to_its_user_and_to_services(
 
 async def test_validate_from_memory_says_what_the_long_way_says(shop: Shop) -> None:
     await shop.launch(code="PLAIN")
+    await shop.launch(code="FIRST", first_order_only=True)
     await shop.launch(code="COY", stacking_rules=ALONE)
     await shop.launch(code="SHY", stacking_rules=StackingRules(("PL*",)), minimum_subtotal=100, audience_filter=ADULT)
     bodies: list[dict[str, Any]] = [
@@ -409,6 +430,8 @@ async def test_validate_from_memory_says_what_the_long_way_says(shop: Shop) -> N
         {"code": "shy", "subtotal": 99},
         {"code": "shy"},
         {"code": "PLAIN", "applied_codes": ["PLAIN"]},
+        {"code": "FIRST"},
+        {"code": "FIRST", "first_order": False},
     ]
     for body in bodies:
         slow = await shop.post(VALIDATE, body, None)

@@ -60,9 +60,10 @@ def told(
     who: Person | None = None,
     used: bool = False,
     nothing: Refusal | None = None,
+    first_order: bool | None = None,
 ) -> Valid | str:
     """The quote, or the code of the problem, or the reason."""
-    answer = quote(of, cart, Circumstances(who, NO_SEGMENTS, used, nothing, NOW))
+    answer = quote(of, cart, Circumstances(who, NO_SEGMENTS, used, nothing, NOW, first_order))
     match answer:
         case Problem():
             return answer.code
@@ -128,10 +129,16 @@ def test_a_stranger_is_told_that_a_code_for_others_is_unknown_and_a_user_that_it
     assert told(adults, who=NOT_ADULT) == "audience_mismatch"
 
 
-def test_of_a_strangers_first_order_nothing_is_known() -> None:
+def test_a_strangers_first_order_is_what_they_say_and_a_users_what_the_token_says() -> None:
     first = found(first_order_only=True)
-    assert isinstance(told(first), Valid)
-    assert told(first, who=NOT_ADULT) == "not_first_order"
+    for said in (None, True):
+        shown = told(first, first_order=said)
+        assert isinstance(shown, Valid)
+        assert shown.first_order_only is True
+    assert told(first, first_order=False) == "not_first_order"
+    assert told(first, who=NOT_ADULT, first_order=True) == "not_first_order"
+    assert isinstance(told(found(), first_order=False), Valid)
+    assert told(found(first_order_only=True, audience_filter=ADULT), first_order=False) == "unknown_code"
 
 
 def test_what_is_so_for_good_is_told_before_what_the_cart_can_mend() -> None:
