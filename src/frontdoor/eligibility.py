@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from frontdoor.parse import field_problem
 from frontdoor.problems import SCOPE_REQUIRED, USER_MISMATCH, Problem
 from frontdoor.tokens import SERVICE, Identity
 from shared.domain import audience
@@ -43,8 +42,6 @@ def person(
             return USER_MISMATCH
         if attrs is not None or first_order is not None:
             return SCOPE_REQUIRED.carrying(scope=SERVICE)
-    if attrs is not None and (fault := audience.attrs_fault(attrs)):
-        return field_problem("attrs", fault)
     user = named or identity.user_id
     if attrs is None:
         # What a service's token says is said of the service.

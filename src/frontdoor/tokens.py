@@ -19,7 +19,6 @@ from jwt.exceptions import InvalidAlgorithmError, InvalidSignatureError, Invalid
 
 from frontdoor.problems import SCOPE_REQUIRED, TOKEN_INVALID, TOKEN_MISSING, Problem
 from shared.clock import unix_now
-from shared.domain.audience import attrs_fault
 from shared.domain.ids import MAX_USER_LENGTH, UserId, user_of
 
 SERVICE = "service"
@@ -155,11 +154,8 @@ def _identity(payload: bytes, now: float) -> Identity | Problem:
     user = user_of(claims.sub)
     if user is None:
         return _invalid("user_invalid", f"sub must be of 1 to {MAX_USER_LENGTH} characters, without NUL.")
-    attrs = claims.attrs or _NO_ATTRS
-    if fault := attrs_fault(attrs):
-        return _invalid("claims_invalid", f"attrs {fault}.")
     scopes = frozenset(claims.scope.split()) if claims.scope else _NO_SCOPES
-    return Identity(user, scopes, claims.exp, attrs)
+    return Identity(user, scopes, claims.exp, claims.attrs or _NO_ATTRS)
 
 
 def _invalid(reason: str, detail: str) -> Problem:

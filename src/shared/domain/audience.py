@@ -8,23 +8,26 @@ to it as a table, which is how we differ from it:
 
 - An order comparison with something missing is false. JavaScript reads null as 0, so a user without an age would be below 18;
   the library reads it as the word "null", so a user outside a segment would have joined it after any date.
+- What is missing equals only what is missing; `===`, `!==` and `in` tell true from 1; `%` has the sign of what is divided. So
+  it is in JavaScript, but not in the library, for which a user of whom no orders are known has 0 of them.
 - `log` would print and `reduce` can double its result at every step: neither is offered.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from typing import Any
 
 import msgspec
 from json_logic import jsonLogic
-from json_logic.builtins import BUILTINS, to_bool, to_number
+from json_logic.builtins import BUILTINS, to_bool, to_number, to_string
 
 MAX_BYTES = 8 * 1024
 MAX_NODES = 500
 MAX_DEPTH = 16
 
-#: Elements of a list in what is said of a user: a rule may do all of its work for each.
-MAX_ELEMENTS = 100
+#: Parts of a rule times elements of all lists in what is said of a user: a rule may do all of its work for each of them.
+MAX_WORK = 50_000
 
 _READING = frozenset({"var", "missing", "missing_some"})
 _ITERATING = frozenset({"map", "filter", "all", "some", "none"})
@@ -35,6 +38,8 @@ Order = Callable[[Any, Any], bool]
 
 def matches(rule: Any, data: dict[str, Any]) -> bool:
     """Whether `rule` holds for the user that `data` describes (see `known`). Where it cannot be evaluated it does not hold."""
+    if _work_exceeds(rule, data["attrs"], MAX_WORK):
+        return False
     try:
         return bool(to_bool(jsonLogic(rule, data, _OPERATORS)))
     except (ArithmeticError, LookupError, TypeError, ValueError, ReferenceError, RecursionError, AttributeError):
@@ -50,19 +55,6 @@ def known(user_id: str, attrs: dict[str, Any], segments: dict[str, date | None],
         "segments": {name: True if since is None else since.isoformat() for name, since in segments.items()},
         "now": now.isoformat(),
     }
-
-
-def attrs_fault(attrs: dict[str, Any]) -> str | None:
-    """Why that cannot be said of a user, in words that go on from the field's name; None when it can."""
-    # Without recursion: a user's attributes may be as deep as can be decoded.
-    parts: list[Any] = [attrs]
-    while parts:
-        part = parts.pop()
-        if isinstance(part, list) and len(part) > MAX_ELEMENTS:
-            return f"must not hold a list of more than {MAX_ELEMENTS} elements"
-        if isinstance(part, dict | list):
-            parts += part.values() if isinstance(part, dict) else part
-    return None
 
 
 def segments_named(rule: Any) -> bool:
@@ -100,6 +92,26 @@ def _operation_fault(part: dict[str, Any]) -> str | None:
     if operator in _ITERATING and any(inner == "merge" for inner, _ in _operations(operands)):
         return f"has {operator!a} around 'merge'; the work would multiply"
     return None
+
+
+def _work_exceeds(rule: Any, attrs: dict[str, Any], limit: int) -> bool:
+    """Whether the rule and the user's lists are too long for each other: one of usual length goes with any of the other."""
+    elements = _elements(attrs)
+    return elements * MAX_NODES > limit and elements * sum(1 for _ in _walk(rule)) > limit
+
+
+def _elements(attrs: dict[str, Any]) -> int:
+    """How many elements all lists of `attrs` have together."""
+    # Without recursion: a user's attributes may be as deep as can be decoded.
+    elements, parts = 0, [*attrs.values()]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list):
+            elements += len(part)
+            parts += part
+        elif isinstance(part, dict):
+            parts += part.values()
+    return elements
 
 
 def _depth_exceeds(part: Any, limit: int) -> bool:
@@ -151,8 +163,35 @@ def _ordered(holds: Order) -> Callable[..., bool]:
     return operator
 
 
+def _equal(_: Any, a: Any = None, b: Any = None, *__: Any) -> bool:
+    if a is None or b is None:
+        return a is b
+    return bool(BUILTINS["=="](None, a, b))
+
+
+def _same(_: Any, a: Any = None, b: Any = None, *__: Any) -> bool:
+    return isinstance(a, bool) == isinstance(b, bool) and bool(a == b)
+
+
+def _contained(_: Any, part: Any = None, whole: Any = None, *__: Any) -> bool:
+    if isinstance(whole, list):
+        return any(_same(None, part, each) for each in whole)
+    return isinstance(whole, str) and _text(part) in whole
+
+
+def _text(value: Any) -> str:
+    return str(to_string(value)).lower() if isinstance(value, bool) else str(to_string(value))
+
+
 _OPERATORS: dict[str, Any] = {
     **{name: operator for name, operator in BUILTINS.items() if name != "log"},
+    "==": _equal,
+    "!=": lambda *operands: not _equal(*operands),
+    "===": _same,
+    "!==": lambda *operands: not _same(*operands),
+    "in": _contained,
+    "cat": lambda _, *parts: "".join(map(_text, parts)),
+    "%": lambda _, a=None, b=None, *__: math.fmod(to_number(a), to_number(b)),
     "<": _ordered(lambda a, b: a < b),
     "<=": _ordered(lambda a, b: a <= b),
     ">": _ordered(lambda a, b: a > b),

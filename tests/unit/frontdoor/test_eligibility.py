@@ -101,9 +101,3 @@ def test_of_nobody_in_particular_nothing_is_known() -> None:
     assert in_audience(campaign(), None, NO_SEGMENTS, NOW)
     assert not in_audience(campaign(audience_filter=ADULT), None, NO_SEGMENTS, NOW)
     assert in_audience(campaign(audience_filter={"!": {"var": "attrs.employee"}}), None, NO_SEGMENTS, NOW)
-
-
-def test_a_long_list_in_a_body_is_refused_by_name() -> None:
-    problem = person(identity("service"), ANN, {"tags": ["x"] * 101}, None)
-    assert isinstance(problem, Problem)
-    assert "attrs" in str(problem)
