@@ -25,6 +25,7 @@ from shared.statements import statement
 #: An audit reads the whole ledger; it is given up after this long, and tried again the next night.
 _AUDIT_WITHIN_S = 4 * 3600
 _SHARD_GONE_S = 24 * 3600
+_DOOR_GONE_S = 24 * 3600.0
 _ORDER_DONE_S = 3600
 _LOOK_AGAIN_S = 5.0
 
@@ -84,6 +85,7 @@ def schedule(settings: Settings, pool: Pool, queue: ArqRedis) -> Worker:
         cron_jobs=[
             cron(nightly_audit, hour=3, minute=17, timeout=_AUDIT_WITHIN_S, max_tries=1),
             cron(forget_shards, minute=7, timeout=60),
+            cron(forget_doors, minute=22, timeout=60),
             cron(forget_orders, minute=37, timeout=60),
         ],
         redis_pool=queue,
@@ -111,6 +113,11 @@ async def nightly_audit(ctx: dict[str, Any]) -> None:
 async def forget_shards(ctx: dict[str, Any]) -> None:
     """Drop the rows of shards that died without a farewell, a day after they were last seen."""
     await ctx["pool"].execute(statement("forget_shards"), _SHARD_GONE_S)
+
+
+async def forget_doors(ctx: dict[str, Any]) -> None:
+    """Drop the rows of front doors that died without a farewell, a day after they were last seen."""
+    await ctx["pool"].execute(statement("forget_doors"), _DOOR_GONE_S)
 
 
 async def forget_orders(ctx: dict[str, Any]) -> None:

@@ -42,11 +42,16 @@ async def opened_door(settings: Settings) -> AsyncIterator[Door]:
     verifier = TokenVerifier(settings.jwt_secret, cache_max=settings.token_cache_max)
     cache = CampaignCache(pool, redis, settings.campaign_cache_max)
     door = Door(DoorId(f"door-{token_hex(4)}"), settings, pool, redis, cache, verifier)
-    channels = {keys.outcome_channel(door.door_id): door.desk.hear, keys.CAMPAIGN_CHANGED_CHANNEL: cache.hear}
+    channels = {
+        keys.outcome_channel(door.door_id): door.desk.hear,
+        keys.CAMPAIGN_CHANGED_CHANNEL: cache.hear,
+        keys.CODES_ADDED_CHANNEL: door.code_filter.hear,
+    }
     heard = asyncio.Event()
     tasks = [
         asyncio.create_task(listen(hearing, channels, heard), name="channels"),
         asyncio.create_task(cache.keep_comparing(), name="campaign-cache"),
+        asyncio.create_task(door.code_filter.keep_following(), name="code-filter"),
         asyncio.create_task(metrics.keep_folding(lambda: door.desk.waiting), name="metrics"),
     ]
     for task in tasks:
@@ -58,6 +63,7 @@ async def opened_door(settings: Settings) -> AsyncIterator[Door]:
         yield door
     finally:
         await cancelled(*tasks)
+        await door.code_filter.leave()
         await redis.aclose()
         await hearing.aclose()
         await close_pool(pool)

@@ -1,7 +1,8 @@
 """Campaigns over HTTP, for administrators: create, list, read, change, pause, resume, end, count.
 
-An answer means committed. What follows the commit (the gate, the copies of the campaign everywhere) is told at once but not
-waited for beyond Redis's patience: owners and front doors find out for themselves within a second.
+An answer means committed, and that every front door knows of a new code. What else follows the commit (the gate, the copies of
+the campaign everywhere) is told at once but not waited for beyond Redis's patience: owners and front doors find out for
+themselves within a second.
 """
 
 import asyncio
@@ -61,7 +62,7 @@ async def create_campaign(request: web.Request) -> web.Response:
     made = await campaigns.create(door.pool, plan, by, spelling(draft.code or ""))
     if isinstance(made, CodeTaken):
         return refuse(CODE_TAKEN)
-    await door.warm(made.campaign)
+    await asyncio.gather(door.warm(made.campaign), door.codes_added())
     location = f"/api/v1/campaigns/{made.campaign.campaign_id}"
     return reply(shown(made), 201, {"Location": location})
 

@@ -67,7 +67,8 @@ async def mint_codes(request: web.Request) -> web.Response:
     if not isinstance(made, Minted):
         return refuse(_problem(made))
     campaign, partition_no = made.committed.campaign, made.committed.partition_no
-    await asyncio.gather(door.settle(partition_no, [made.committed.settlement]), door.campaigns.changed(campaign))
+    settled = door.settle(partition_no, [made.committed.settlement])
+    await asyncio.gather(settled, door.campaigns.changed(campaign), door.codes_added())
     shown = made.codes if body.count is None and len(made.codes) <= MAX_SHOWN else None
     return reply(CodesMinted(len(made.codes), shown), 201)
 

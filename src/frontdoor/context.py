@@ -10,6 +10,7 @@ from frontdoor.availability import Availability
 from frontdoor.campaign_cache import CampaignCache
 from frontdoor.certificates import Certificates
 from frontdoor.code_cache import CodeCache
+from frontdoor.code_filter import CodeFilter
 from frontdoor.desk import Desk
 from frontdoor.directory import Directory
 from frontdoor.microbatch import MicroBatch
@@ -17,6 +18,7 @@ from frontdoor.problems import accepted
 from frontdoor.ticks import Ticks
 from frontdoor.tokens import Identity, TokenVerifier, with_scope
 from frontdoor.windows import shut
+from shared import code_log
 from shared.catalogue import used_codes
 from shared.domain.campaign import Campaign
 from shared.domain.code import Code
@@ -51,7 +53,8 @@ class Door:
         self.certificates = Certificates(settings.campaign_cache_max)
         self.desk = Desk(self.gate, pool, self.certificates, self.shut, settings.waiters_max)
         self.availability = Availability(self.desk, settings.campaign_cache_max)
-        self.directory = Directory(CodeCache(pool, settings.code_cache_max), campaigns)
+        self.code_filter = CodeFilter(door_id, pool)
+        self.directory = Directory(CodeCache(pool, settings.code_cache_max), campaigns, self.code_filter.lacks)
         self.outcomes = MicroBatch(self._load_outcomes)
         self.segments = MicroBatch(self._load_segments)
         self.orders = MicroBatch(self._load_orders)
@@ -88,6 +91,12 @@ class Door:
             await self.desk.survey(campaign.slices[0].partition_no, [campaign])
         except RedisUnavailable as error:
             log.warning("gate_not_asked_for", campaign=str(campaign.campaign_id), error=str(error))
+
+    async def codes_added(self) -> None:
+        """To be awaited before it is said that codes were added: from then on every door knows of them."""
+        self.code_filter.hear()
+        await code_log.ring(self.redis)
+        await code_log.known_everywhere(self.pool)
 
     async def _load_outcomes(self, claims: list[ClaimId]) -> dict[ClaimId, Told]:
         async with for_a_look(self.pool) as connection:

@@ -1,5 +1,7 @@
 """From what was typed to the campaign it leads to, in two steps: what the code is for ever, and what its campaign is now."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from frontdoor.campaign_cache import CampaignCache
@@ -24,9 +26,11 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 class Directory:
     """Looks codes up as they were typed. An exact campaign's code that is not spelt as it has to be is not known."""
 
-    def __init__(self, codes: CodeCache, campaigns: CampaignCache) -> None:
+    def __init__(self, codes: CodeCache, campaigns: CampaignCache, lacks: Callable[[Code], bool]) -> None:
+        """`lacks`: whether there is certainly no such code (see `code_filter`)."""
         self._codes = codes
         self._campaigns = campaigns
+        self._lacks = lacks
 
     def peek(self, typed: str) -> Found | None:
         """Where it leads, if all of that is in memory."""
@@ -37,6 +41,11 @@ class Directory:
         campaign = self._campaigns.peek(known.campaign_id)
         return None if campaign is None else Found(known, campaign)
 
+    def unknown(self, typed: str) -> bool:
+        """Whether there is certainly no such code; False when it has to be looked up."""
+        code = normal_form(typed)
+        return code is None or self._lacks(code)
+
     async def find(self, typed: str) -> Found | None:
         """Where it leads; None when there is no such code. Raises what `shared.postgres.NO_ANSWER` names."""
         code = normal_form(typed)
@@ -45,7 +54,9 @@ class Directory:
 
     async def of(self, code: Code) -> Found | None:
         """Where a code leads, however it was spelt. Raises the same."""
-        known = await self._codes.find(code)
+        known = self._codes.peek(code)
+        if known is None and not self._lacks(code):
+            known = await self._codes.find(code)
         campaign = None if known is None else await self._campaigns.find(known.campaign_id)
         return None if known is None or campaign is None else Found(known, campaign)
 

@@ -7,6 +7,7 @@ the incarnation, so that what is left of an earlier life is never mistaken for t
 from shared.domain.ids import CampaignId, DoorId, Incarnation, PartitionNo
 
 CAMPAIGN_CHANGED_CHANNEL = "lastslot:campaign-changed"
+CODES_ADDED_CHANNEL = "lastslot:codes-added"
 JOBS_QUEUE = "lastslot:jobs"
 
 

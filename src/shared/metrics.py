@@ -41,6 +41,9 @@ GATE_CLAIMS = Tally("lastslot_gate_claims", "Claims that were carried to the gat
 CERTIFICATE_ANSWERS = Tally("lastslot_certificate_answers", "Refusals answered from memory under a certificate.")
 OUTCOME_MESSAGES = Tally("lastslot_outcome_messages", "Messages heard on the outcome feed; each carries a batch.")
 FALLBACK_LOOKUPS = Tally("lastslot_fallback_lookups", "Claims looked up in Postgres because no outcome was heard.")
+FILTER_OVERLAY_CODES = Gauge(
+    "lastslot_filter_overlay_codes", "Codes that a front door added to its filter by itself.", multiprocess_mode="livemax"
+)
 PENDING_WAITERS = Gauge(
     "lastslot_pending_waiters", "Requests that wait for their claim's outcome.", multiprocess_mode="livesum"
 )

@@ -60,7 +60,7 @@ def campaign_cache(pool: Pool, redis: Redis) -> CampaignCache:
 
 @pytest.fixture
 def directory(pool: Pool, campaign_cache: CampaignCache) -> Directory:
-    return Directory(CodeCache(pool, 100), campaign_cache)
+    return Directory(CodeCache(pool, 100), campaign_cache, lambda _: False)
 
 
 async def test_what_was_found_once_is_in_memory_however_it_is_typed(
@@ -128,7 +128,7 @@ async def test_an_exact_code_is_known_by_its_spelling_alone(pool: Pool, director
 async def test_codes_that_are_good_for_one_claim_do_not_drive_out_what_everybody_types(
     pool: Pool, campaign_cache: CampaignCache, asked: list[list[Code]]
 ) -> None:
-    directory = Directory(CodeCache(pool, 3), campaign_cache)
+    directory = Directory(CodeCache(pool, 3), campaign_cache, lambda _: False)
     await create(pool)
     await directory.find("BF")
     typed = await minted(pool, await create(pool, None, type="pool"), 9)
@@ -156,3 +156,24 @@ async def test_one_who_gives_up_does_not_spoil_the_look_up_of_the_others(pool: P
     await asyncio.sleep(0)
     impatient.cancel()
     assert await patient is not None
+
+
+async def test_a_code_that_is_certainly_lacking_is_known_as_such_and_nobody_is_asked(
+    pool: Pool, campaign_cache: CampaignCache, asked: list[list[Code]]
+) -> None:
+    directory = Directory(CodeCache(pool, 3), campaign_cache, lambda code: code != "BF")
+    await create(pool)
+    assert directory.unknown("SAVE01")
+    assert directory.unknown("B F")
+    assert not directory.unknown(" bf ")
+    assert await directory.find("SAVE01") is None
+    assert await directory.of(Code("SAVE01")) is None
+    assert asked == []
+    assert await directory.find("bf") is not None
+    assert asked == [["BF"]]
+
+
+async def test_what_is_not_certain_is_looked_up(directory: Directory, asked: list[list[Code]]) -> None:
+    assert not directory.unknown("SAVE01")
+    assert await directory.find("SAVE01") is None
+    assert asked == [["SAVE01"]]

@@ -59,6 +59,16 @@ async def test_shards_long_gone_are_forgotten_and_the_living_are_not(pool: Pool)
         assert [row["shard_id"] for row in rows] == ["late", "living"]
 
 
+async def test_doors_long_gone_are_forgotten_and_the_living_are_not(pool: Pool) -> None:
+    now = datetime.now(UTC)
+    for door, age in {"living": -3, "late": 60, "gone": 25 * 3600}.items():
+        await pool.execute("INSERT INTO doors VALUES ($1, 0, $2)", door, now - timedelta(seconds=age))
+    for _ in range(2):
+        await jobs.forget_doors({"pool": pool})
+        rows = await pool.fetch("SELECT door_id FROM doors ORDER BY 1")
+        assert [row["door_id"] for row in rows] == ["late", "living"]
+
+
 async def test_orders_are_forgotten_an_hour_later_unless_they_are_being_claimed_for(pool: Pool) -> None:
     ages = [("new", 0), ("old", 3_601), ("claimed for", 3_601)]
     for order, age_s in ages:
@@ -79,7 +89,7 @@ async def test_each_job_of_the_schedule_is_done_when_it_is_due(dsn: str, pool: P
             job.run_at_startup = True
         worker.burst = True
         await worker.async_run()
-        assert (worker.jobs_complete, worker.jobs_failed) == (3, 0)
+        assert (worker.jobs_complete, worker.jobs_failed) == (len(worker.cron_jobs), 0)
 
 
 class Process:

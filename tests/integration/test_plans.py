@@ -25,11 +25,13 @@ HOT = [
     "winners",
     "memberships",
     "code_page",
+    "codes_between",
+    "codes_since",
     "campaign_stats",
     "gate_users",
     "winners",
 ]
-GROWING = {"redemptions", "ledger", "codes", "segment_members"}
+GROWING = {"redemptions", "ledger", "codes", "code_log", "segment_members"}
 
 
 def scans(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

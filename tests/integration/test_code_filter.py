@@ -1,0 +1,200 @@
+"""A front door's filter of codes: what it lacks is certain, whatever happens to the door, the log and the stores."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from frontdoor import code_filter as room
+from frontdoor import issued_codes
+from frontdoor.code_filter import CodeFilter
+from shared import clock, code_log, codes
+from shared.codes import Minted, Wish
+from shared.domain.campaign import Campaign
+from shared.domain.code import Code
+from shared.domain.ids import DoorId, UserId
+from shared.postgres import Pool
+from tests.integration.engine import launch, until
+
+NOWHERE = Code("NO-SUCH-CODE")
+_names = itertools.count(1)
+
+
+async def mint(pool: Pool, campaign: Campaign, count: int = 1) -> list[Code]:
+    made = await codes.mint(pool, campaign.campaign_id, Wish([None] * count), UserId("admin"))
+    assert isinstance(made, Minted)
+    return [Code(code) for code in made.codes]
+
+
+async def a_pool_of_codes(pool: Pool) -> Campaign:
+    return await launch(pool, None, type="pool")
+
+
+@asynccontextmanager
+async def following(pool: Pool) -> AsyncIterator[CodeFilter]:
+    """A door's filter that has caught up."""
+    followed = CodeFilter(DoorId(f"door-{next(_names)}"), pool)
+    task = asyncio.create_task(followed.keep_following())
+    try:
+        await until(lambda: holds(lambda: followed.trusted))
+        yield followed
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await followed.leave()
+
+
+async def holds(condition: Callable[[], object]) -> object:
+    return condition()
+
+
+async def test_a_door_knows_the_codes_of_before_it_came_and_lacks_the_others(pool: Pool) -> None:
+    campaign = await a_pool_of_codes(pool)
+    minted = await mint(pool, campaign, 5_000)
+    async with following(pool) as door:
+        assert not any(door.lacks(code) for code in [*minted, Code(campaign.code or "")])
+        strangers = sum(door.lacks(Code(f"STRANGER-{number}")) for number in range(10_000))
+        assert strangers > 9_980
+
+
+async def test_a_thousand_mints_are_known_at_every_door_when_they_are_reported(pool: Pool) -> None:
+    campaign = await a_pool_of_codes(pool)
+    async with AsyncExitStack() as stack:
+        doors = [await stack.enter_async_context(following(pool)) for _ in range(3)]
+        for _ in range(200):
+            minted = [code for codes in await asyncio.gather(*(mint(pool, campaign) for _ in range(5))) for code in codes]
+            for door in doors:
+                door.hear()
+            await code_log.known_everywhere(pool)
+            assert not any(door.lacks(code) for door in doors for code in minted)
+            assert all(door.lacks(NOWHERE) for door in doors)
+
+
+async def test_without_the_bell_codes_are_known_within_a_second(pool: Pool) -> None:
+    campaign = await a_pool_of_codes(pool)
+    async with following(pool) as door:
+        [code] = await mint(pool, campaign)
+        assert door.lacks(code)
+        began = clock.monotonic()
+        await code_log.known_everywhere(pool)
+        assert not door.lacks(code)
+        assert clock.monotonic() - began < 1.0
+
+
+async def test_a_public_code_is_in_the_log_like_minted_ones(pool: Pool) -> None:
+    async with following(pool) as door:
+        campaign = await launch(pool)
+        door.hear()
+        await code_log.known_everywhere(pool)
+        assert not door.lacks(Code(campaign.code or ""))
+
+
+async def test_a_frozen_door_is_waited_for_until_its_word_runs_out_and_then_answers_for_nothing(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = await a_pool_of_codes(pool)
+    async with following(pool) as door:
+        answering = asyncio.Event()
+        turn = door._turn
+
+        async def stuck() -> bool:
+            await answering.wait()
+            return await turn()
+
+        monkeypatch.setattr(door, "_turn", stuck)
+        [code] = await mint(pool, campaign)
+        began = clock.monotonic()
+        await code_log.known_everywhere(pool)
+        assert room.TTL_S - 1.5 < clock.monotonic() - began < room.TTL_S + 0.5
+        assert not door.trusted
+        assert not door.lacks(code)
+        assert not door.lacks(NOWHERE)
+        answering.set()
+        await until(lambda: holds(lambda: door.trusted))
+        assert not door.lacks(code)
+        assert door.lacks(NOWHERE)
+
+
+async def test_a_door_that_left_is_not_waited_for(pool: Pool) -> None:
+    campaign = await a_pool_of_codes(pool)
+    async with following(pool) as door:
+        pass
+    assert not door.lacks(NOWHERE)
+    await mint(pool, campaign)
+    began = clock.monotonic()
+    await code_log.known_everywhere(pool)
+    assert clock.monotonic() - began < 0.5
+
+
+async def test_codes_of_a_mint_between_a_doors_first_look_and_its_name_on_the_list_are_known_before_it_answers(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = await a_pool_of_codes(pool)
+    door = CodeFilter(DoorId("late"), pool)
+    say_seen, minted = door._say_seen, []
+
+    async def mint_first() -> None:
+        # Nobody waits for the door yet.
+        minted.extend(await mint(pool, campaign))
+        await code_log.known_everywhere(pool)
+        await say_seen()
+
+    monkeypatch.setattr(door, "_say_seen", mint_first)
+    await door._turn()
+    assert door.trusted
+    assert not door.lacks(minted[0])
+
+
+async def test_a_door_whose_log_was_rolled_back_begins_anew(pool: Pool) -> None:
+    campaign = await a_pool_of_codes(pool)
+    async with following(pool) as door:
+        await mint(pool, campaign)
+        door.hear()
+        await code_log.known_everywhere(pool)
+        # The database is restored to the moment before, and the position given to another mint.
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("DELETE FROM codes WHERE state = 'unused'")
+            await connection.execute("DELETE FROM code_log WHERE position = (SELECT position FROM code_log_head)")
+            await connection.execute("UPDATE code_log_head SET position = position - 1")
+        [other] = await mint(pool, campaign)
+        door.hear()
+        await until(lambda: holds(lambda: door.trusted and not door.lacks(other)))
+
+
+async def test_a_log_that_was_rolled_back_is_noticed_before_the_door_says_that_it_knows_it(pool: Pool) -> None:
+    campaign = await a_pool_of_codes(pool)
+    async with following(pool) as door:
+        await pool.execute("UPDATE code_log SET mark = gen_random_uuid() WHERE position = (SELECT position FROM code_log_head)")
+        with pytest.raises(issued_codes.LogLost):
+            await door._say_seen()
+    assert campaign
+
+
+async def test_positions_are_seen_in_their_order_whoever_commits_first(pool: Pool) -> None:
+    insert = "INSERT INTO codes (campaign_id, code) VALUES (gen_random_uuid(), $1)"
+    async with pool.acquire() as slow, pool.acquire() as fast:
+        begun = slow.transaction()
+        await begun.start()
+        await slow.execute(insert, "FIRST")
+        second = asyncio.create_task(fast.execute(insert, "SECOND"))
+        await until(lambda: pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        assert await pool.fetchval("SELECT max(position) FROM code_log") == 0
+        await begun.commit()
+        await second
+    assert [row["position"] for row in await pool.fetch("SELECT position FROM code_log ORDER BY 1")] == [0, 1, 2]
+
+
+async def test_more_codes_than_there_is_room_for_get_more_room(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(issued_codes, "_ROOM", 25_000)
+    campaign = await a_pool_of_codes(pool)
+    async with following(pool) as door:
+        minted = await mint(pool, campaign, 30_000)
+        door.hear()
+        await code_log.known_everywhere(pool)
+        minted += await mint(pool, campaign, 30_000)
+        door.hear()
+        await code_log.known_everywhere(pool)
+        assert not any(door.lacks(code) for code in minted)
+        assert sum(door.lacks(Code(f"STRANGER-{number}")) for number in range(10_000)) > 9_950
