@@ -45,12 +45,15 @@ class Shop:
         self.pool = stores.pool
 
     async def launch(self, total_limit: int | None = 10, **terms: Any) -> Campaign:
-        return await launch(self.pool, total_limit, **terms)
+        campaign = await launch(self.pool, total_limit, **terms)
+        await self.door.codes_added()
+        return campaign
 
     async def mint(self, campaign: Campaign, *users: str | None) -> list[str]:
         wish = Wish([None if user is None else UserId(user) for user in users])
         made = await codes.mint(self.pool, campaign.campaign_id, wish, UserId("admin"))
         assert isinstance(made, Minted)
+        await self.door.codes_added()
         return made.codes
 
     async def redeem(self, code: str | None, user: str = "ann", key: str = "for", **said: Any) -> Answer:
@@ -323,6 +326,7 @@ async def test_an_applied_code_that_is_not_spelt_right_is_unknown(shop: Shop) ->
     made = await codes.mint(shop.pool, exact.campaign_id, wish, UserId("admin"))
     assert isinstance(made, Minted)
     [spelt] = made.codes
+    await shop.door.codes_added()
     for _ in range(2):
         assert (await shop.validate(plain.code, applied_codes=[spelt.upper()]))[1]["valid"] is True
         assert (await shop.validate(plain.code, applied_codes=[spelt]))[1]["valid"] is False
