@@ -1,13 +1,15 @@
 """What the calls for administrators have in common: who may make them, on which campaign, and what is wrong with a body."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from aiohttp import web
 
 from frontdoor import parse
 from frontdoor.context import DOOR, Door
-from frontdoor.problems import CAMPAIGN_UNKNOWN, FIELD_INVALID, Problem, ProblemRaised
+from frontdoor.problems import CAMPAIGN_UNKNOWN, FIELD_INVALID, Problem, ProblemRaised, accepted
 from frontdoor.tokens import ADMIN
+from shared.answered import Call, call_of
 from shared.domain.draft import Fault
 from shared.domain.ids import CampaignId, UserId
 
@@ -24,6 +26,12 @@ def campaign_named(request: web.Request) -> CampaignId:
     if named is None:
         raise ProblemRaised(CAMPAIGN_UNKNOWN)
     return CampaignId(named)
+
+
+def call_named(request: web.Request, by: UserId, body: Any) -> Call | None:
+    """The call that an Idempotency-Key makes one with its repetitions; None without one. Raises ProblemRaised."""
+    given = request.headers.getall("Idempotency-Key", ())
+    return call_of(by, request.path, accepted(parse.idempotency_key(given)), body) if given else None
 
 
 def faulty(faults: Sequence[Fault]) -> Problem:

@@ -57,6 +57,12 @@ _KEY = Parameter(
     {"type": "string", "minLength": 1, "maxLength": 255},
     required=True,
 )
+ONCE = Parameter(
+    "Idempotency-Key",
+    "header",
+    "Optional: the same path, key and body of the same administrator are one call, which is done once and answered alike.",
+    {"type": "string", "minLength": 1, "maxLength": 255},
+)
 _PREFER = Parameter(
     "Prefer", "header", "wait=5 (seconds, at most 30, by default 2), or respond-async for 202 at once (RFC 7240).", _TEXT
 )

@@ -1,11 +1,12 @@
 """The calls for administrators of campaigns, as a table (see `calls`)."""
 
 from frontdoor import problems
-from frontdoor.calls import UUID_TEXT, Call, Parameter
+from frontdoor.calls import ONCE, UUID_TEXT, Call, Parameter
 from frontdoor.campaign_shapes import CampaignPage, CampaignShown
 from frontdoor.problems import Problem
 from shared.campaigns import Stats
 from shared.domain.draft import CampaignChange, CampaignDraft
+from shared.domain.outcomes import Refusal
 
 _PATH = "/api/v1/campaigns/{campaign_id}"
 _CAMPAIGN_ID = Parameter("campaign_id", "path", "The campaign's id.", UUID_TEXT)
@@ -49,8 +50,14 @@ CAMPAIGN_CALLS = (
         ),
         access="admin",
         takes=CampaignDraft,
+        parameters=(ONCE,),
         gives={201: ("Committed. Location is its address.", CampaignShown)},
-        refuses=(problems.CODE_TAKEN, problems.UNAVAILABLE),
+        refuses=(
+            problems.KEY_INVALID,
+            problems.CODE_TAKEN,
+            problems.REFUSALS[Refusal.KEY_REUSED],
+            problems.UNAVAILABLE,
+        ),
     ),
     Call(
         name="list_campaigns",

@@ -12,7 +12,7 @@ from uuid import uuid4
 from aiohttp import web
 
 from frontdoor import parse
-from frontdoor.administration import administrator, campaign_named, faulty
+from frontdoor.administration import administrator, call_named, campaign_named, faulty
 from frontdoor.bodies import read_body
 from frontdoor.campaign_shapes import CampaignPage, shown
 from frontdoor.context import Door
@@ -21,12 +21,14 @@ from frontdoor.problems import (
     CAMPAIGN_UNKNOWN,
     CODE_TAKEN,
     LIMIT_BELOW_CLAIMED,
+    REFUSALS,
     Problem,
     ProblemRaised,
     accepted,
 )
 from frontdoor.replies import refuse, reply
 from shared import campaigns
+from shared.answered import KeyReused
 from shared.campaigns import (
     AmountLimitBelowClaimed,
     CampaignEnded,
@@ -43,6 +45,7 @@ from shared.domain.campaign import Campaign, CampaignStatus
 from shared.domain.code import normal_form, spelling
 from shared.domain.draft import CampaignChange, CampaignDraft, planned
 from shared.domain.ids import CampaignId
+from shared.domain.outcomes import Refusal
 from shared.postgres import Connection
 
 routes = web.RouteTableDef()
@@ -53,15 +56,17 @@ MAX_PAGE_SIZE = 200
 
 @routes.post("/api/v1/campaigns")
 async def create_campaign(request: web.Request) -> web.Response:
-    """A new campaign, active at once (its window may lie ahead)."""
+    """A new campaign, active at once (its window may lie ahead); that one again for the same Idempotency-Key."""
     door, by = administrator(request)
     draft = accepted(parse.decode(accepted(await read_body(request)), CampaignDraft))
     plan = planned(draft, CampaignId(uuid4()))
     if not isinstance(plan, Campaign):
         return refuse(faulty(plan))
-    made = await campaigns.create(door.pool, plan, by, spelling(draft.code or ""))
+    made = await campaigns.create(door.pool, plan, by, spelling(draft.code or ""), call_named(request, by, draft))
     if isinstance(made, CodeTaken):
         return refuse(CODE_TAKEN)
+    if isinstance(made, KeyReused):
+        return refuse(REFUSALS[Refusal.KEY_REUSED])
     await asyncio.gather(door.warm(made.campaign), door.codes_added())
     location = f"/api/v1/campaigns/{made.campaign.campaign_id}"
     return reply(shown(made), 201, {"Location": location})

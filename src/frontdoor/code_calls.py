@@ -1,8 +1,10 @@
 """The calls for administrators of single-use codes, as a table (see `calls`)."""
 
 from frontdoor import problems
-from frontdoor.calls import CSV, UUID_TEXT, Call, Parameter
-from frontdoor.codes import CodesMinted, MintBody
+from frontdoor.calls import CSV, ONCE, UUID_TEXT, Call, Parameter
+from frontdoor.codes import MintBody
+from shared.codes import CodesMinted
+from shared.domain.outcomes import Refusal
 
 _PATH = "/api/v1/campaigns/{campaign_id}/codes"
 _CAMPAIGN_ID = Parameter("campaign_id", "path", "The campaign's id.", UUID_TEXT)
@@ -22,7 +24,7 @@ CODE_CALLS = (
         ),
         access="admin",
         takes=MintBody,
-        parameters=(_CAMPAIGN_ID,),
+        parameters=(_CAMPAIGN_ID, ONCE),
         gives={201: ("Committed.", CodesMinted)},
         refuses=(
             problems.CAMPAIGN_UNKNOWN,
@@ -30,6 +32,8 @@ CODE_CALLS = (
             problems.NOTHING_TO_MINT,
             problems.PATTERN_TOO_SMALL,
             problems.TOO_MANY_CODES,
+            problems.KEY_INVALID,
+            problems.REFUSALS[Refusal.KEY_REUSED],
             problems.UNAVAILABLE,
         ),
     ),

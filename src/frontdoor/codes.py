@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from frontdoor import parse
-from frontdoor.administration import administrator, campaign_named, faulty
+from frontdoor.administration import administrator, call_named, campaign_named, faulty
 from frontdoor.bodies import read_body
 from frontdoor.parse import UserName
 from frontdoor.problems import (
@@ -18,21 +18,23 @@ from frontdoor.problems import (
     CAMPAIGN_UNKNOWN,
     NOTHING_TO_MINT,
     PATTERN_TOO_SMALL,
+    REFUSALS,
     TOO_MANY_CODES,
     Problem,
     accepted,
 )
 from frontdoor.replies import refuse, reply
 from shared import codes
+from shared.answered import KeyReused
 from shared.campaigns import CampaignEnded, CampaignUnknown, Faulty, read
-from shared.codes import Minted, MintRefused, NothingToMint, PatternTooSmall, Wish
+from shared.codes import CodesMinted, Minted, MintRefused, NothingToMint, PatternTooSmall, Wish
 from shared.domain.ids import CampaignId, UserId
+from shared.domain.outcomes import Refusal
 from shared.postgres import Pool
 
 routes = web.RouteTableDef()
 
 MAX_CODES = 50_000
-MAX_SHOWN = 1_000
 MAX_BODY_BYTES = 1024 * 1024
 
 Spelling = Annotated[str, msgspec.Meta(max_length=128)]
@@ -49,28 +51,23 @@ class MintBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prefix: Spelling | None = None
 
 
-class CodesMinted(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How many codes were minted; those for users are shown, in the order of the users, if they are at most 1,000."""
-
-    minted: int
-    codes: list[str] | None = None
-
-
 @routes.post("/api/v1/campaigns/{campaign_id}/codes")
 async def mint_codes(request: web.Request) -> web.Response:
-    """New single-use codes, all or none."""
+    """New single-use codes, all or none; the same answer again to a call with the same Idempotency-Key."""
     door, by = administrator(request)
     named = campaign_named(request)
     body = accepted(parse.decode(accepted(await read_body(request, MAX_BODY_BYTES)), MintBody))
     wish = accepted(_wish(body))
-    made = await codes.mint(door.pool, named, wish, by)
+    made = await codes.mint(door.pool, named, wish, by, call_named(request, by, body))
+    if isinstance(made, CodesMinted):
+        await door.codes_added()
+        return reply(made, 201)
     if not isinstance(made, Minted):
         return refuse(_problem(made))
     campaign, partition_no = made.committed.campaign, made.committed.partition_no
     settled = door.settle(partition_no, [made.committed.settlement])
     await asyncio.gather(settled, door.campaigns.changed(campaign), door.codes_added())
-    shown = made.codes if body.count is None and len(made.codes) <= MAX_SHOWN else None
-    return reply(CodesMinted(len(made.codes), shown), 201)
+    return reply(codes.told(made, wish), 201)
 
 
 @routes.get("/api/v1/campaigns/{campaign_id}/codes")
@@ -122,5 +119,7 @@ def _problem(refusal: MintRefused) -> Problem:
             return PATTERN_TOO_SMALL.carrying(space=space)
         case Faulty(faults):
             return faulty(faults)
+        case KeyReused():
+            return REFUSALS[Refusal.KEY_REUSED]
         case _:
             assert_never(refusal)

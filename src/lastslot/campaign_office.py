@@ -1,10 +1,11 @@
 """The admin API as this side of it is asked: one call at a time, and a refusal is one line."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import aiohttp
 import click
@@ -20,11 +21,17 @@ T = TypeVar("T")
 
 _PATIENCE = aiohttp.ClientTimeout(total=15)
 #: Of a list on its way, in either direction: it may take as long as it likes, but not fall silent.
-_PATIENCE_WITH_LISTS = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
+_PATIENCE_WITH_LISTS = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=600)
+#: Before a call that nobody answered is sent again.
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 
 
 class Refused(LastslotError):
     """The admin API refused, or did not answer."""
+
+
+class Unanswered(Refused):
+    """No answer came, or none that says what was done."""
 
 
 class Office(msgspec.Struct, frozen=True):
@@ -37,7 +44,7 @@ class Office(msgspec.Struct, frozen=True):
     async def create(self, code: str, **terms: Any) -> CampaignShown:
         """A new campaign for `code`, active at once; `terms` are the further fields of the call."""
         campaign = {"name": code, "type": "shared", "code": code, **terms}
-        return await self.ask(CampaignShown, "POST", json=campaign)
+        return await self.insist(CampaignShown, "", str(uuid4()), json=campaign)
 
     async def find(self, code: str) -> CampaignShown | None:
         """The campaign of a code; None when no campaign has it."""
@@ -62,6 +69,16 @@ class Office(msgspec.Struct, frozen=True):
         """The answer, read as `shape`; refused in the problem's own words, also when no answer came."""
         return await self._asked(lambda session: self._ask(session, shape, method, path, request))
 
+    async def insist(self, shape: type[T], path: str, key: str, **request: Any) -> T:
+        """As `ask`, to do something: while no answer comes, the same call is sent again, which does it once."""
+        headers = {"Idempotency-Key": key, **request.pop("headers", {})}
+        for pause_s in _PAUSES_S:
+            try:
+                return await self.ask(shape, "POST", path, headers=headers, **request)
+            except Unanswered:
+                await asyncio.sleep(pause_s)
+        return await self.ask(shape, "POST", path, headers=headers, **request)
+
     async def send(self, shape: type[T], method: str, path: str, text: BinaryIO) -> T:
         """The answer to a CSV file, which passes through piece by piece."""
         request = {"data": text, "headers": {"Content-Type": "text/csv"}}
@@ -79,7 +96,7 @@ class Office(msgspec.Struct, frozen=True):
             async with aiohttp.ClientSession(f"{self.url.rstrip('/')}/", headers=headers, timeout=patience) as session:
                 return await ask(session)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise Refused(f"{self.url} does not answer: {error or 'it takes too long'}") from None
+            raise Unanswered(f"{self.url} does not answer: {error or 'it takes too long'}") from None
 
     async def _ask(self, session: aiohttp.ClientSession, shape: type[T], method: str, path: str, request: dict[str, Any]) -> T:
         async with session.request(method, f"api/v1/{self.room}{path}", **request) as answer:
@@ -131,4 +148,4 @@ def _read(shape: type[T], status: int, raw: bytes) -> T:
         problem = msgspec.json.decode(raw, type=ProblemDetails)
     except msgspec.DecodeError:
         raise Refused(f"What answers there (status {status}) is not Lastslot.") from None
-    raise Refused(f"{problem.title}: {problem.detail}")
+    raise (Unanswered if status >= 500 else Refused)(f"{problem.title}: {problem.detail}")

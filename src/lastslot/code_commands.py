@@ -4,14 +4,16 @@ import asyncio
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, TextIO
+from uuid import uuid4
 
 import click
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from frontdoor.codes import MAX_BODY_BYTES, MAX_CODES, CodesMinted
+from frontdoor.codes import MAX_BODY_BYTES, MAX_CODES
 from lastslot.campaign_office import Office, Refused, with_office
+from shared.codes import CodesMinted
 
 #: What a call's body may hold beside the users.
 _BESIDE_BYTES = 4_096
@@ -32,8 +34,9 @@ def codes() -> None:
 @click.option("--pattern", help="How they look: each # becomes a random character.  [default: ############]")
 @click.option("--charset", help="The characters to draw from.  [default: Crockford's base32]")
 @click.option("--prefix", help="What goes before the pattern.")
+@click.option("--key", default=lambda: str(uuid4()), help="A name for this: the same command with the same key goes on.")
 def generate(
-    office: Office, named: str, count: int | None, user: str | None, users_file: TextIO | None, **spelled: str | None
+    office: Office, named: str, count: int | None, user: str | None, users_file: TextIO | None, key: str, **spelled: str | None
 ) -> None:
     """Mint codes for CAMPAIGN."""
     if [count, user, users_file].count(None) != 2:
@@ -41,11 +44,12 @@ def generate(
     path = f"{asyncio.run(office.path_of(named))}/codes"
     spelling = {name: value for name, value in spelled.items() if value is not None}
     if user is not None:
-        one = asyncio.run(office.ask(CodesMinted, "POST", path, json={"user": user, **spelling}))
+        one = asyncio.run(office.insist(CodesMinted, path, key, json={"user": user, **spelling}))
         click.echo("".join(one.codes or ()))
         return
     users = [] if users_file is None else _users(users_file)
-    minted = _mint(office, path, count or len(users), _bodies(count, users), spelling)
+    bodies = (body | spelling for body in _bodies(count, users))
+    minted = _mint(office, path, count or len(users), bodies, key)
     click.echo(f"{minted:,} codes minted")
 
 
@@ -66,17 +70,18 @@ def _users(file: TextIO) -> list[str]:
         raise Refused(f"{file.name} is not UTF-8: {error}") from None
 
 
-def _mint(office: Office, path: str, total: int, bodies: Iterable[dict[str, Any]], spelling: dict[str, str]) -> int:
+def _mint(office: Office, path: str, total: int, bodies: Iterable[dict[str, Any]], key: str) -> int:
     minted = 0
     columns = TextColumn("minting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         bar = progress.add_task("", total=total)
-        for body in bodies:
+        for number, body in enumerate(bodies):
             try:
-                call = office.ask(CodesMinted, "POST", path, data=msgspec.json.encode(body | spelling), headers=_JSON)
+                call = office.insist(CodesMinted, path, f"{key}/{number}", data=msgspec.json.encode(body), headers=_JSON)
                 minted += asyncio.run(call).minted
             except Refused as refusal:
-                raise Refused(f"{minted:,} of {total:,} codes were minted, then: {refusal}") from None
+                told = f"{minted:,} of {total:,} codes were minted, then: {refusal}"
+                raise Refused(f"{told} To go on, say the same with --key {key}") from None
             progress.update(bar, completed=minted)
     return minted
 

@@ -7,10 +7,12 @@ the gate has to be set to.
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import msgspec
 
+from shared.answered import Call, KeyReused, recalled, remember
 from shared.book import Head, append, decided, lock_codes, lock_partition
 from shared.catalogue import campaign_of
 from shared.domain.campaign import Campaign, CampaignStatus, StackingRules, budget
@@ -89,22 +91,29 @@ class Stats(msgspec.Struct, frozen=True):
     amount_claimed: int
 
 
-async def create(pool: Pool, campaign: Campaign, by: UserId, spelling: str | None = None) -> Committed | CodeTaken:
+async def create(
+    pool: Pool, campaign: Campaign, by: UserId, spelling: str | None = None, call: Call | None = None
+) -> Committed | Known | CodeTaken | KeyReused:
     """Commit a planned campaign (see `domain.draft.planned`). `by` goes into the ledger.
 
-    `spelling`: its code as it has to be written, if the campaign is exact (see `domain.code.spelling`).
+    `spelling`: its code as it has to be written, if the campaign is exact (see `domain.code.spelling`). If `call` was answered
+    before, the campaign that it made, as it stands now.
     """
     spelt = (spelling or campaign.code) if campaign.exact else None
 
-    async def write(connection: Connection) -> Committed | CodeTaken:
-        if campaign.code is not None:
+    async def write(connection: Connection) -> Committed | Known | CodeTaken | KeyReused:
+        if campaign.code is not None or call is not None:
             await lock_codes(connection)
+        before = await recalled(connection, call, UUID)
+        if before is not None:
+            return before if isinstance(before, KeyReused) else await _made(connection, CampaignId(before))
         head = await _lock(connection, campaign.campaign_id, everywhere=campaign.stacking_rules is not None)
         version = await connection.fetchval(statement("insert_campaign"), campaign, spelt, head.partition_no, budget(campaign))
         if version is None:
             return CodeTaken()
         created = Known(msgspec.structs.replace(campaign, version=version), 0, 0)
         seq = await append(connection, head, [_event(Kind.CAMPAIGN_CREATED, created.campaign, by)])
+        await remember(connection, call, campaign.campaign_id)
         return _committed(created, seq)
 
     return await decided(pool, write)
@@ -192,6 +201,13 @@ async def write_change(
     written = msgspec.structs.replace(known, campaign=msgspec.structs.replace(after, version=version))
     seq = await append(connection, head, [_event(kind, written.campaign, by, **said)])
     return _committed(written, seq)
+
+
+async def _made(connection: Connection, campaign_id: CampaignId) -> Known:
+    known = await read(connection, campaign_id)
+    if known is None:
+        raise ShortWrite
+    return known
 
 
 Decide = Callable[[Known], Campaign | ChangeRefused]

@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 
 from shared import campaigns
+from shared.answered import Call, KeyReused, recalled, remember
 from shared.book import decided, lock_codes, lock_partition
 from shared.campaigns import CampaignEnded, CampaignUnknown, Committed, Faulty, Known, write_change
 from shared.domain.campaign import CampaignStatus
@@ -29,6 +30,9 @@ _AT_A_TIME = 5_000
 #: A space that sends us back this often is full of other campaigns' codes.
 _ROUNDS = 20
 _PAGE_SIZE = 2_000
+
+#: Codes that an answer shows.
+MAX_SHOWN = 1_000
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -47,6 +51,13 @@ class Minted(msgspec.Struct, frozen=True):
     committed: Committed
 
 
+class CodesMinted(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How many codes were minted; those for users are shown, in the order of the users, if they are at most 1,000."""
+
+    minted: int
+    codes: list[str] | None = None
+
+
 class NothingToMint(msgspec.Struct, frozen=True):
     """The campaign has one code, which everybody types."""
 
@@ -57,7 +68,7 @@ class PatternTooSmall(msgspec.Struct, frozen=True):
     space: int
 
 
-MintRefused = CampaignUnknown | CampaignEnded | NothingToMint | PatternTooSmall | Faulty
+MintRefused = CampaignUnknown | CampaignEnded | NothingToMint | PatternTooSmall | Faulty | KeyReused
 
 
 class _Undone(Exception):
@@ -68,23 +79,38 @@ class _Undone(Exception):
         self.refusal = refusal
 
 
-async def mint(pool: Pool, campaign_id: CampaignId, wish: Wish, by: UserId) -> Minted | MintRefused:
-    """Commit new codes, all that are wished for or none. `by` goes into the ledger."""
+async def mint(
+    pool: Pool, campaign_id: CampaignId, wish: Wish, by: UserId, call: Call | None = None
+) -> Minted | CodesMinted | MintRefused:
+    """Commit new codes, all that are wished for or none. `by` goes into the ledger.
 
-    async def write(connection: Connection) -> Minted:
+    If `call` was answered before, that answer again.
+    """
+
+    async def write(connection: Connection) -> Minted | CodesMinted | KeyReused:
         await lock_codes(connection)
+        if before := await recalled(connection, call, CodesMinted):
+            return before
         _, made_of = _judged(await campaigns.read(connection, campaign_id), wish)
         codes = await _insert(connection, campaign_id, made_of, wish.intended)
         head = await lock_partition(connection, home_partition(campaign_id))
         # What was read before the lock may have moved since.
         known, _ = _judged(await campaigns.read(connection, campaign_id), wish)
         after = msgspec.structs.replace(known.campaign, minted=known.campaign.minted + len(codes))
-        return Minted(codes, await write_change(connection, head, known, after, by, Kind.CODES_MINTED, count=len(codes)))
+        minted = Minted(codes, await write_change(connection, head, known, after, by, Kind.CODES_MINTED, count=len(codes)))
+        await remember(connection, call, told(minted, wish))
+        return minted
 
     try:
         return await decided(pool, write)
     except _Undone as undone:
         return undone.refusal
+
+
+def told(minted: Minted, wish: Wish) -> CodesMinted:
+    """What is answered to a wish that was granted."""
+    shown = None not in wish.intended and len(minted.codes) <= MAX_SHOWN
+    return CodesMinted(len(minted.codes), minted.codes if shown else None)
 
 
 async def exported(pool: Pool, campaign_id: CampaignId) -> AsyncIterator[list[asyncpg.Record]]:

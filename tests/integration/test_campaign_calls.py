@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
@@ -133,6 +134,22 @@ async def test_a_body_that_is_no_object_is_refused(client: Client, raw: bytes) -
         )
         assert answer.status == 400
         assert answer.content_type == "application/problem+json"
+
+
+@pytest.mark.parametrize("body", [BODY, {**BODY, "type": "unique", "code": None}])
+async def test_a_campaign_is_created_once_by_a_key_and_shown_as_it_stands(client: Client, body: dict[str, Any]) -> None:
+    async def create(**different: Any) -> tuple[int, Any]:
+        answer = await client.post("/api/v1/campaigns", json={**body, **different}, headers={"Idempotency-Key": "k"})
+        return answer.status, await answer.json()
+
+    first, *again = await asyncio.gather(*(create() for _ in range(5)))
+    assert first[0] == 201
+    assert again == [first] * 4
+    assert len((await ask(client, "GET"))[1]["campaigns"]) == 1
+    assert (await create(name="Another"))[1]["code"] == "key_reused"
+    await client.post(f"/api/v1/campaigns/{first[1]['campaign_id']}/pause")
+    status, shown = await create()
+    assert (status, shown["campaign_id"], shown["status"]) == (201, first[1]["campaign_id"], "paused")
 
 
 async def test_a_taken_code_is_refused(client: Client) -> None:

@@ -90,6 +90,37 @@ async def test_a_courtesy_code_is_for_one_user_of_either_kind(client: Client) ->
         assert [row["intended_user"] for row in await export(client, campaign)] == ["ann"]
 
 
+async def keyed(client: Client, path: str, key: str, body: dict[str, object]) -> tuple[int, dict[str, Any]]:
+    answer = await client.post(f"/api/v1/campaigns{path}", json=body, headers={"Idempotency-Key": key})
+    return answer.status, await answer.json()
+
+
+@pytest.mark.parametrize("body", [{"users": ["ann", "bob"]}, {"user": "ann"}, {"count": 2_000}])
+async def test_a_call_with_a_key_mints_once_and_is_answered_alike(client: Client, body: dict[str, object]) -> None:
+    campaign, other = await made(client), await made(client)
+    first, *again = await asyncio.gather(*(keyed(client, f"/{campaign}/codes", "k", body) for _ in range(5)))
+    assert first[0] == 201
+    assert again == [first] * 4
+    assert len(await export(client, campaign)) == first[1]["minted"]
+    # The same key on another campaign, and another key, are calls of their own.
+    assert (await keyed(client, f"/{other}/codes", "k", body))[1]["minted"] == first[1]["minted"]
+    assert (await keyed(client, f"/{campaign}/codes", "l", body))[0] == 201
+    assert len(await export(client, campaign)) == 2 * first[1]["minted"]
+
+
+async def test_a_key_is_good_for_one_body_and_a_refusal_does_not_use_it_up(client: Client) -> None:
+    campaign = await made(client)
+    path = f"/{campaign}/codes"
+    assert (await keyed(client, path, "k", {"count": 11, "pattern": "##"}))[1]["code"] == "pattern_too_small"
+    assert (await keyed(client, path, "k", {"count": 3}))[0] == 201
+    status, problem = await keyed(client, path, "k", {"count": 4})
+    assert (status, problem["code"]) == (422, "key_reused")
+    assert (await keyed(client, path, "", {"count": 4}))[1]["code"] == "key_invalid"
+    # Whatever has become of the campaign since.
+    await client.post(f"/api/v1/campaigns/{campaign}/end")
+    assert await keyed(client, path, "k", {"count": 3}) == (201, {"minted": 3})
+
+
 async def test_very_many_codes_for_users_are_only_counted(client: Client) -> None:
     campaign = await made(client, type="unique")
     status, body = await mint(client, campaign, users=[f"user{number}" for number in range(1_001)])

@@ -4,12 +4,13 @@ import asyncio
 import csv
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from lastslot import code_commands
-from lastslot.campaign_office import Refused
+from lastslot import campaign_office, code_commands
+from lastslot.campaign_office import Office, Refused, Unanswered
 from lastslot.cli import cli
 from lastslot.datadir import tell_stack
 from lastslot.running import Stack
@@ -100,6 +101,36 @@ async def test_a_refusal_half_way_says_what_is_minted(terminal: Terminal, monkey
     error = (await terminal.types("codes", "generate", campaign, "--count", "20", "--pattern", "##")).exception
     assert isinstance(error, Refused)
     assert str(error).startswith("6 of 20 codes were minted, then: Codes would be guessed")
+
+
+async def test_codes_whose_answer_was_lost_are_not_minted_twice(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code_commands, "MAX_CODES", 6)
+    monkeypatch.setattr(campaign_office, "_PAUSES_S", (0.0,))
+    answered, heard = Office.ask, set()
+
+    async def losing(office: Office, shape: Any, method: str, path: str = "", **request: Any) -> Any:
+        answer = await answered(office, shape, method, path, **request)
+        key = request.get("headers", {}).get("Idempotency-Key")
+        if key is not None and key not in heard:
+            heard.add(key)
+            raise Unanswered("the line was cut")
+        return answer
+
+    monkeypatch.setattr(Office, "ask", losing)
+    campaign = await terminal.campaign("pool")
+    assert await terminal.reads("codes", "generate", campaign, "--count", "20") == "20 codes minted\n"
+    assert len(await terminal.codes(campaign)) == 20
+    assert len(heard) == 4
+
+
+async def test_a_minting_that_was_broken_off_goes_on_by_its_key(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code_commands, "MAX_CODES", 6)
+    campaign, words = await terminal.campaign("pool"), ("--count", "20", "--pattern", "##")
+    error = (await terminal.types("codes", "generate", campaign, *words, "--key", "spring")).exception
+    assert str(error).endswith("To go on, say the same with --key spring")
+    words = ("--count", "10", "--pattern", "##")
+    assert await terminal.reads("codes", "generate", campaign, *words, "--key", "spring") == "10 codes minted\n"
+    assert len(await terminal.codes(campaign)) == 10
 
 
 async def test_segments_are_loaded_listed_and_deleted(terminal: Terminal) -> None:

@@ -72,3 +72,11 @@ CREATE TABLE segment_members (
     PRIMARY KEY (user_id, name)
 );
 CREATE INDEX segment_members_by_name ON segment_members (name);
+
+-- What calls of administrators with an Idempotency-Key were answered (see shared.answered). Kept for ever, as codes are.
+CREATE TABLE answered_calls (
+    call_id   uuid PRIMARY KEY,
+    body_hash bytea NOT NULL,
+    answer    text NOT NULL,
+    at        timestamptz NOT NULL DEFAULT clock_timestamp()
+);
