@@ -1,4 +1,4 @@
-"""A code is good at every front door from the moment in which it is reported as made, while guesses are answered from memory."""
+"""A code is good at every front door from the moment it is reported as made, while guesses are answered from memory."""
 
 import asyncio
 from itertools import cycle
