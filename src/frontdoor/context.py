@@ -29,7 +29,7 @@ from shared.domain.settlement import Settlement
 from shared.errors import RedisUnavailable
 from shared.gate import Gate
 from shared.postgres import Pool, for_a_look
-from shared.redemptions import Told, by_order, outcomes
+from shared.redemptions import Told, by_order, outcomes, standing_by_order
 from shared.redis_client import Redis
 from shared.segments import memberships
 from shared.settings import Settings
@@ -58,6 +58,7 @@ class Door:
         self.outcomes = MicroBatch(self._load_outcomes)
         self.segments = MicroBatch(self._load_segments)
         self.orders = MicroBatch(self._load_orders)
+        self.standing = MicroBatch(self._load_standing)
         self.used_codes = MicroBatch(self._load_used_codes)
         self.ticks = Ticks()
         self.trusted_proxies = settings.trusted_proxies
@@ -109,6 +110,10 @@ class Door:
     async def _load_orders(self, orders: list[str]) -> dict[str, list[Redemption]]:
         async with for_a_look(self.pool) as connection:
             return await by_order(connection, orders)
+
+    async def _load_standing(self, orders: list[str]) -> dict[str, list[Redemption]]:
+        async with for_a_look(self.pool) as connection:
+            return await standing_by_order(connection, orders)
 
     async def _load_used_codes(self, codes: list[Code]) -> dict[Code, bool]:
         async with for_a_look(self.pool) as connection:

@@ -75,7 +75,8 @@ def stands(redemption: Redemption, now: datetime) -> bool:
 
 def stacked(found: Found) -> Stacked:
     """The code as the rules of other codes see it."""
-    return Stacked(found.code.code, found.campaign.code, found.campaign.stacking_rules, found.campaign.campaign_id)
+    campaign, code = found.campaign, found.code
+    return Stacked(code.code, campaign.code, campaign.stacking_rules, campaign.campaign_id, spelling=code.spelling)
 
 
 def unruled(code: Code) -> Stacked:
@@ -99,10 +100,10 @@ def _unfit(campaign: Campaign, known: Circumstances) -> Refusal | None:
     return Refusal.NOT_FIRST_ORDER if campaign.first_order_only and known.first_order is False else None
 
 
-def _other(found: Found, cart: Cart) -> Code | None:
+def _other(found: Found, cart: Cart) -> str | None:
     """The code that this one does not go with; it may be on the cart itself already."""
     other = conflict(stacked(found), (each for each in cart.beside if each.code != found.code.code))
-    return None if other is None else other.code
+    return None if other is None else other.written
 
 
 def _is_of(found: Found, held: Redemption) -> bool:

@@ -7,7 +7,6 @@ from msgspec import UNSET
 from frontdoor import shapes
 from frontdoor.problems import refusal
 from shared.domain.campaign import Campaign
-from shared.domain.code import Code
 from shared.domain.discount import Applied
 from shared.domain.ids import ClaimId, PartitionNo
 from shared.domain.outcomes import Refusal, Refused
@@ -20,7 +19,7 @@ def redemption(row: Redemption) -> shapes.Redemption:
         claim_id=row.redemption_id,
         redemption_id=row.redemption_id,
         campaign_id=row.campaign_id,
-        code=row.code,
+        code=row.written,
         user_id=row.user_id,
         order_id=row.order_id,
         state=row.state,
@@ -57,7 +56,7 @@ def valid(campaign: Campaign, code: str, applied: Applied, now: datetime, *, kep
     )
 
 
-def invalid(code: str, reason: Refusal, minimum_subtotal: int | None = None, other: Code | None = None) -> shapes.Invalid:
+def invalid(code: str, reason: Refusal, minimum_subtotal: int | None = None, other: str | None = None) -> shapes.Invalid:
     """What `validate` says of a code that a change of the cart would make valid; `other`: the code it does not go with."""
     problem = refusal(Refused(reason, other))
     return shapes.Invalid(

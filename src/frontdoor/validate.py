@@ -102,7 +102,7 @@ async def _held(door: Door, asked: _Asked) -> Sequence[Redemption]:
     """What the order holds, as far as the caller may see it."""
     if asked.body.order_id is None or asked.who is None:
         return ()
-    held, now = await door.orders.get(asked.body.order_id) or (), clock.utc_now()
+    held, now = await door.standing.get(asked.body.order_id) or (), clock.utc_now()
     return [each for each in held if stands(each, now) and (asked.service or each.user_id == asked.who.user_id)]
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+from msgspec import UNSET
 
 from shared.answered import Call, KeyReused, recalled, remember
 from shared.book import Head, append, decided, lock_codes, lock_partition
@@ -134,7 +135,9 @@ async def change(pool: Pool, campaign_id: CampaignId, asked: CampaignChange, by:
             return AmountLimitBelowClaimed(known.amount_claimed)
         return after
 
-    return await _rewrite(pool, campaign_id, decide, by, everywhere=isinstance(asked.stacking_rules, StackingRules))
+    ruled = isinstance(asked.stacking_rules, StackingRules)
+    reopened = asked.ends_at is not UNSET or asked.ends_on is not UNSET
+    return await _rewrite(pool, campaign_id, decide, by, everywhere=ruled or reopened)
 
 
 async def set_status(pool: Pool, campaign_id: CampaignId, status: CampaignStatus, by: UserId) -> Committed | ChangeRefused:
@@ -239,7 +242,8 @@ def _written(campaign: Campaign) -> bytes:
 async def _lock(connection: Connection, campaign_id: CampaignId, *, everywhere: bool) -> Head:
     """Lock the campaign's home partition; `everywhere`: all of them, in ascending order.
 
-    An order's codes may live in any partitions, so a batch anywhere must either see that there are rules, or be over.
+    An order's codes may live in any partitions, so a batch anywhere must either see that there are rules (of a campaign that is
+    not over, see `claim_facts.sql`), or be over.
     """
     home = home_partition(campaign_id)
     partitions = map(PartitionNo, range(PARTITIONS)) if everywhere else [home]

@@ -3,8 +3,9 @@
 Both run under the lock on the partition's row (see `book`). The counters of a slice move in the statement that inserts the
 rows, by as much as was inserted; constraints, not this code, make over-issue and double issue impossible.
 
-An order's codes may live in several partitions, whose batches run at the same time. So while any campaign has stacking rules,
-a batch takes the orders it claims for before it looks at what they hold.
+An order's codes may live in several partitions, whose batches run at the same time. So while any campaign with stacking rules
+may give something, a batch locks the orders it claims for before it looks at what they hold. What an order holds of a
+campaign that is over binds all the same, and needs no lock: nothing is added to it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,7 +44,7 @@ _orders = msgspec.json.Decoder(list[tuple[str, Stacked]])
 
 async def read_facts(connection: Connection, head: Head, claims: Sequence[SubmitClaim]) -> Facts:
     """What is committed about these claims, their users, their codes and their campaigns; of their orders, if it matters."""
-    [(redemptions, slices, uses, codes, free_codes, stacks)] = await connection.fetch(
+    [(redemptions, slices, uses, codes, free_codes, ruled, stacks)] = await connection.fetch(
         statement("claim_facts"),
         [claim.claim_id for claim in claims],
         [claim.campaign_id for claim in claims],
@@ -59,14 +60,17 @@ async def read_facts(connection: Connection, head: Head, claims: Sequence[Submit
         uses=_grouped(((campaign, user), use) for campaign, user, use in _uses.decode(uses or "[]")),
         codes={code.code: code for code in _codes.decode(codes or "[]")},
         free_codes=_grouped((code.campaign_id, code) for code in free),
-        orders=await _read_orders(connection, head, claims) if stacks else None,
+        orders=await _read_orders(connection, head, claims, locked=stacks) if ruled else None,
     )
 
 
-async def _read_orders(connection: Connection, head: Head, claims: Sequence[SubmitClaim]) -> dict[str, tuple[Stacked, ...]]:
-    """What the claims' orders hold; it stays so until this transaction ends, whichever partitions claim for them meanwhile."""
+async def _read_orders(
+    connection: Connection, head: Head, claims: Sequence[SubmitClaim], *, locked: bool
+) -> dict[str, tuple[Stacked, ...]]:
+    """What the claims' orders hold. `locked`: until this transaction ends, whichever partitions claim for them meanwhile."""
     orders = sorted({claim.order_id for claim in claims})
-    await connection.execute(statement("hold_orders"), orders, head.now)
+    if locked:
+        await connection.execute(statement("hold_orders"), orders, head.now)
     held = await connection.fetchval(statement("order_facts"), orders, head.now)
     return _grouped(_orders.decode(held or "[]"))
 
@@ -87,7 +91,7 @@ async def write_decisions(
     """
     granted = [decision.outcome.redemption for decision in decisions if isinstance(decision.outcome, Granted)]
     moved = await _write_redemptions(connection, head.partition_no, granted) if granted else {}
-    seq = await append(connection, head, [event for decision in decisions if (event := _event(decision))], cursor=cursor)
+    seq = await append(connection, head, [event for decision in decisions if (event := _event(decision, facts))], cursor=cursor)
     return settlements(facts, decisions, moved, seq)
 
 
@@ -113,6 +117,7 @@ async def _write_redemptions(
         [row.amount for row in rows],
         [row.single_use for row in rows],
         [row.hold_expires_at for row in rows],
+        [row.spelling for row in rows],
         rows[0].claimed_at,
     )
     if sum(slots for *_, slots, _ in moved) != len(rows) or moved[0]["codes"] != sum(row.single_use for row in rows):
@@ -123,21 +128,25 @@ async def _write_redemptions(
     }
 
 
-def _event(decision: Decision) -> Event | None:
+def _event(decision: Decision, facts: Facts) -> Event | None:
+    asked = facts.codes.get(decision.claim.code)
+    spelling = None if asked is None else asked.spelling
     match decision.outcome:
         case Granted(redemption):
             return Event(Kind.CLAIMED, redemption.redemption_id, msgspec.json.encode(redemption).decode())
         case Refused(reason, about):
-            return Event(Kind.REFUSED, decision.claim.claim_id, _refusal_story(decision.claim, reason, about=about))
+            return Event(Kind.REFUSED, decision.claim.claim_id, _refusal_story(decision.claim, spelling, reason, about=about))
         case Replayed(hold, Refusal() as reason):
             # Written down, or who polls for this claim would find nothing.
-            story = _refusal_story(decision.claim, reason, shown=hold.redemption_id)
+            story = _refusal_story(decision.claim, spelling, reason, shown=hold.redemption_id)
             return Event(Kind.REFUSED, decision.claim.claim_id, story)
         case Replayed():
             return None
 
 
-def _refusal_story(claim: SubmitClaim, reason: Refusal, *, about: str | None = None, shown: ClaimId | None = None) -> str:
+def _refusal_story(
+    claim: SubmitClaim, spelling: str | None, reason: Refusal, *, about: str | None = None, shown: ClaimId | None = None
+) -> str:
     story = {
         "reason": reason,
         "about": about,
@@ -145,6 +154,7 @@ def _refusal_story(claim: SubmitClaim, reason: Refusal, *, about: str | None = N
         "campaign_id": claim.campaign_id,
         "user_id": claim.user_id,
         "code": claim.code,
+        "spelling": spelling,
         "order_id": claim.order_id,
         "idempotency_key": claim.idempotency_key,
     }

@@ -68,7 +68,9 @@ def _sentence(kind: str, story: dict[str, Any]) -> str:
 
 
 def _claim(story: dict[str, Any]) -> str:
-    return f"{_shown(story['code'])} by {_shown(story['user_id'])} for order {_shown(story['order_id'])}"
+    return (
+        f"{_shown(story.get('spelling') or story['code'])} by {_shown(story['user_id'])} for order {_shown(story['order_id'])}"
+    )
 
 
 def _worth(story: dict[str, Any]) -> str:

@@ -67,8 +67,17 @@ async def outcomes(connection: Connection, claims: Sequence[ClaimId]) -> dict[Cl
 
 async def by_order(connection: Connection, orders: Sequence[str]) -> dict[str, list[Redemption]]:
     """All redemptions of each order, oldest first."""
+    return await _of_orders(connection, "redemptions_of_orders", orders)
+
+
+async def standing_by_order(connection: Connection, orders: Sequence[str]) -> dict[str, list[Redemption]]:
+    """Those redemptions of each order that have not been released, oldest first: few, however often it was claimed for."""
+    return await _of_orders(connection, "standing_of_orders", orders)
+
+
+async def _of_orders(connection: Connection, name: str, orders: Sequence[str]) -> dict[str, list[Redemption]]:
     found: dict[str, list[Redemption]] = {order: [] for order in orders}
-    for order, document in await connection.fetch(statement("redemptions_of_orders"), list(orders)):
+    for order, document in await connection.fetch(statement(name), list(orders)):
         found[order].append(_redemption.decode(document))
     return found
 

@@ -14,6 +14,7 @@ HOT = [
     "known_claims",
     "claim_outcomes",
     "redemptions_of_orders",
+    "standing_of_orders",
     "used_codes",
     "lifecycle_facts",
     "codes_by_code",
@@ -53,6 +54,18 @@ def test_a_hot_statement_reads_growing_tables_by_an_index_condition_alone(postgr
     assert found
     for node in found:
         assert "Index Cond" in node or node["Node Type"] == "Bitmap Heap Scan", node
+
+
+@pytest.mark.parametrize("name", ["order_facts", "standing_of_orders"])
+def test_what_an_order_holds_is_found_without_passing_what_it_held(postgres_dsn: str, name: str) -> None:
+    with psycopg.connect(postgres_dsn) as connection:
+        for setting, value in SERVER_SETTINGS.items():
+            connection.execute("SELECT set_config(%s, %s, false)", (setting, value))
+        explained = connection.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {statement(name)}".encode()).fetchone()
+    assert explained is not None
+    [condition] = [node["Index Cond"] for node in scans(explained[0][0]["Plan"]) if "Index Cond" in node]
+    assert "order_id =" in condition
+    assert "released_at" in condition
 
 
 def test_a_pool_finds_its_free_codes_without_passing_the_used_ones(postgres_dsn: str) -> None:

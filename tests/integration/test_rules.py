@@ -15,21 +15,23 @@ from claim_workers.committer import Committed, Committer
 from claim_workers.expiry import expire_overdue
 from claim_workers.incarnation import Life
 from frontdoor.submissions import Answer
-from shared import codes, lifecycle
+from shared import campaigns, codes, lifecycle
 from shared.audit import audit
+from shared.book import lock_partition
 from shared.codes import Minted, Wish
 from shared.domain.campaign import Campaign, StackingRules
 from shared.domain.decide import Decision, Facts, decide
 from shared.domain.discount import MAX_SUBTOTAL, Discount
-from shared.domain.draft import MAX_NUMBER
+from shared.domain.draft import MAX_NUMBER, CampaignChange
 from shared.domain.ids import CampaignId, Incarnation, PartitionNo, UserId
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Granted, Outcome, Refusal, Refused, Replayed
 from shared.domain.periods import Period, start_of
 from shared.domain.redemption import Redemption, State, Stay, Step
+from shared.history import history
 from shared.lifecycle import Kept, Stepped
 from shared.postgres import Pool
-from shared.redemptions import Told, outcomes, standings
+from shared.redemptions import Told, by_order, outcomes, standings
 from shared.statements import statement
 from tests.integration.engine import (
     claim_of,
@@ -470,6 +472,76 @@ async def test_where_nobody_has_rules_no_order_is_locked(bench: Bench) -> None:
     campaign = await launch(bench.pool, 10, partition=HERE)
     await bench.granted(claim_of(campaign, "a"))
     assert await bench.pool.fetchval("SELECT count(*) FROM order_holds") == 0
+
+
+async def test_rules_that_demand_nothing_lock_no_order(bench: Bench) -> None:
+    campaign = await launch(bench.pool, 10, partition=HERE, stacking_rules=StackingRules())
+    await bench.granted(claim_of(campaign, "a"))
+    assert await bench.pool.fetchval("SELECT count(*) FROM order_holds") == 0
+
+
+@pytest.mark.parametrize(
+    ("over", "locked"),
+    [
+        ("status = 'ended'", 0),
+        ("ends_at = clock_timestamp() - interval '2 minutes'", 0),
+        ("ends_at = clock_timestamp() - interval '2 seconds'", 1),
+        ("status = 'paused'", 1),
+    ],
+)
+async def test_rules_of_a_campaign_that_is_over_bind_and_lock_no_order(bench: Bench, over: str, locked: int) -> None:
+    alone = await launch(bench.pool, 10, partition=THERE, stacking_rules=StackingRules(exclusive=True))
+    plain = await launch(bench.pool, 10, partition=HERE)
+    await bench.granted(claim_of(alone, "a"), at=THERE)
+    await bench.pool.execute(f"DELETE FROM order_holds; UPDATE campaigns SET {over} WHERE campaign_id = '{alone.campaign_id}'")
+    assert told(await bench.decided(claim_of(plain, "b"))) == ["not_stackable"]
+    assert await bench.pool.fetchval("SELECT count(*) FROM order_holds") == locked
+
+
+async def test_a_window_with_rules_is_opened_again_for_all_partitions_at_once(bench: Bench) -> None:
+    alone = await launch(bench.pool, 10, partition=THERE, stacking_rules=StackingRules(exclusive=True))
+    await bench.pool.execute("UPDATE campaigns SET ends_at = '2020-01-01'")
+    async with bench.pool.acquire() as connection, connection.transaction():
+        await lock_partition(connection, HERE)
+        opened = asyncio.create_task(campaigns.change(bench.pool, alone.campaign_id, CampaignChange(ends_at=None), ADMIN))
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        await until(lambda: bench.pool.fetchval(waiting))
+        assert not opened.done()
+    assert isinstance(await opened, campaigns.Committed)
+
+
+async def test_a_pool_passes_over_the_codes_that_do_not_go_with_an_order(bench: Bench) -> None:
+    pool = await launch(bench.pool, None, partition=HERE, type="pool", code="POOL")
+    minted = await bench.mint(pool, *[None] * 8)
+    picky = await launch(bench.pool, 10, partition=THERE, stacking_rules=StackingRules(tuple(minted[:6])))
+    await bench.granted(claim_of(picky, "a"), at=THERE)
+    [given] = await bench.granted(claim_of(pool, "a", "2"))
+    assert given.code == minted[6]
+    [other] = await bench.granted(claim_of(pool, "b", order_id="another"))
+    assert other.code == minted[0]
+
+
+async def test_a_code_is_shown_as_it_was_made_wherever_it_is_shown(bench: Bench, dsn: str) -> None:
+    pool = await launch(bench.pool, None, partition=HERE, type="pool", code="POOL", exact=True)
+    made = await codes.mint(bench.pool, pool.campaign_id, Wish([None], "vip-####", "abcd"), ADMIN)
+    assert isinstance(made, Minted)
+    [spelt] = made.codes
+    claim = claim_of(pool, "a")
+    [given] = await bench.granted(claim)
+    assert (given.code, given.written) == (spelt.upper(), spelt)
+    assert await bench.decided(claim) == [Replayed(given)]
+    picky = await launch(bench.pool, 10, partition=THERE, stacking_rules=StackingRules(exclusive=True))
+    assert await bench.decided(claim_of(picky, "a", "2"), at=THERE) == [Refused(Refusal.NOT_STACKABLE, spelt)]
+    assert told(await bench.decided(claim_of(pool, "b", code=spelt.upper()))) == ["code_used"]
+    await bench.taken(given, Step.CONFIRM)
+    async with bench.pool.acquire() as connection:
+        held = await by_order(connection, ["order"])
+    assert [each.written for each in held["order"]] == [spelt]
+    lines = [line async for line in history(dsn, spelt) if "order" in line]
+    assert len(lines) == 3
+    assert all(f" {spelt} " in line for line in lines), lines
+    [page] = [page async for page in codes.exported(bench.pool, pool.campaign_id)]
+    assert [row["shown"] for row in page] == [spelt]
 
 
 async def test_rules_bind_both_ways_and_over_partitions(bench: Bench) -> None:

@@ -58,13 +58,17 @@ class SliceFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CodeFacts(msgspec.Struct, frozen=True, gc=False):
-    """A code as committed. `state`: "shared" by all users, or good for one claim, which has or has not taken it."""
+    """A code as committed. `state`: "shared" by all users, or good for one claim, which has or has not taken it.
+
+    `spelling`: as it was made, where its campaign is exact.
+    """
 
     code_id: int
     code: Code
     campaign_id: CampaignId
     state: Literal["shared", "unused", "claimed"]
     intended_user: UserId | None
+    spelling: str | None = None
 
 
 class Use(msgspec.Struct, frozen=True, gc=False):
@@ -78,9 +82,9 @@ class Use(msgspec.Struct, frozen=True, gc=False):
 class Facts(msgspec.Struct, frozen=True):
     """All that a batch of claims is decided on, read after the partition was locked. `now` is Postgres's clock then.
 
-    `uses`: for `decide`, without holds that are overdue (see `overdue_holds`). `free_codes`: of pools that are asked for by
-    their public code, in the order in which they are to be given. `orders`: what else the claims' orders hold; None: no
-    campaign has stacking rules.
+    `uses`: for `decide`, without holds that are overdue (see `overdue_holds`). `free_codes`: of pools with a public code, in
+    the order in which they are to be given; more than the batch can give, if there are so many. `orders`: what else the claims'
+    orders hold; None: no campaign has stacking rules.
     """
 
     now: datetime
@@ -170,7 +174,7 @@ class _Working:
         code, other = self._code_for(claim, part, asked)
         if other is not None:
             # A code of somebody else may be meant for nobody else to see.
-            return Refused(Refusal.NOT_STACKABLE, other.code if other.user_id == claim.user_id else None)
+            return Refused(Refusal.NOT_STACKABLE, other.written if other.user_id == claim.user_id else None)
         if asked.state == "claimed" or asked.code_id in self._codes_taken:
             return Refused(Refusal.CODE_USED)
         if code is None:
@@ -193,7 +197,7 @@ class _Working:
         if redemption.single_use:
             self._codes_taken.add(redemption.code_id)
         if self._facts.orders is not None:
-            of = (redemption.campaign_id, redemption.user_id)
+            of = (redemption.campaign_id, redemption.user_id, redemption.spelling)
             stacked = Stacked(redemption.code, part.terms.code, part.terms.stacking_rules, *of)
             self._orders.setdefault(redemption.order_id, []).append(stacked)
 
@@ -281,6 +285,7 @@ def _redemption(
         slice_no=claim.slice_no,
         code_id=code.code_id,
         code=code.code,
+        spelling=code.spelling,
         user_id=claim.user_id,
         use_no=next(n for n in range(1, terms.per_user_limit + 1) if n not in taken) if taken else 1,
         user_limit=terms.per_user_limit,

@@ -35,7 +35,7 @@ class Redemption(msgspec.Struct, frozen=True):
     """One user's taking of one slot, as its row in `redemptions` stands. Active means `released_at` is None.
 
     `amount`: what it takes of its campaign's money. `single_use`: its code is gone with it. `hold_expires_at`: by when it has
-    to be confirmed, or its slot is given back; None: never.
+    to be confirmed, or its slot is given back; None: never. `spelling`: the code as it was made, where its campaign is exact.
     """
 
     redemption_id: ClaimId
@@ -58,6 +58,12 @@ class Redemption(msgspec.Struct, frozen=True):
     redeemed_at: datetime | None = None
     released_at: datetime | None = None
     released_reason: str | None = None
+    spelling: str | None = None
+
+    @property
+    def written(self) -> str:
+        """The code as it was made, which is as it has to be typed."""
+        return self.spelling or self.code
 
 
 def is_open_hold(redemption: Redemption, now: datetime) -> bool:

@@ -18,7 +18,7 @@ _NO_DEMANDS = StackingRules()
 class Stacked(msgspec.Struct, frozen=True):
     """One of an order's codes. `campaign_code`: what it was asked for by, where that is another (a pool's public code).
 
-    `campaign_id` and `user_id`: where it comes from and who redeemed it, where that is known.
+    `campaign_id` and `user_id`: where it comes from and who redeemed it, where that is known. `spelling`: where that matters.
     """
 
     code: Code
@@ -26,6 +26,12 @@ class Stacked(msgspec.Struct, frozen=True):
     rules: StackingRules | None
     campaign_id: CampaignId | None = None
     user_id: UserId | None = None
+    spelling: str | None = None
+
+    @property
+    def written(self) -> str:
+        """The code as it was made."""
+        return self.spelling or self.code
 
 
 def conflict(wanted: Stacked, others: Iterable[Stacked]) -> Stacked | None:

@@ -1,7 +1,8 @@
 -- purpose: all that a batch of claims is decided on, in one round trip
 -- takes: $1 claim ids, $2 campaign ids and $3 users of the claims (pairwise), $4 partition_no, $5 codes asked for, each once
 -- returns: one row of JSON texts: redemptions known by those ids, slices with their campaigns' terms, uses taken by those users,
---          the codes, free codes of the pools whose public code is asked for; and whether any campaign has stacking rules
+--          the codes, free codes of pools with a public code (one more than the claims can take, and a hundred where some may
+--          not go with an order); whether any campaign has stacking rules, and whether any of those may still give something
 -- OFFSET 0 keeps each look-up a look-up: joined, a plan made while the table was small would read all of it, for every batch.
 SELECT
     (
@@ -40,26 +41,31 @@ SELECT
         FROM unnest($5::text[]) AS asked (code)
         CROSS JOIN LATERAL (
             SELECT json_build_object('code_id', k.code_id, 'code', k.code, 'campaign_id', k.campaign_id, 'state', k.state,
-                                     'intended_user', k.intended_user) AS document
+                                     'intended_user', k.intended_user, 'spelling', k.spelling) AS document
             FROM codes k WHERE k.code = asked.code OFFSET 0
         ) known
     )::text AS codes,
     (
         SELECT json_agg(free.document ORDER BY free.code_id)
-        FROM unnest($5::text[]) AS asked (code)
+        FROM (SELECT campaign_id, count(*) AS claims FROM unnest($2::uuid[]) AS asked (campaign_id) GROUP BY campaign_id) asked
         CROSS JOIN LATERAL (
-            SELECT c.campaign_id
-            FROM codes k JOIN campaigns c USING (campaign_id)
-            WHERE k.code = asked.code AND k.state = 'shared' AND c.type = 'pool' OFFSET 0
+            SELECT FROM campaigns c
+            WHERE c.campaign_id = asked.campaign_id AND c.type = 'pool' AND c.code IS NOT NULL OFFSET 0
         ) pool
         CROSS JOIN LATERAL (
             SELECT k.code_id,
                    json_build_object('code_id', k.code_id, 'code', k.code, 'campaign_id', k.campaign_id, 'state', k.state,
-                                     'intended_user', k.intended_user) AS document
+                                     'intended_user', k.intended_user, 'spelling', k.spelling) AS document
             FROM codes k
-            WHERE k.campaign_id = pool.campaign_id AND k.state = 'unused' AND k.intended_user IS NULL
+            WHERE k.campaign_id = asked.campaign_id AND k.state = 'unused' AND k.intended_user IS NULL
             ORDER BY k.code_id
-            LIMIT cardinality($1::uuid[])
+            LIMIT asked.claims + CASE WHEN EXISTS (SELECT FROM campaigns WHERE stacking_rules IS NOT NULL) THEN 100 ELSE 1 END
         ) free
     )::text AS free_codes,
-    EXISTS (SELECT FROM campaigns WHERE stacking_rules IS NOT NULL) AS stacks
+    EXISTS (SELECT FROM campaigns WHERE stacking_rules IS NOT NULL) AS ruled,
+    -- A minute after its end no other partition's batch is under way that began before it.
+    EXISTS (
+        SELECT FROM campaigns
+        WHERE stacking_rules IS NOT NULL AND status <> 'ended'
+          AND coalesce(ends_at, 'infinity'::timestamptz) > (SELECT clock_timestamp() - interval '1 minute')
+    ) AS stacks

@@ -1,18 +1,18 @@
 -- purpose: the rows of a batch's granted claims, and with them, in the same statement, the slices' counters and single-use codes
--- takes: $1 partition_no, $2.. the redemptions as arrays, ordered by id (two batches in different orders would deadlock), $17 now
+-- takes: $1 partition_no, $2.. the redemptions as arrays, ordered by id (two batches in different orders would deadlock), $18 now
 -- returns: for each slice touched: {campaign_id, slice_no, claimed and amount_claimed after it, rows written, codes taken in all}
 WITH written AS (
     INSERT INTO redemptions (redemption_id, campaign_id, slice_no, code_id, code, user_id, use_no, user_limit, order_id,
                              discount_applied, idempotency_key, body_hash, amount, single_use, hold_expires_at,
-                             state, claimed_at)
-    SELECT row.*, 'claimed', $17
+                             spelling, state, claimed_at)
+    SELECT row.*, 'claimed', $18
     FROM unnest($2::uuid[], $3::uuid[], $4::integer[], $5::bigint[], $6::text[], $7::text[], $8::integer[], $9::integer[],
                 $10::text[], $11::jsonb[], $12::text[], $13::bytea[], $14::bigint[], $15::boolean[],
-                $16::timestamptz[]) AS row
+                $16::timestamptz[], $17::text[]) AS row
     RETURNING campaign_id, slice_no, code_id, amount, single_use
 ), taken AS (
     UPDATE codes k
-    SET state = 'claimed', claimed_by = ($7::text[])[array_position($5::bigint[], k.code_id)], claimed_at = $17
+    SET state = 'claimed', claimed_by = ($7::text[])[array_position($5::bigint[], k.code_id)], claimed_at = $18
     WHERE k.code_id = ANY (ARRAY(SELECT code_id FROM written WHERE single_use)) AND k.state = 'unused'
     RETURNING k.code_id
 ), won AS (
