@@ -36,6 +36,9 @@ LOOK_AFTER_S = 0.25
 #: What a user's own hold may be the reason of.
 _FOR_LACK = (Refusal.ALREADY_REDEEMED, Refusal.EXHAUSTED)
 
+#: For how long a gate that was busy is not asked.
+BUSY_S = 0.1
+
 log = structlog.get_logger()
 
 
@@ -53,6 +56,7 @@ class Desk:
         self._agenda = Agenda(self._see_to)
         self._look_ups = LookUps(gate, pool)
         self._sought: set[Submission] = set()
+        self._busy_until: dict[PartitionNo, float] = {}
         self._errands: set[asyncio.Task[None]] = set()
         self._gates = [
             GateDesk(gate, PartitionNo(number), certificates, shut, self._go_on, self._resubmit) for number in range(PARTITIONS)
@@ -63,6 +67,11 @@ class Desk:
         """How many submissions are under way."""
         return len(self._by_claim)
 
+    @property
+    def full(self) -> bool:
+        """Whether as many are under way as may be."""
+        return len(self._by_claim) >= self._waiters_max
+
     async def submit(self, claim: SubmitClaim, campaign: Campaign, wait_s: float, unfit: Refusal | None = None) -> Answer:
         """See a claim through, for up to `wait_s` seconds. `unfit`: what it is refused with unless it is a replay."""
         deadline = clock.monotonic() + wait_s
@@ -70,7 +79,7 @@ class Desk:
             answer = await other.answer_for(claim, deadline)
             if answer is not None:
                 return answer
-        if len(self._by_claim) >= self._waiters_max:
+        if self.full or self._is_busy(campaign.slices[claim.slice_no].partition_no):
             return BUSY
         submission = self._by_claim[claim.claim_id] = Submission(claim, campaign, unfit, deadline)
         self._ask(submission)
@@ -97,6 +106,10 @@ class Desk:
             if (submission := self._by_ticket.get(ticket)) is not None:
                 submission.resolve(outcome)
 
+    def _is_busy(self, partition: PartitionNo) -> bool:
+        """Whether the gate has just said that its mailbox is too long to be asked for more."""
+        return clock.monotonic() < self._busy_until.get(partition, 0.0)
+
     def _ask(self, submission: Submission) -> None:
         """Ask the gate, with a ticket never used before: what was refused once is no answer to who has asked again."""
         self._by_ticket.pop(submission.claim.ticket, None)
@@ -116,6 +129,7 @@ class Desk:
             case Verdict.WAIT | Verdict.COLD:
                 self._ask_again(submission)
             case Verdict.BUSY:
+                self._busy_until[submission.partition_no] = clock.monotonic() + BUSY_S
                 submission.resolve(BUSY)
             case Verdict.EXHAUSTED:
                 submission.resolve(Refused(Refusal.EXHAUSTED))

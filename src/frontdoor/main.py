@@ -11,6 +11,7 @@ from frontdoor.app import application, counters, opened_door
 from frontdoor.context import Door
 from frontdoor.openapi import BOTH, Sides
 from frontdoor.protocol import DoorRunner
+from frontdoor.wicket import Served
 from shared.process import run
 from shared.settings import Settings
 
@@ -21,11 +22,12 @@ DRAIN_S = 10.0
 
 
 class _Port(NamedTuple):
-    """Where a door listens, and what it serves there."""
+    """Where a door listens, what it serves there, and how many connections one address may have."""
 
     host: str
     port: int
     sides: Sides
+    per_ip: int = 0
 
 
 def serve(settings: Settings) -> None:
@@ -45,17 +47,17 @@ async def _serve(settings: Settings, stopping: asyncio.Event) -> None:
 def _ports(settings: Settings) -> Iterator[_Port]:
     admin_port = settings.admin_port or settings.port + 1
     if admin_port == settings.port:
-        yield _Port(settings.host, settings.port, BOTH)
+        yield _Port(settings.host, settings.port, BOTH, settings.connections_per_ip)
         return
     # The public one opens last: a door that can be seen there is whole.
     yield _Port(settings.admin_host, admin_port, ("admin",))
-    yield _Port(settings.host, settings.port, ("public",))
+    yield _Port(settings.host, settings.port, ("public",), settings.connections_per_ip)
 
 
 async def _listening(door: Door, port: _Port) -> DoorRunner:
-    app, at_the_wicket = application(door, port.sides), counters(door, port.sides)
+    served = Served(counters(door, port.sides), door.ticks, door.trusted_proxies, port.per_ip)
     ended = {"handle_signals": False, "shutdown_timeout": DRAIN_S}
-    runner = DoorRunner(app, at_the_wicket, door.ticks, door.trusted_proxies, **ended)
+    runner = DoorRunner(application(door, port.sides), served, **ended)
     await runner.setup()
     await web.TCPSite(runner, port.host, port.port, reuse_port=True, backlog=4096).start()
     log.info("door_open", door=door.door_id, host=port.host, port=port.port, serves=port.sides)

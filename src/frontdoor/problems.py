@@ -73,7 +73,7 @@ REDEMPTION_UNKNOWN = Problem(404, "redemption_unknown", "No such redemption", "N
 CAMPAIGN_UNKNOWN = Problem(404, "campaign_unknown", "No such campaign", "No campaign has this id.")
 SEGMENT_UNKNOWN = Problem(404, "segment_unknown", "No such segment", "No segment has this name.")
 METHOD_NOT_ALLOWED = Problem(405, "method_not_allowed", "Method not allowed", "This path is served, but not for this method.")
-REQUEST_TIMEOUT = Problem(408, "request_timeout", "The body did not arrive", "The body took too long. Send it again.")
+REQUEST_TIMEOUT = Problem(408, "request_timeout", "The request did not arrive", "It took too long to come. Send it again.")
 CODE_TAKEN = Problem(409, "code_taken", "The code is in use", "A code is unique for ever, also after its campaign has ended.")
 LIMIT_BELOW_CLAIMED = Problem(
     409, "limit_below_claimed", "The limit is below what is taken", "More slots are held than the new limit would allow."
@@ -105,6 +105,9 @@ MEDIA_TYPE_UNSUPPORTED = Problem(
 CSV_EXPECTED = Problem(415, "csv_expected", "Not CSV", "Send Content-Type: text/csv in UTF-8, without Content-Encoding.")
 EXPECTATION_FAILED = Problem(417, "expectation_failed", "Expectation failed", "The only expectation served is 100-continue.")
 RATE_LIMITED = Problem(429, "rate_limited", "Too many requests", "Slow down, and try again later.", retry_after_s=1)
+TOO_MANY_CONNECTIONS = Problem(
+    429, "too_many_connections", "Too many connections", "Your address has as many connections as it may.", retry_after_s=1
+)
 HEADERS_TOO_LARGE = Problem(431, "headers_too_large", "The headers are too large", "The path, or a header, is too long.")
 INTERNAL = Problem(500, "internal", "Something broke on our side", "It has been logged under the request id.")
 UNAVAILABLE = Problem(

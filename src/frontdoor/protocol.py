@@ -12,10 +12,10 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import InvalidURLError, LineTooLong
 
-from frontdoor.problems import HEADERS_TOO_LARGE, INTERNAL, REQUEST_MALFORMED, Problem
+from frontdoor.connections import Connections
+from frontdoor.problems import HEADERS_TOO_LARGE, INTERNAL, REQUEST_MALFORMED, TOO_MANY_CONNECTIONS, Problem
 from frontdoor.replies import NO_CALL, counted, refuse, refuse_http
-from frontdoor.ticks import Ticks
-from frontdoor.wicket import Counters, Wicket
+from frontdoor.wicket import Served, Wicket
 
 #: How long a socket may stay silent, before its first request as well as between two.
 KEEP_ALIVE_S = 75.0
@@ -28,16 +28,25 @@ _log = structlog.get_logger()
 class DoorProtocol(web.RequestHandler):
     """One connection."""
 
-    __slots__ = ()
+    __slots__ = ("_served_by", "_wicket")
+
+    def __init__(self, server: "_DoorServer", **kwargs: Any) -> None:
+        super().__init__(server, **kwargs)
+        self._served_by = server
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, with a wicket before the parser."""
+        """Begin, with a wicket before the parser; or end at once, where the address has too many."""
         super().connection_made(transport)
-        if isinstance(self._manager, _DoorServer):
-            manager = self._manager
-            self._parser = Wicket(  # type: ignore[assignment]
-                self._parser, self, manager.counters, manager.ticks, manager.trusted_proxies
-            )
+        server = self._served_by
+        self._wicket = Wicket(self._parser, self, server.served)
+        self._parser = self._wicket  # type: ignore[assignment]
+        if not server.open_connections.admits(self._wicket):
+            self._wicket.refuse(TOO_MANY_CONNECTIONS)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End."""
+        self._served_by.open_connections.left(self._wicket)
+        super().connection_lost(exc)
 
     def handle_error(
         self,
@@ -65,9 +74,8 @@ class DoorProtocol(web.RequestHandler):
 
 
 class _DoorServer(web.Server):
-    counters: Counters
-    ticks: Ticks
-    trusted_proxies: int
+    served: Served
+    open_connections: Connections
 
     def __call__(self) -> web.RequestHandler:
         return DoorProtocol(self, loop=self._loop, **self._kwargs)
@@ -76,11 +84,10 @@ class _DoorServer(web.Server):
 class DoorRunner(web.AppRunner):
     """An AppRunner whose connections are DoorProtocols, without access log and without decompression.
 
-    `counters`: the calls that are answered before they reach the application (see `wicket`). `trusted_proxies`: how many of
-    ours stand before it (see `client_ip`).
+    `served`: what is answered before it reaches the application (see `wicket`).
     """
 
-    def __init__(self, app: web.Application, counters: Counters, ticks: Ticks, trusted_proxies: int = 0, **kwargs: Any) -> None:
+    def __init__(self, app: web.Application, served: Served, **kwargs: Any) -> None:
         ours: dict[str, Any] = {
             "access_log": None,
             "auto_decompress": False,
@@ -88,14 +95,12 @@ class DoorRunner(web.AppRunner):
             "lingering_time": LINGER_S,
         }
         super().__init__(app, **(ours | kwargs))
-        self._counters = counters
-        self._ticks = ticks
-        self._trusted_proxies = trusted_proxies
+        self._served = served
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         ours = _DoorServer(server.request_handler, request_factory=server.request_factory, loop=server._loop, **server._kwargs)
-        ours.counters, ours.ticks, ours.trusted_proxies = self._counters, self._ticks, self._trusted_proxies
+        ours.served, ours.open_connections = self._served, Connections(self._served.per_ip)
         return ours
 
 

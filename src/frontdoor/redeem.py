@@ -11,7 +11,7 @@ from frontdoor import parse
 from frontdoor.context import Door
 from frontdoor.directory import Found
 from frontdoor.eligibility import NO_SEGMENTS, Person, for_everybody, person, reads_segments, unfit
-from frontdoor.problems import REFUSALS, Problem, accepted, refusal
+from frontdoor.problems import BUSY, REFUSALS, Problem, accepted, refusal
 from frontdoor.reception import HIDDEN, Answering, received
 from frontdoor.render import pending, redemption
 from frontdoor.replies import Reply, Shown, shown_pending
@@ -43,6 +43,8 @@ async def redeem(request: web.Request) -> web.Response:
 
 def answer(door: Door, visit: Visit) -> Answering:
     """Why this call gets nothing, when memory says so for certain; otherwise what sees it through. Raises ProblemRaised."""
+    if door.desk.full:
+        return BUSY
     asked = _asked(door, visit)
     found = door.directory.peek(asked.body.code)
     known = None if found is None else _known(door, asked, found)

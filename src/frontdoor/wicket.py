@@ -24,9 +24,9 @@ from frontdoor.client_ip import client_ip
 from frontdoor.failures import problem_of
 from frontdoor.middlewares import REQUEST_ID_HEADER, request_id
 from frontdoor.parse import media_problem
-from frontdoor.problems import MEDIA_TYPE, Problem, body, headers
+from frontdoor.problems import MEDIA_TYPE, REQUEST_TIMEOUT, Problem, body, headers
 from frontdoor.reception import HIDDEN, Answering, awaited
-from frontdoor.replies import JSON_TYPE, Reply, Shown, encode
+from frontdoor.replies import JSON_TYPE, NO_CALL, Reply, Shown, encode
 from frontdoor.ticks import Ticks
 from frontdoor.visit import Visit
 from shared import metrics
@@ -45,24 +45,36 @@ class Counter(NamedTuple):
 #: Such calls by path.
 Counters: TypeAlias = Mapping[str, Counter]
 
+
+class Served(NamedTuple):
+    """What a port serves at its wickets, and whom it believes and bears there.
+
+    `trusted_proxies`: how many of ours stand before it (see `client_ip`). `per_ip`: how many connections one address may have;
+    0 for any number.
+    """
+
+    counters: Counters
+    ticks: Ticks
+    trusted_proxies: int = 0
+    per_ip: int = 0
+
+
 _running: set[asyncio.Task[None]] = set()
 
 
 class Wicket:
     """A connection's parser, as aiohttp uses it, that keeps for itself what it serves."""
 
-    def __init__(
-        self, parser: Any, connection: web.RequestHandler, counters: Counters, ticks: Ticks, trusted_proxies: int
-    ) -> None:
+    def __init__(self, parser: Any, connection: web.RequestHandler, served: Served) -> None:
         self._parser = parser
         self._connection = connection
-        self._counters = counters
-        self._ticks = ticks
-        self._trusted_proxies = trusted_proxies
+        self._served = served
         self._owes = False
         self._ahead = b""
         peer = connection.peername
-        self._peer = peer[0] if isinstance(peer, tuple) else ""
+        self.ip = peer[0] if isinstance(peer, tuple) else ""
+        self.begun_at = 0.0
+        self.unread_since = 0.0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._parser, name)
@@ -74,10 +86,37 @@ class Wicket:
             return (), False, b""
         fed: tuple[Any, bool, bytes] = self._parser.feed_data(data)
         messages, upgraded, _ = fed
+        if not messages:
+            self._note_beginning()
+            return fed
+        self.begun_at = 0.0
         if len(messages) != 1 or upgraded or not self._idle() or not self._takes(*messages[0]):
             return fed
         self._parser.message_consumed()
         return (), False, b""
+
+    def is_unread(self) -> bool:
+        """Whether what was sent waits for the other side."""
+        return bool(self._connection._paused)
+
+    def tell_overdue(self) -> None:
+        """Say that the request did not come in time, and end."""
+        self.refuse(REQUEST_TIMEOUT)
+
+    def refuse(self, problem: Problem) -> None:
+        """Say why this connection is not served (any more), and end it."""
+        self._write(_rendered(NO_CALL, problem, request_id(None), "Connection: close\r\n"))
+        self._connection.force_close()
+
+    def abort(self) -> None:
+        """End without a word."""
+        if self._connection.transport is not None:
+            self._connection.transport.abort()
+
+    def _note_beginning(self) -> None:
+        """What came is the beginning of a request, unless it belongs to the body of the one that is being served."""
+        if not self.begun_at and self._idle():
+            self.begun_at = self._connection._loop.time()
 
     def _keep(self, data: bytes) -> None:
         self._ahead += data
@@ -91,13 +130,13 @@ class Wicket:
 
     def _takes(self, message: Any, payload: Any) -> bool:
         """Whether this one is served here: then it has been answered, or will be."""
-        counter = self._counters.get(message.path)
+        counter = self._served.counters.get(message.path)
         if counter is None or not _plain(message):
             return False
         fields, raw = message.headers, _whole(payload)
         if raw is None or media_problem(fields.get("Content-Type"), fields.get("Content-Encoding")) is not None:
             return False
-        ip = client_ip(self._peer, fields, self._trusted_proxies)
+        ip = client_ip(self.ip, fields, self._served.trusted_proxies)
         visit = Visit(fields, raw, ip, self._connection._loop.time())
         named = request_id(fields.get(REQUEST_ID_HEADER))
         try:
@@ -118,7 +157,7 @@ class Wicket:
 
     def _promise(self, name: str, visit: Visit, named: str, answering: Answering) -> None:
         if answering is HIDDEN:
-            self._ticks.after(visit.arrived_at, partial(self._pay, name, HIDDEN, named))
+            self._served.ticks.after(visit.arrived_at, partial(self._pay, name, HIDDEN, named))
             return
         task = asyncio.create_task(self._fulfil(name, visit, named, answering))
         _running.add(task)
@@ -174,7 +213,7 @@ def _whole(payload: Any) -> bytes | None:
     return pieces[0] if len(pieces) == 1 and payload.is_eof() and len(pieces[0]) <= MAX_BODY_BYTES else None
 
 
-def _rendered(name: str, reply: Reply, named: str) -> bytes:
+def _rendered(name: str, reply: Reply, named: str, fields: str = "") -> bytes:
     if isinstance(reply, Problem):
         metrics.ANSWERS.add(name, reply.code)
         head, content = _problem_head(reply), body(reply)
@@ -183,9 +222,8 @@ def _rendered(name: str, reply: Reply, named: str) -> bytes:
         head, content = _shown_head(reply.status), encode(reply.shape)
         if reply.fields is not None:
             head += "".join(f"{field}: {value}\r\n" for field, value in reply.fields.items())
-    return (
-        f"{head}Content-Length: {len(content)}\r\n{REQUEST_ID_HEADER}: {named}\r\nDate: {rfc822_formatted_time()}\r\n\r\n"
-    ).encode() + content
+    head += f"{fields}Content-Length: {len(content)}\r\n{REQUEST_ID_HEADER}: {named}\r\nDate: {rfc822_formatted_time()}\r\n\r\n"
+    return head.encode() + content
 
 
 def _head(status: int, fields: Mapping[str, str]) -> str:

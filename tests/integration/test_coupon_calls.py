@@ -442,3 +442,9 @@ async def test_validate_from_memory_says_what_the_long_way_says(shop: Shop) -> N
         fast = known(validate.answer(shop.door, visit(CIMultiDictProxy(CIMultiDict()), body)))
         assert fast is not None
         assert json.loads(respond(fast).text or "") == slow[1]
+
+
+async def test_a_door_that_is_full_says_so_before_it_reads_what_is_asked(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shop.door.desk, "_waiters_max", 0)
+    assert code(await shop.post("/api/v1/coupons/redeem", {"no": "redeem"}, None)) == (503, "busy")
+    assert code(await shop.validate("NO-SUCH-CODE")) == (404, "unknown_code")

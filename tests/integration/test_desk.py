@@ -14,6 +14,7 @@ import pytest
 from claim_workers.consumer import Stores
 from frontdoor import lookups as room
 from frontdoor.availability import Availability
+from frontdoor.desk import BUSY_S
 from frontdoor.problems import BUSY, UNAVAILABLE
 from frontdoor.submissions import Answer, Undecided
 from lastslot.ports import free_port
@@ -582,6 +583,11 @@ async def test_a_full_mailbox_is_said_and_nothing_in_it_is_lost(stores: Stores, 
     await admitted(stores, owner, 2)
     alone.gate._mailbox_max = 2
     assert await alone.redeem(campaign, "late") == BUSY
+    alone.gate._mailbox_max = 3
+    # What the gate has just said is not asked again, for a while.
+    assert await alone.redeem(campaign, "later") == BUSY
+    await asyncio.sleep(BUSY_S)
+    assert await alone.redeem(campaign, "much later", wait_s=0.1) != BUSY
     await owner.turn()
     assert all(isinstance(answer, Granted | Replayed) for answer in await asyncio.gather(*waiting))
 

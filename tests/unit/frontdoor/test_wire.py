@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TypeAlias
 
@@ -22,7 +22,7 @@ from frontdoor.reception import HIDDEN, Answering, answered
 from frontdoor.replies import Reply, Shown, refuse
 from frontdoor.ticks import TICK_S, Ticks
 from frontdoor.visit import Visit
-from frontdoor.wicket import Counter
+from frontdoor.wicket import Counter, Served
 from shared import metrics
 from shared.errors import RedisUnavailable
 
@@ -107,7 +107,7 @@ async def runner(
     for name, handler in {"broken": broken, "away": away, "busy": busy}.items():
         app.router.add_get(f"/{name}", handler)
     counters = {"/redeem": Counter("redeem", answer)} if request.param == "wicket" else {}
-    runner = DoorRunner(app, counters, ticks, 1)
+    runner = DoorRunner(app, Served(counters, ticks, trusted_proxies=1, per_ip=PER_IP))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield runner
@@ -168,6 +168,7 @@ def of(code: bytes) -> bytes:
     return post(HOST, JSON, body=GOOD.replace(b"A", code))
 
 
+PER_IP = 50
 HOST = b"Host: door"
 JSON = b"Content-Type: application/json"
 CHUNKED = b"Transfer-Encoding: chunked"
@@ -274,6 +275,61 @@ async def test_a_body_that_breaks_off_is_a_value_like_any_other(port: int, bodie
         heard = await bodies.get()
     assert isinstance(heard, Problem)
     assert heard.code == "request_malformed"
+
+
+@pytest.mark.parametrize("part", [b"P", post(HOST, JSON)[:20], post(HOST, JSON).partition(b"\r\n\r\n")[0]])
+async def test_a_head_that_does_not_come_is_not_waited_for(port: int, monkeypatch: pytest.MonkeyPatch, part: bytes) -> None:
+    monkeypatch.setattr("frontdoor.connections.HEAD_WITHIN_S", 0.05)
+    monkeypatch.setattr("frontdoor.connections._LOOK_EVERY_S", 0.05)
+    async with connected(port) as (reader, writer):
+        writer.write(post(HOST, JSON))
+        assert b" 200 " in (await reader.readuntil(b"}")).splitlines()[0]
+        writer.write(part)
+        answer = await reader.read()
+    assert b" 408 " in answer.splitlines()[0]
+    assert answer.endswith(b"}")
+
+
+async def test_who_thinks_while_he_waits_for_an_answer_is_not_overdue(
+    port: int, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frontdoor.connections.HEAD_WITHIN_S", 0.05)
+    monkeypatch.setattr("frontdoor.connections._LOOK_EVERY_S", 0.02)
+    entered, may_end = events
+    async with connected(port) as (reader, writer):
+        writer.write(of(b"LATER"))
+        await entered.wait()
+        await asyncio.sleep(0.2)  # several looks, and four times the deadline
+        may_end.set()
+        assert (await reader.readuntil(b"}")).endswith(b'{"code":"LATER"}')
+
+
+async def test_who_does_not_read_is_let_go(runner: DoorRunner, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frontdoor.connections.READ_WITHIN_S", 0.1)
+    monkeypatch.setattr("frontdoor.connections._LOOK_EVERY_S", 0.05)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_024)
+    with suppress(ConnectionError):
+        async with asyncio.timeout(30):
+            while True:
+                writer.write(of(b"A") * 1_000)
+                await writer.drain()
+    assert writer.transport.is_closing() or reader.at_eof()
+    writer.close()
+
+
+async def test_an_address_has_no_more_connections_than_it_may(port: int) -> None:
+    async with AsyncExitStack() as many:
+        held = [await many.enter_async_context(connected(port)) for _ in range(PER_IP)]
+        async with connected(port) as (reader, _):
+            answer = await reader.read()
+            assert b" 429 " in answer.splitlines()[0]
+            assert b'"too_many_connections"' in answer
+        reader, writer = held[0]
+        writer.write(of(b"A"))
+        assert (await reader.readuntil(b"}")).endswith(b'{"code":"A"}')
+        writer.close()
+        await writer.wait_closed()
+        assert (await exchange(port, of(b"A"))).status == 200
 
 
 async def test_after_malformed_http_the_connection_ends(port: int) -> None:

@@ -1,0 +1,86 @@
+"""The connections of a door: how many one address may have, and how long one may keep it waiting.
+
+aiohttp has a deadline for idle connections only: a socket that sends half a request line, or reads none of its answers, would
+stay for ever. A timer each would cost every request; a look at all of them once a second costs those who wait.
+"""
+
+import asyncio
+from collections import Counter
+from typing import Protocol
+
+#: How long the head of a request may take from its first byte to its last.
+HEAD_WITHIN_S = 10.0
+#: How long an answer may lie unread.
+READ_WITHIN_S = 30.0
+
+_LOOK_EVERY_S = 1.0
+
+
+class Connection(Protocol):
+    """One of them, as far as it can be overdue. `begun_at`: when a request of it began that is not whole yet, or 0.
+
+    `unread_since`: since when its other side has not been reading what it was sent, or 0; the looks set it.
+    """
+
+    ip: str
+    begun_at: float
+    unread_since: float
+
+    def is_unread(self) -> bool:
+        """Whether what it was sent waits for the other side."""
+
+    def tell_overdue(self) -> None:
+        """Say that the request did not come in time, and end."""
+
+    def abort(self) -> None:
+        """End without a word."""
+
+
+class Connections:
+    """Those of one port in one process. At most `per_ip` (0: any number) come from one address."""
+
+    def __init__(self, per_ip: int) -> None:
+        self._per_ip = per_ip
+        self._of: Counter[str] = Counter()
+        self._open: set[Connection] = set()
+        self._next_look: asyncio.TimerHandle | None = None
+
+    def admits(self, connection: Connection) -> bool:
+        """Take it in, unless its address has as many as it may."""
+        if self._per_ip and self._of[connection.ip] >= self._per_ip:
+            return False
+        self._of[connection.ip] += 1
+        self._open.add(connection)
+        if self._next_look is None:
+            self._look_later()
+        return True
+
+    def left(self, connection: Connection) -> None:
+        """Forget it."""
+        if connection not in self._open:
+            return
+        self._open.discard(connection)
+        self._of[connection.ip] -= 1
+        if not self._of[connection.ip]:
+            del self._of[connection.ip]
+
+    def look(self, now: float) -> None:
+        """End those that are overdue; `now` in seconds of the event loop."""
+        for connection in list(self._open):
+            if not connection.is_unread():
+                connection.unread_since = 0.0
+            elif not connection.unread_since:
+                connection.unread_since = now
+            elif now - connection.unread_since > READ_WITHIN_S:
+                connection.abort()
+            if connection.begun_at and now - connection.begun_at > HEAD_WITHIN_S:
+                connection.tell_overdue()
+
+    def _look_later(self) -> None:
+        self._next_look = asyncio.get_running_loop().call_later(_LOOK_EVERY_S, self._look_and_go_on)
+
+    def _look_and_go_on(self) -> None:
+        self.look(asyncio.get_running_loop().time())
+        self._next_look = None
+        if self._open:
+            self._look_later()
