@@ -14,7 +14,7 @@ from arq.connections import ArqRedis
 from arq.cron import cron
 from arq.worker import Worker
 
-from shared import clock, keys, metrics, process
+from shared import clock, keys, metrics, process, segments
 from shared.audit import audit
 from shared.postgres import Pool, close_pool, open_pool
 from shared.process import stopped_within
@@ -87,6 +87,7 @@ def schedule(settings: Settings, pool: Pool, queue: ArqRedis) -> Worker:
             cron(forget_shards, minute=7, timeout=60),
             cron(forget_doors, minute=22, timeout=60),
             cron(forget_orders, minute=37, timeout=60),
+            cron(clear_segments, minute=22, timeout=600),
         ],
         redis_pool=queue,
         queue_name=keys.JOBS_QUEUE,
@@ -123,6 +124,12 @@ async def forget_doors(ctx: dict[str, Any]) -> None:
 async def forget_orders(ctx: dict[str, Any]) -> None:
     """Drop the rows that orders were locked by, an hour after they were last claimed for."""
     await ctx["pool"].execute(statement("forget_orders"), _ORDER_DONE_S)
+
+
+async def clear_segments(ctx: dict[str, Any]) -> None:
+    """Clear away the members of deleted segments; what is not done in time is done next time."""
+    if cleared := await segments.clear(ctx["pool"]):
+        log.info("segments_cleared", members=cleared)
 
 
 def _encode(value: Any) -> bytes:

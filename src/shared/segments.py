@@ -13,7 +13,7 @@ import msgspec
 from shared.domain.ids import UserId
 from shared.domain.segment import BadLine, Member
 from shared.errors import ShortWrite
-from shared.postgres import Connection
+from shared.postgres import Connection, Pool
 from shared.statements import statement
 
 #: For the whole of a list, however large.
@@ -48,9 +48,18 @@ async def listed(connection: Connection) -> list[Segment]:
 
 
 async def delete(connection: Connection, name: str) -> Segment | None:
-    """Forget a segment; what it was, None when there was none."""
+    """Forget a segment at once; what it was, None when there was none. See `clear` for what it leaves behind."""
     row = await connection.fetchrow(statement("delete_segment"), name)
     return None if row is None else Segment(*row)
+
+
+async def clear(pool: Pool, at_a_time: int = 10_000) -> int:
+    """Clear away what deleted segments have left, a little at a time; how many members that were. It may be broken off."""
+    cleared = 0
+    while some := await pool.fetchval(statement("clear_members"), at_a_time):
+        cleared += some
+    await pool.execute(statement("clear_segments"))
+    return cleared
 
 
 async def memberships(connection: Connection, users: Sequence[UserId]) -> dict[UserId, dict[str, date | None]]:
@@ -75,6 +84,7 @@ async def _replace(connection: Connection, name: str, members: AsyncIterator[Mem
     row = await connection.fetchrow(statement("put_segment"), name)
     if row is None:
         raise ShortWrite
-    await connection.execute(statement("drop_members"), name)
-    await connection.execute(statement("add_members"), name)
-    return Segment(*row)
+    segment_no, *segment = row
+    await connection.execute(statement("drop_members"), segment_no)
+    await connection.execute(statement("add_members"), segment_no)
+    return Segment(*segment)

@@ -56,6 +56,11 @@ class Shop:
         await self.door.codes_added()
         return made.codes
 
+    async def segment(self, name: str, user: str) -> None:
+        made = "INSERT INTO segments (name, members, loaded_at) VALUES ($1, 1, now()) RETURNING segment_no"
+        number = await self.pool.fetchval(made, name)
+        await self.pool.execute("INSERT INTO segment_members (segment_no, user_id) VALUES ($1, $2)", number, user)
+
     async def redeem(self, code: str | None, user: str = "ann", key: str = "for", **said: Any) -> Answer:
         body = {"code": code, "order_id": f"order of {user}"} | said
         return await self.post("/api/v1/coupons/redeem", body, user, key=f"{key} {code}")
@@ -195,8 +200,7 @@ async def test_segments_are_looked_up_where_the_filter_names_them(shop: Shop) ->
     campaign = await shop.launch(audience_filter=LOYAL)
     assert code(await shop.redeem(campaign.code)) == (403, "audience_mismatch")
     assert code(await shop.validate(campaign.code, "ann")) == (403, "audience_mismatch")
-    await shop.pool.execute("INSERT INTO segments (name, members, loaded_at) VALUES ('loyal', 1, now())")
-    await shop.pool.execute("INSERT INTO segment_members (name, user_id) VALUES ('loyal', 'ann')")
+    await shop.segment("loyal", "ann")
     assert (await shop.validate(campaign.code, "ann"))[0] == 200
     assert (await shop.redeem(campaign.code))[0] == 201
     assert code(await shop.validate(campaign.code)) == (404, "unknown_code")
@@ -305,8 +309,7 @@ async def test_applied_codes_tell_nobody_of_codes_made_for_others(shop: Shop, re
 async def test_applied_codes_tell_nobody_of_codes_for_an_audience(shop: Shop) -> None:
     plain = await shop.launch()
     closed = [await shop.launch(audience_filter=rule, stacking_rules=ALONE) for rule in (ADULT, LOYAL, {"!": LOYAL})]
-    await shop.pool.execute("INSERT INTO segments (name, members, loaded_at) VALUES ('loyal', 1, now())")
-    await shop.pool.execute("INSERT INTO segment_members (name, user_id) VALUES ('loyal', 'ann')")
+    await shop.segment("loyal", "ann")
 
     async def seen(user: str | None, *scopes: str, **said: Any) -> list[bool]:
         answers = [await shop.validate(plain.code, user, *scopes, applied_codes=[each.code], **said) for each in closed]

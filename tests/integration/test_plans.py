@@ -25,6 +25,7 @@ HOT = [
     "overdue_holds",
     "winners",
     "memberships",
+    "clear_members",
     "code_page",
     "codes_between",
     "codes_since",

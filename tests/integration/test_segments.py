@@ -65,6 +65,21 @@ async def test_segments_are_listed_and_deleted(client: Client, pool: Pool) -> No
     assert (answer.status, (await answer.json())["code"]) == (404, "segment_unknown")
 
 
+async def test_a_deleted_segment_is_gone_at_once_and_cleared_away_little_by_little(client: Client, pool: Pool) -> None:
+    many = "".join(f"user{number}\n" for number in range(2_500))
+    await put(client, "vip", f"user_id\nann\n{many}")
+    await put(client, "staff", "user_id\nann\n")
+    assert (await client.delete("/api/v1/segments/vip")).status == 200
+    assert await memberships(pool, ANN) == {ANN: {"staff": None}}
+    # Loaded anew before that: nothing of the one before is in it, and nothing of it is cleared away.
+    await put(client, "vip", "user_id,since\nbob,2026-10-01\n")
+    assert await pool.fetchval("SELECT count(*) FROM segment_members") == 2_503
+    assert await segments.clear(pool, 1_000) == 2_501
+    assert await segments.clear(pool, 1_000) == 0
+    assert await memberships(pool, ANN, BOB) == {ANN: {"staff": None}, BOB: {"vip": date(2026, 10, 1)}}
+    assert await pool.fetchval("SELECT count(*) FROM segments") == 2
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [

@@ -4,5 +4,8 @@
 SELECT asked.user_id, held.name, held.since
 FROM unnest($1::text[]) AS asked (user_id)
 CROSS JOIN LATERAL (
-    SELECT m.name, m.since FROM segment_members m WHERE m.user_id = asked.user_id OFFSET 0
+    SELECT s.name, m.since
+    FROM segment_members m
+    JOIN segments s USING (segment_no)
+    WHERE m.user_id = asked.user_id AND s.name IS NOT NULL OFFSET 0
 ) AS held

@@ -1,7 +1,7 @@
 -- purpose: the segment's row as it will be with the staged members
 -- takes: $1 name
--- returns: {name, members, loaded_at}
+-- returns: {segment_no, name, members, loaded_at}
 INSERT INTO segments (name, members, loaded_at)
 SELECT $1, count(*), clock_timestamp() FROM staged_members
 ON CONFLICT (name) DO UPDATE SET members = excluded.members, loaded_at = excluded.loaded_at
-RETURNING name, members, loaded_at
+RETURNING segment_no, name, members, loaded_at

@@ -59,19 +59,22 @@ CREATE UNLOGGED TABLE order_holds (
     at       timestamptz NOT NULL
 );
 
--- since: from when on a user belongs to the segment, where the list says so.
+-- since: from when on a user belongs to the segment, where the list says so. A segment without a name was deleted: nobody belongs
+-- to it, and its members, who may be millions, are still to be cleared away.
 CREATE TABLE segments (
-    name      text PRIMARY KEY,
-    loaded_at timestamptz NOT NULL,
-    members   bigint NOT NULL
+    segment_no bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name       text UNIQUE,
+    loaded_at  timestamptz NOT NULL,
+    members    bigint NOT NULL
 );
+CREATE INDEX segments_deleted ON segments (segment_no) WHERE name IS NULL;
 CREATE TABLE segment_members (
-    user_id text NOT NULL,
-    name    text NOT NULL REFERENCES segments ON DELETE CASCADE,
-    since   date,
-    PRIMARY KEY (user_id, name)
+    user_id    text NOT NULL,
+    segment_no bigint NOT NULL REFERENCES segments,
+    since      date,
+    PRIMARY KEY (user_id, segment_no)
 );
-CREATE INDEX segment_members_by_name ON segment_members (name);
+CREATE INDEX members_by_segment ON segment_members (segment_no);
 
 -- What calls of administrators with an Idempotency-Key were answered (see shared.answered). Kept for ever, as codes are.
 CREATE TABLE answered_calls (
