@@ -14,7 +14,7 @@ from arq.connections import ArqRedis
 from arq.cron import cron
 from arq.worker import Worker
 
-from shared import clock, keys, metrics, process, segments
+from shared import attempts, clock, keys, metrics, process, segments
 from shared.audit import audit
 from shared.postgres import Pool, close_pool, open_pool
 from shared.process import stopped_within
@@ -88,10 +88,12 @@ def schedule(settings: Settings, pool: Pool, queue: ArqRedis) -> Worker:
             cron(forget_doors, minute=22, timeout=60),
             cron(forget_orders, minute=37, timeout=60),
             cron(clear_segments, minute=22, timeout=600),
+            # Also at the start of a process: a new month must not wait for the night.
+            cron(keep_attempts, hour=2, minute=47, timeout=600, run_at_startup=True),
         ],
         redis_pool=queue,
         queue_name=keys.JOBS_QUEUE,
-        ctx={"postgres_dsn": settings.postgres_dsn, "pool": pool},
+        ctx={"postgres_dsn": settings.postgres_dsn, "pool": pool, "attempts_keep_months": settings.attempts_keep_months},
         handle_signals=False,
         keep_result=0,
         poll_delay=1.0,
@@ -130,6 +132,13 @@ async def clear_segments(ctx: dict[str, Any]) -> None:
     """Clear away the members of deleted segments; what is not done in time is done next time."""
     if cleared := await segments.clear(ctx["pool"]):
         log.info("segments_cleared", members=cleared)
+
+
+async def keep_attempts(ctx: dict[str, Any]) -> None:
+    """Have tables for the months to come, and forget the attempts of those long past."""
+    async with ctx["pool"].acquire() as connection:
+        for name in await attempts.keep_months(connection, ctx["attempts_keep_months"]):
+            log.info("attempts_forgotten", table=name)
 
 
 def _encode(value: Any) -> bytes:

@@ -52,6 +52,7 @@ async def opened_door(settings: Settings) -> AsyncIterator[Door]:
         asyncio.create_task(listen(hearing, channels, heard), name="channels"),
         asyncio.create_task(cache.keep_comparing(), name="campaign-cache"),
         asyncio.create_task(door.code_filter.keep_following(), name="code-filter"),
+        asyncio.create_task(door.attempts.keep_shipping(), name="attempts"),
         asyncio.create_task(metrics.keep_folding(lambda: door.desk.waiting), name="metrics"),
     ]
     for task in tasks:
@@ -62,6 +63,7 @@ async def opened_door(settings: Settings) -> AsyncIterator[Door]:
             await asyncio.wait_for(heard.wait(), 2.0)
         yield door
     finally:
+        await door.attempts.flush()
         await cancelled(*tasks)
         await door.code_filter.leave()
         await redis.aclose()

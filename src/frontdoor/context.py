@@ -6,6 +6,7 @@ import structlog
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
+from frontdoor.attempts import Attempts
 from frontdoor.availability import Availability
 from frontdoor.campaign_cache import CampaignCache
 from frontdoor.certificates import Certificates
@@ -60,6 +61,7 @@ class Door:
         self.orders = MicroBatch(self._load_orders)
         self.standing = MicroBatch(self._load_standing)
         self.used_codes = MicroBatch(self._load_used_codes)
+        self.attempts = Attempts(pool, door_id, settings.attempts_max)
         self.ticks = Ticks()
         self.trusted_proxies = settings.trusted_proxies
         self.draining = False

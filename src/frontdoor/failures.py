@@ -16,10 +16,18 @@ _UNDECIDED = (RedisUnavailable, ShortWrite, asyncpg.TransactionRollbackError, as
 
 def problem_of(error: Exception, request_id: str, path: str) -> Problem:
     """The problem that `error` is to who made the request."""
+    problem = kind_of(error)
     if isinstance(error, ProblemRaised):
-        return error.problem
-    if isinstance(error, _UNDECIDED):
+        return problem
+    if problem is UNAVAILABLE:
         _log.warning("request undecided", request_id=request_id, path=path, error=repr(error))
-        return UNAVAILABLE
+        return problem
     _log.error("request failed", request_id=request_id, path=path, exc_info=error)
     return INTERNAL.carrying(request_id=request_id)
+
+
+def kind_of(error: Exception) -> Problem:
+    """The same, without a word in the log."""
+    if isinstance(error, ProblemRaised):
+        return error.problem
+    return UNAVAILABLE if isinstance(error, _UNDECIDED) else INTERNAL

@@ -13,11 +13,13 @@ from frontdoor.directory import Found
 from frontdoor.eligibility import NO_SEGMENTS, Person, for_everybody, person, reads_segments, unfit
 from frontdoor.problems import BUSY, REFUSALS, Problem, accepted, refusal
 from frontdoor.reception import HIDDEN, Answering, received
+from frontdoor.recording import recorded
 from frontdoor.render import pending, redemption
 from frontdoor.replies import Reply, Shown, shown_pending
 from frontdoor.submissions import Answer, Undecided
 from frontdoor.visit import Visit
 from shared import clock, metrics
+from shared.domain.attempt import storable
 from shared.domain.campaign import Campaign
 from shared.domain.ids import ClaimId, UserId, claim_id
 from shared.domain.operations import SubmitClaim, body_hash
@@ -41,6 +43,7 @@ async def redeem(request: web.Request) -> web.Response:
     return await received(request, answer)
 
 
+@recorded("redeem")
 def answer(door: Door, visit: Visit) -> Answering:
     """Why this call gets nothing, when memory says so for certain; otherwise what sees it through. Raises ProblemRaised."""
     if door.desk.full:
@@ -56,12 +59,14 @@ def _asked(door: Door, visit: Visit) -> _Asked:
     key = accepted(parse.idempotency_key(visit.headers.getall("Idempotency-Key", ())))
     named = None if body.user_id is None else UserId(body.user_id)
     who = accepted(person(door.identify(visit.headers), named, body.attrs, body.first_order))
+    visit.attempt.code, visit.attempt.user_id = body.code, who.user_id
     return _Asked(visit, body, key, who)
 
 
 def _known(door: Door, asked: _Asked, found: Found) -> Problem | None:
     """Why it gets nothing, if neither the gate nor Postgres has to be asked."""
     campaign, who = found.campaign, asked.who
+    asked.visit.attempt.campaign_id = campaign.campaign_id
     if not found.is_for(who.user_id):
         return HIDDEN
     if for_everybody(campaign):
@@ -73,14 +78,18 @@ def _known(door: Door, asked: _Asked, found: Found) -> Problem | None:
 
 async def _seen_through(door: Door, asked: _Asked, peeked: Found | None) -> Reply:
     found = peeked or await door.directory.find(asked.body.code)
-    if found is None or not found.is_for(asked.who.user_id):
+    if found is None:
         return HIDDEN
     campaign = found.campaign
+    asked.visit.attempt.campaign_id = campaign.campaign_id
+    if not found.is_for(asked.who.user_id):
+        return HIDDEN
     not_for = await _unfit(door, campaign, asked.who)
     known = _refused_from_memory(door, campaign, asked.who.user_id, not_for)
     if known is not None:
         return known
     claim = _claim(door, found, asked)
+    asked.visit.attempt.claim_id = claim.claim_id
     wait_s = parse.preferred_wait(asked.visit.headers.getall("Prefer", ()))
     return _answered(claim.claim_id, await door.desk.submit(claim, campaign, wait_s, not_for))
 
@@ -115,6 +124,8 @@ def _claim(door: Door, found: Found, asked: _Asked) -> SubmitClaim:
         idempotency_key=asked.key,
         body_hash=body_hash(code, body.order_id, body.subtotal),
         door=door.door_id,
+        ip=asked.visit.ip,
+        typed=storable(body.code),
     )
 
 

@@ -13,9 +13,10 @@ from frontdoor.eligibility import NO_SEGMENTS, Person, Segments, in_audience, pe
 from frontdoor.problems import Problem, accepted
 from frontdoor.quotes import Cart, Circumstances, quote, stacked, stands, unruled
 from frontdoor.reception import HIDDEN, Answering, received
+from frontdoor.recording import recorded
 from frontdoor.replies import Reply, Shown
 from frontdoor.tokens import SERVICE
-from frontdoor.visit import Visit
+from frontdoor.visit import Attempt, Visit
 from shared import clock
 from shared.domain.code import Code, normal_form
 from shared.domain.ids import UserId
@@ -26,11 +27,15 @@ routes = web.RouteTableDef()
 
 
 class _Asked(msgspec.Struct, frozen=True, gc=False):
-    """What is asked, who for (None: nobody in particular), and whether by a service, which sees all of an order."""
+    """What is asked, who for (None: nobody in particular), and whether by a service, which sees all of an order.
+
+    `attempt`: what is kept of it.
+    """
 
     body: parse.ValidateBody
     who: Person | None
     service: bool
+    attempt: Attempt
 
 
 @routes.post("/api/v1/coupons/validate")
@@ -39,15 +44,18 @@ async def validate(request: web.Request) -> web.Response:
     return await received(request, answer)
 
 
+@recorded("validate")
 def answer(door: Door, visit: Visit) -> Answering:
     """What the code gives, from memory if the gate and Postgres need not be asked. Raises ProblemRaised."""
     asked = _asked(door, visit)
+    asked.attempt.code, asked.attempt.user_id = asked.body.code, _user(asked)
     found = door.directory.peek(asked.body.code)
     known = None if found is None else _known(door, asked, found)
     return _looked_up(door, asked, found) if known is None else known
 
 
 def _known(door: Door, asked: _Asked, found: Found) -> Reply | None:
+    asked.attempt.campaign_id = found.campaign.campaign_id
     if not found.is_for(_user(asked)):
         return HIDDEN
     if not door.availability.knows(found.campaign) or found.code.single_use or _may_hold(asked):
@@ -62,7 +70,10 @@ def _known(door: Door, asked: _Asked, found: Found) -> Reply | None:
 
 async def _looked_up(door: Door, asked: _Asked, peeked: Found | None) -> Reply:
     found = peeked or await door.directory.find(asked.body.code)
-    if found is None or not found.is_for(_user(asked)):
+    if found is None:
+        return HIDDEN
+    asked.attempt.campaign_id = found.campaign.campaign_id
+    if not found.is_for(_user(asked)):
         return HIDDEN
     await door.availability.learn(found.campaign)
     segments = await _segments(door, found, asked)
@@ -76,11 +87,11 @@ def _asked(door: Door, visit: Visit) -> _Asked:
     body = accepted(parse.validate_body(visit.body))
     described = body.user_id is not None or body.attrs is not None
     if "Authorization" not in visit.headers and not described:
-        return _Asked(body, None, service=False)
+        return _Asked(body, None, False, visit.attempt)
     identity = door.identify(visit.headers)
     named = None if body.user_id is None else UserId(body.user_id)
     who = accepted(person(identity, named, body.attrs, body.first_order))
-    return _Asked(body, who, SERVICE in identity.scopes)
+    return _Asked(body, who, SERVICE in identity.scopes, visit.attempt)
 
 
 def _user(asked: _Asked) -> UserId | None:

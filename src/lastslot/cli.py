@@ -26,6 +26,7 @@ class _Commands(click.Group):
     """The commands below, and the groups that live in files of their own."""
 
     _elsewhere: ClassVar = {
+        "attempts": "lastslot.attempt_commands",
         "campaign": "lastslot.campaign_commands",
         "codes": "lastslot.code_commands",
         "segments": "lastslot.segment_commands",
@@ -93,13 +94,15 @@ def token(user: str, scopes: tuple[str, ...], ttl_s: int, data_dir: Path | None,
     click.echo(issue(jwt_secret, user, scopes, ttl_s=ttl_s))
 
 
-def _database_options(command: Callable[..., None]) -> Callable[..., None]:
+def database_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that name a database."""
     dsn = click.option("--postgres-dsn", envvar="LASTSLOT_POSTGRES_DSN", help="The database.")
     data_dir = click.option("--data-dir", type=_DATA_DIR, help="The database of the stack that runs here.  [default: data]")
     return dsn(data_dir(command))
 
 
-def _dsn(postgres_dsn: str | None, data_dir: Path | None) -> str:
+def database(postgres_dsn: str | None, data_dir: Path | None) -> str:
+    """The database so named. Raises LastslotError when it cannot be used."""
     from lastslot.datadir import stack_of
     from lastslot.stores import postgres_fault
 
@@ -111,30 +114,30 @@ def _dsn(postgres_dsn: str | None, data_dir: Path | None) -> str:
 
 
 @cli.command()
-@_database_options
+@database_options
 def migrate(postgres_dsn: str | None, data_dir: Path | None) -> None:
     """Bring a database to this version's schema."""
     from shared.migrations.run import migrate as run_migrations
 
-    run_migrations(_dsn(postgres_dsn, data_dir))
+    run_migrations(database(postgres_dsn, data_dir))
     click.echo("the database is at this version's schema")
 
 
 @cli.command()
-@_database_options
+@database_options
 def verify(postgres_dsn: str | None, data_dir: Path | None) -> None:
     """Prove every invariant on the live database; exit code 1 when one does not hold."""
     import asyncio
 
     from shared.audit import audit, render
 
-    report = asyncio.run(audit(_dsn(postgres_dsn, data_dir)))
+    report = asyncio.run(audit(database(postgres_dsn, data_dir)))
     click.echo(render(report))
     sys.exit(0 if report.clean else 1)
 
 
 @cli.command()
-@_database_options
+@database_options
 @click.argument("name", metavar="ORDER|USER|CODE")
 def history(name: str, postgres_dsn: str | None, data_dir: Path | None) -> None:
     """Print what happened to an order, a user or a code, refusals included; exit code 1 when nothing is known of it."""
@@ -149,7 +152,7 @@ def history(name: str, postgres_dsn: str | None, data_dir: Path | None) -> None:
             lines += 1
         return lines
 
-    if not asyncio.run(print_all(_dsn(postgres_dsn, data_dir))):
+    if not asyncio.run(print_all(database(postgres_dsn, data_dir))):
         raise LastslotError(f"the ledger does not speak of {name}")
 
 

@@ -89,16 +89,17 @@ async def write_decisions(
 
     Raises ShortWrite when fewer rows were written than decided; asyncpg's errors when a constraint objects.
     """
-    granted = [decision.outcome.redemption for decision in decisions if isinstance(decision.outcome, Granted)]
+    granted = [(decision.claim, decision.outcome.redemption) for decision in decisions if isinstance(decision.outcome, Granted)]
     moved = await _write_redemptions(connection, head.partition_no, granted) if granted else {}
     seq = await append(connection, head, [event for decision in decisions if (event := _event(decision, facts))], cursor=cursor)
     return settlements(facts, decisions, moved, seq)
 
 
 async def _write_redemptions(
-    connection: Connection, partition_no: PartitionNo, granted: list[Redemption]
+    connection: Connection, partition_no: PartitionNo, granted: list[tuple[SubmitClaim, Redemption]]
 ) -> dict[SliceKey, Counts]:
-    rows = sorted(granted, key=lambda redemption: redemption.redemption_id.int)
+    granted = sorted(granted, key=lambda each: each[1].redemption_id.int)
+    claims, rows = [claim for claim, _ in granted], [row for _, row in granted]
     moved = await connection.fetch(
         statement("write_claims"),
         partition_no,
@@ -119,6 +120,9 @@ async def _write_redemptions(
         [row.hold_expires_at for row in rows],
         [row.spelling for row in rows],
         rows[0].claimed_at,
+        [claim.ip for claim in claims],
+        [claim.typed or claim.code for claim in claims],
+        [claim.door for claim in claims],
     )
     if sum(slots for *_, slots, _ in moved) != len(rows) or moved[0]["codes"] != sum(row.single_use for row in rows):
         raise ShortWrite

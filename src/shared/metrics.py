@@ -44,6 +44,8 @@ FALLBACK_LOOKUPS = Tally("lastslot_fallback_lookups", "Claims looked up in Postg
 FILTER_OVERLAY_CODES = Gauge(
     "lastslot_filter_overlay_codes", "Codes that a front door added to its filter by itself.", multiprocess_mode="livemax"
 )
+ATTEMPTS_SHIPPED = Tally("lastslot_attempts_shipped", "Attempts written to Postgres by the doors.")
+ATTEMPTS_SPILLED = Tally("lastslot_attempts_spilled", "Attempts not kept, because too many were waiting to be written.")
 PENDING_WAITERS = Gauge(
     "lastslot_pending_waiters", "Requests that wait for their claim's outcome.", multiprocess_mode="livesum"
 )

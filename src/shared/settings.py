@@ -34,6 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_cache_max: Positive = 50_000
     postgres_pool: Positive = 8
     trusted_proxies: Annotated[int, msgspec.Meta(ge=0)] = 0
+    attempts_max: Positive = 100_000
+    attempts_keep_months: Positive = 3
 
 
 def from_environment() -> Settings:

@@ -150,22 +150,22 @@ def visit(headers: CIMultiDictProxy[str], body: dict[str, Any]) -> Visit:
     return Visit(headers, msgspec.json.encode(body), "127.0.0.1", 0.0)
 
 
-def known(answering: Answering) -> Reply | None:
+async def known(answering: Answering) -> Reply | None:
     """What was answered without waiting."""
     if isinstance(answering, (Problem, Shown)):
         return answering
-    answering.close()
+    await answering
     return None
 
 
-def at_once(shop: Shop, campaign: Campaign, user: str, **attrs: Any) -> str | None:
+async def at_once(shop: Shop, campaign: Campaign, user: str, **attrs: Any) -> str | None:
     """What is answered from memory."""
     token = tokens.issue(SECRET, user)
     shop.door.verifier.identify(f"Bearer {token}")
     identity = shop.door.verifier._verified[token]
     shop.door.verifier._verified[token] = msgspec.structs.replace(identity, attrs=attrs)
     headers = CIMultiDictProxy(CIMultiDict({"Authorization": f"Bearer {token}", "Idempotency-Key": "k"}))
-    answer = known(redeem.answer(shop.door, visit(headers, {"code": campaign.code, "order_id": "o"})))
+    answer = await known(redeem.answer(shop.door, visit(headers, {"code": campaign.code, "order_id": "o"})))
     return answer.code if isinstance(answer, Problem) else None
 
 
@@ -192,8 +192,8 @@ async def test_from_memory_only_what_is_certain_is_answered(
         return shop.door.certificates.any_at(asyncio.get_running_loop().time())
 
     await until(certified)
-    assert (at_once(shop, campaign, "bob", age=18), at_once(shop, campaign, "bob", age=17)) == expected
-    assert at_once(shop, campaign, "ann", age=17) is None
+    assert (await at_once(shop, campaign, "bob", age=18), await at_once(shop, campaign, "bob", age=17)) == expected
+    assert await at_once(shop, campaign, "ann", age=17) is None
 
 
 async def test_segments_are_looked_up_where_the_filter_names_them(shop: Shop) -> None:
@@ -442,7 +442,7 @@ async def test_validate_from_memory_says_what_the_long_way_says(shop: Shop) -> N
     ]
     for body in bodies:
         slow = await shop.post(VALIDATE, body, None)
-        fast = known(validate.answer(shop.door, visit(CIMultiDictProxy(CIMultiDict()), body)))
+        fast = await known(validate.answer(shop.door, visit(CIMultiDictProxy(CIMultiDict()), body)))
         assert fast is not None
         assert json.loads(respond(fast).text or "") == slow[1]
 

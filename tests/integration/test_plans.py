@@ -69,6 +69,23 @@ def test_what_an_order_holds_is_found_without_passing_what_it_held(postgres_dsn:
     assert "released_at" in condition
 
 
+def test_the_attempts_of_an_hour_are_found_by_their_time_and_in_no_earlier_month(postgres_dsn: str) -> None:
+    text = statement("top_attempts")
+    for number, value in enumerate(("'user'", "'1 hour'", "NULL", "20"), start=1):
+        text = text.replace(f"${number}", value)
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute("SET enable_seqscan = off")
+        connection.execute(
+            "CREATE TABLE before PARTITION OF redemption_attempts FOR VALUES FROM ('2020-01-01') TO ('2020-02-01')"
+        )
+        explained = connection.execute(f"EXPLAIN {text}".encode()).fetchall()
+        [this_month] = connection.execute("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')").fetchone() or ()
+    plan = "\n".join(line for (line,) in explained)
+    assert f"Bitmap Index Scan on redemption_attempts_{this_month}" in plan, plan
+    assert "Subplans Removed: 1" in plan, plan
+    assert "before" not in plan, plan
+
+
 def test_a_pool_finds_its_free_codes_without_passing_the_used_ones(postgres_dsn: str) -> None:
     with psycopg.connect(postgres_dsn) as connection:
         for setting, value in SERVER_SETTINGS.items():

@@ -11,7 +11,8 @@ from shared.domain.ids import CampaignId, ClaimId, DoorId, UserId
 class SubmitClaim(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One user asks for one slot. This is what an entry of a mailbox carries.
 
-    `door` and `ticket` say whom to tell: the front door that waits, and its own number for this ask of the gate.
+    `door` and `ticket` say whom to tell: the front door that waits, and its own number for this ask of the gate. `ip` and
+    `typed` are for the record of attempts: where it was asked from, and the code as it was typed; "" from an older door.
     """
 
     claim_id: ClaimId
@@ -25,6 +26,8 @@ class SubmitClaim(msgspec.Struct, frozen=True, array_like=True, gc=False):
     body_hash: bytes
     door: DoorId
     ticket: int = 0
+    ip: str = ""
+    typed: str = ""
 
 
 def body_hash(code: Code, order_id: str, subtotal: int | None) -> bytes:

@@ -4,6 +4,8 @@ import psycopg
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
+from shared.attempts import MONTHS_AHEAD
+
 # Any number will do, so long as nothing else in the database locks it.
 _MIGRATING = 4_105_202_611
 
@@ -17,6 +19,7 @@ def _upgrade() -> None:
         context.configure(connection=connection)
         with context.begin_transaction():
             context.run_migrations()
+        connection.execute(text("SELECT make_attempt_months(:ahead)"), {"ahead": MONTHS_AHEAD})
 
 
 def _connect(dsn: str) -> object:

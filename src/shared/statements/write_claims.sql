@@ -1,5 +1,7 @@
--- purpose: the rows of a batch's granted claims, and with them, in the same statement, the slices' counters and single-use codes
--- takes: $1 partition_no, $2.. the redemptions as arrays, ordered by id (two batches in different orders would deadlock), $18 now
+-- purpose: the rows of a batch's granted claims, and with them, in the same statement, the slices' counters, single-use codes
+--          and the attempts that succeeded
+-- takes: $1 partition_no, $2.. the redemptions as arrays, ordered by id (two batches in different orders would deadlock), $18 now,
+--        $19.. of their attempts, pairwise: ip, code as typed, front door
 -- returns: for each slice touched: {campaign_id, slice_no, claimed and amount_claimed after it, rows written, codes taken in all}
 WITH written AS (
     INSERT INTO redemptions (redemption_id, campaign_id, slice_no, code_id, code, user_id, use_no, user_limit, order_id,
@@ -15,6 +17,10 @@ WITH written AS (
     SET state = 'claimed', claimed_by = ($7::text[])[array_position($5::bigint[], k.code_id)], claimed_at = $18
     WHERE k.code_id = ANY (ARRAY(SELECT code_id FROM written WHERE single_use)) AND k.state = 'unused'
     RETURNING k.code_id
+), attempted AS (
+    INSERT INTO redemption_attempts (at, call, result, user_id, ip, code, campaign_id, claim_id, door)
+    SELECT $18, 'redeem', '201', row.*
+    FROM unnest($7::text[], $19::text[], $20::text[], $3::uuid[], $2::uuid[], $21::text[]) AS row
 ), won AS (
     SELECT campaign_id, slice_no, count(*) AS slots, sum(amount)::bigint AS amount FROM written GROUP BY campaign_id, slice_no
 ), moved AS (

@@ -1,0 +1,3 @@
+-- purpose: have tables of attempts for the running month and those after it
+-- takes: $1 how many after it
+SELECT make_attempt_months($1)
