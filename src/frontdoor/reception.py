@@ -28,6 +28,11 @@ Call: TypeAlias = Callable[[Door, Visit], Answering]
 HIDDEN = REFUSALS[Refusal.UNKNOWN_CODE]
 
 
+def unknown(door: Door, typed: str) -> Problem | None:
+    """The one 404 for a code that certainly does not exist; None when it has to be looked up."""
+    return HIDDEN if door.directory.unknown(typed) else None
+
+
 async def received(request: web.Request, call: Call) -> web.Response:
     """The call's answer to a request that came through aiohttp. Raises ProblemRaised, and what the call raises."""
     door = request.app[DOOR]

@@ -12,7 +12,7 @@ from frontdoor.context import Door
 from frontdoor.directory import Found
 from frontdoor.eligibility import NO_SEGMENTS, Person, for_everybody, person, reads_segments, unfit
 from frontdoor.problems import BUSY, REFUSALS, Problem, accepted, refusal
-from frontdoor.reception import HIDDEN, Answering, received
+from frontdoor.reception import HIDDEN, Answering, received, unknown
 from frontdoor.recording import recorded
 from frontdoor.render import pending, redemption
 from frontdoor.replies import Reply, Shown, shown_pending
@@ -50,7 +50,7 @@ def answer(door: Door, visit: Visit) -> Answering:
         return BUSY
     asked = _asked(door, visit)
     found = door.directory.peek(asked.body.code)
-    known = None if found is None else _known(door, asked, found)
+    known = unknown(door, asked.body.code) if found is None else _known(door, asked, found)
     return _seen_through(door, asked, found) if known is None else known
 
 

@@ -12,7 +12,7 @@ from frontdoor.directory import Found
 from frontdoor.eligibility import NO_SEGMENTS, Person, Segments, in_audience, person, reads_segments
 from frontdoor.problems import Problem, accepted
 from frontdoor.quotes import Cart, Circumstances, quote, stacked, stands, unruled
-from frontdoor.reception import HIDDEN, Answering, received
+from frontdoor.reception import HIDDEN, Answering, received, unknown
 from frontdoor.recording import recorded
 from frontdoor.replies import Reply, Shown
 from frontdoor.tokens import SERVICE
@@ -50,7 +50,7 @@ def answer(door: Door, visit: Visit) -> Answering:
     asked = _asked(door, visit)
     asked.attempt.code, asked.attempt.user_id = asked.body.code, _user(asked)
     found = door.directory.peek(asked.body.code)
-    known = None if found is None else _known(door, asked, found)
+    known = unknown(door, asked.body.code) if found is None else _known(door, asked, found)
     return _looked_up(door, asked, found) if known is None else known
 
 

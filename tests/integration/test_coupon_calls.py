@@ -16,7 +16,7 @@ from frontdoor import redeem, tokens, validate
 from frontdoor.app import application, opened_door
 from frontdoor.context import Door
 from frontdoor.problems import Problem
-from frontdoor.reception import Answering
+from frontdoor.reception import HIDDEN, Answering
 from frontdoor.replies import Reply, Shown, respond
 from frontdoor.visit import Visit
 from shared import codes
@@ -55,6 +55,9 @@ class Shop:
         assert isinstance(made, Minted)
         await self.door.codes_added()
         return made.codes
+
+    async def knows_all_codes(self) -> bool:
+        return self.door.code_filter.trusted
 
     async def segment(self, name: str, user: str) -> None:
         made = "INSERT INTO segments (name, members, loaded_at) VALUES ($1, 1, now()) RETURNING segment_no"
@@ -451,3 +454,20 @@ async def test_a_door_that_is_full_says_so_before_it_reads_what_is_asked(shop: S
     monkeypatch.setattr(shop.door.desk, "_waiters_max", 0)
     assert code(await shop.post("/api/v1/coupons/redeem", {"no": "redeem"}, None)) == (503, "busy")
     assert code(await shop.validate("NO-SUCH-CODE")) == (404, "unknown_code")
+
+
+async def test_what_is_no_code_is_answered_from_memory_and_what_may_be_one_is_looked_up(shop: Shop) -> None:
+    campaign = await shop.launch(type="unique", code=None)
+    [code_for_bob] = await shop.mint(campaign, "bob")
+    await until(shop.knows_all_codes)
+    authorized = {"Authorization": f"Bearer {tokens.issue(SECRET, 'ann')}", "Idempotency-Key": "k"}
+    headers = CIMultiDictProxy(CIMultiDict(authorized))
+    for call in (validate.answer, redeem.answer):
+        body = {"code": "NO-SUCH-CODE"} | ({"order_id": "o"} if call is redeem.answer else {})
+        assert await known(call(shop.door, visit(headers, body))) is HIDDEN
+        assert await known(call(shop.door, visit(headers, body | {"code": "no code at all"}))) is HIDDEN
+    asked = {"code": code_for_bob, "order_id": "o"}
+    assert await known(redeem.answer(shop.door, visit(headers, asked))) is None
+    assert await known(redeem.answer(shop.door, visit(headers, asked))) is HIDDEN
+    shop.door.code_filter._trusted_until = float("-inf")
+    assert await known(validate.answer(shop.door, visit(headers, {"code": "NO-SUCH-CODE"}))) is None
