@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeAlias
 
+import msgspec
 import structlog
 
 from frontdoor.certificates import Certificates
@@ -26,6 +27,13 @@ BATCH_MAX = 256
 Shut: TypeAlias = Callable[[Campaign], Refusal | None]
 
 log = structlog.get_logger()
+
+
+class Lack(msgspec.Struct, frozen=True, gc=False):
+    """Why a campaign gives nothing. `of_own_code`: to nobody who asks by its own code; single-use codes may still be good."""
+
+    refusal: Refusal
+    of_own_code: bool = False
 
 
 class GateDesk:
@@ -61,7 +69,7 @@ class GateDesk:
         if self._asking is None:
             self._asking = asyncio.create_task(self._drain())
 
-    async def survey(self, campaigns: list[Campaign]) -> list[Refusal | None]:
+    async def survey(self, campaigns: list[Campaign]) -> list[Lack | None]:
         """Why each campaign gives nothing now; None when it may. Raises RedisUnavailable."""
         for _ in range(2):
             asked_at = clock.monotonic()
@@ -102,7 +110,8 @@ class GateDesk:
             if index == len(asks):
                 asks.append(self._campaign_ask(submission.campaign, self._shut(submission.campaign)))
             entry = mailbox.encode(claim)
-            claims.append(ClaimAsk(index, claim.claim_id, claim.user_id, submission.checked, entry, submission.unfit or ""))
+            own_code, closed = claim.code == submission.campaign.code, submission.unfit or ""
+            claims.append(ClaimAsk(index, claim.claim_id, claim.user_id, submission.checked, entry, closed, own_code))
         asked_at, life = clock.monotonic(), self._incarnation
         answer = await self._gate.admit(self._partition, life, asks, claims)
         metrics.GATE_CALLS.add()
@@ -141,7 +150,7 @@ class GateDesk:
             self._certificates.take(ask, reply, asked_at)
 
 
-def _nothing_to_give(reply: CampaignReply) -> Refusal | None:
+def _nothing_to_give(reply: CampaignReply) -> Lack | None:
     if reply.closed:
-        return Refusal(reply.closed)
-    return Refusal.EXHAUSTED if reply.certified else None
+        return Lack(Refusal(reply.closed))
+    return Lack(Refusal.EXHAUSTED, of_own_code=reply.dry) if reply.certified or reply.dry else None

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from frontdoor.admission import Lack
 from frontdoor.desk import Desk
 from frontdoor.microbatch import MicroBatch
 from shared import clock
@@ -20,7 +21,7 @@ class Availability:
     def __init__(self, desk: Desk, most: int) -> None:
         self._desk = desk
         self._most = most
-        self._said: dict[CampaignId, tuple[float, Refusal | None]] = {}
+        self._said: dict[CampaignId, tuple[float, Lack | None]] = {}
         self._surveys = MicroBatch(self._survey)
 
     def knows(self, campaign: Campaign) -> bool:
@@ -33,26 +34,29 @@ class Availability:
         if not self.knows(campaign):
             await self._surveys.get(campaign)
 
-    def refusal(self, campaign: Campaign) -> Refusal | None:
-        """Why `campaign` gave nothing when the gate was last asked; None when it may, or when the gate did not say."""
-        said = self._said.get(campaign.campaign_id)
-        return None if said is None else said[1]
+    def refusal(self, campaign: Campaign, *, own_code: bool) -> Refusal | None:
+        """Why `campaign` gave nothing when the gate was last asked; None when it may, or when the gate did not say.
 
-    async def _survey(self, campaigns: list[Campaign]) -> dict[Campaign, Refusal | None]:
+        `own_code`: whether it is asked for by its own code, not by a single-use one.
+        """
+        _, lack = self._said.get(campaign.campaign_id, (0.0, None))
+        return None if lack is None or (lack.of_own_code and not own_code) else lack.refusal
+
+    async def _survey(self, campaigns: list[Campaign]) -> dict[Campaign, Lack | None]:
         until = clock.monotonic() + GOOD_FOR_S
         if len(self._said) + len(campaigns) > self._most:
             self._said.clear()
         homes: dict[PartitionNo, list[Campaign]] = {}
         for campaign in campaigns:
             homes.setdefault(campaign.slices[0].partition_no, []).append(campaign)
-        found: dict[Campaign, Refusal | None] = {}
+        found: dict[Campaign, Lack | None] = {}
         said = await asyncio.gather(*(self._ask(partition, there) for partition, there in homes.items()))
-        for there, refusals in zip(homes.values(), said, strict=True):
-            found.update(zip(there, refusals, strict=True))
-        self._said.update({campaign.campaign_id: (until, refusal) for campaign, refusal in found.items()})
+        for there, lacks in zip(homes.values(), said, strict=True):
+            found.update(zip(there, lacks, strict=True))
+        self._said.update({campaign.campaign_id: (until, lack) for campaign, lack in found.items()})
         return found
 
-    async def _ask(self, partition: PartitionNo, campaigns: list[Campaign]) -> list[Refusal | None]:
+    async def _ask(self, partition: PartitionNo, campaigns: list[Campaign]) -> list[Lack | None]:
         try:
             return await self._desk.survey(partition, campaigns)
         except RedisUnavailable:

@@ -23,13 +23,14 @@ _MARK_BYTES = 4
 class Certificate:
     """What one front door knows of one campaign's gate: why it gives nothing, until when, and who may hold something."""
 
-    __slots__ = ("edition", "known", "marks", "reason", "until")
+    __slots__ = ("dry", "edition", "known", "marks", "reason", "until")
 
     def __init__(self, edition: bytes) -> None:
         self.edition = edition
         self.known = 0
         self.marks: set[int] = set()
         self.reason = Refusal.EXHAUSTED
+        self.dry = False
         self.until = 0.0
 
 
@@ -50,10 +51,13 @@ class Certificates:
         """Whether any certificate may be good at `now`, in monotonic seconds."""
         return now < self._latest
 
-    def refusal(self, campaign: CampaignId, user: UserId, now: float) -> Refusal | None:
-        """Why `user` gets nothing of `campaign`; None when only the gate can say. `now` is monotonic seconds."""
+    def refusal(self, campaign: CampaignId, user: UserId, now: float, *, own_code: bool = True) -> Refusal | None:
+        """Why `user` gets nothing of `campaign`; None when only the gate can say. `now` is monotonic seconds.
+
+        `own_code`: asked for by the code of the campaign, not by one of its single-use codes.
+        """
         held = self._held.get(campaign)
-        if held is None or now >= held.until or user_mark(user) in held.marks:
+        if held is None or now >= held.until or (held.dry and not own_code) or user_mark(user) in held.marks:
             return None
         return held.reason
 
@@ -64,7 +68,7 @@ class Certificates:
 
     def take(self, ask: CampaignAsk, reply: CampaignReply, asked_at: float) -> None:
         """Keep what the gate replied to a call that began at `asked_at`, in monotonic seconds."""
-        if not reply.certified or reply.marks_total > MARKS_MAX * _MARK_BYTES:
+        if not (reply.certified or reply.dry) or reply.marks_total > MARKS_MAX * _MARK_BYTES:
             return
         held = self._newest(ask.campaign_id, reply.edition)
         # Two calls may have been under way at once: marks that follow others than those that are here came before.
@@ -77,6 +81,7 @@ class Certificates:
             self._forget_oldest()
         if held.known == reply.marks_total:
             held.reason = Refusal(reply.closed) if reply.closed else Refusal.EXHAUSTED
+            held.dry = reply.dry
             held.until = asked_at + CERTIFICATE_MS / 1000
             self._latest = max(self._latest, held.until)
 

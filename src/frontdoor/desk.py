@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from frontdoor.admission import GateDesk, Shut
+from frontdoor.admission import GateDesk, Lack, Shut
 from frontdoor.agenda import Agenda
 from frontdoor.certificates import Certificates
 from frontdoor.lookups import LookUps
@@ -90,7 +90,7 @@ class Desk:
             if self._by_claim.get(claim.claim_id) is submission:
                 del self._by_claim[claim.claim_id]
 
-    async def survey(self, partition: PartitionNo, campaigns: list[Campaign]) -> list[Refusal | None]:
+    async def survey(self, partition: PartitionNo, campaigns: list[Campaign]) -> list[Lack | None]:
         """Why each campaign of a partition gives nothing now; None when it may. Raises RedisUnavailable."""
         return await self._gates[partition].survey(campaigns)
 

@@ -70,10 +70,10 @@ def _known(door: Door, asked: _Asked, found: Found) -> Problem | None:
     if not found.is_for(who.user_id):
         return HIDDEN
     if for_everybody(campaign):
-        return _refused_from_memory(door, campaign, who.user_id, None)
+        return _refused_from_memory(door, found, who.user_id, None)
     if reads_segments(campaign):
         return None
-    return _refused_from_memory(door, campaign, who.user_id, unfit(campaign, who, NO_SEGMENTS, clock.utc_now()))
+    return _refused_from_memory(door, found, who.user_id, unfit(campaign, who, NO_SEGMENTS, clock.utc_now()))
 
 
 async def _seen_through(door: Door, asked: _Asked, peeked: Found | None) -> Reply:
@@ -85,7 +85,7 @@ async def _seen_through(door: Door, asked: _Asked, peeked: Found | None) -> Repl
     if not found.is_for(asked.who.user_id):
         return HIDDEN
     not_for = await _unfit(door, campaign, asked.who)
-    known = _refused_from_memory(door, campaign, asked.who.user_id, not_for)
+    known = _refused_from_memory(door, found, asked.who.user_id, not_for)
     if known is not None:
         return known
     claim = _claim(door, found, asked)
@@ -102,9 +102,10 @@ async def _unfit(door: Door, campaign: Campaign, who: Person) -> Refusal | None:
     return unfit(campaign, who, segments or NO_SEGMENTS, clock.utc_now())
 
 
-def _refused_from_memory(door: Door, campaign: Campaign, user: UserId, not_for: Refusal | None) -> Problem | None:
+def _refused_from_memory(door: Door, found: Found, user: UserId, not_for: Refusal | None) -> Problem | None:
     """A certificate knows who may hold something, and so whom a replay has to be looked for; `not_for` outranks its reason."""
-    reason = door.certificates.refusal(campaign.campaign_id, user, clock.monotonic())
+    own_code, now = not found.code.single_use, clock.monotonic()
+    reason = door.certificates.refusal(found.campaign.campaign_id, user, now, own_code=own_code)
     if reason is None:
         return None
     metrics.CERTIFICATE_ANSWERS.add()

@@ -159,6 +159,6 @@ def _may_know_at_once(asked: _Asked, found: Found) -> bool:
 
 
 def _quoted(door: Door, found: Found, asked: _Asked, cart: Cart, segments: Segments, used: bool) -> Reply:
-    nothing = door.availability.refusal(found.campaign)
+    nothing = door.availability.refusal(found.campaign, own_code=not found.code.single_use)
     quoted = quote(found, cart, Circumstances(asked.who, segments, used, nothing, clock.utc_now(), asked.body.first_order))
     return quoted if isinstance(quoted, Problem) else Shown(quoted)

@@ -27,11 +27,15 @@ from shared.statements import statement
 
 
 class Known(msgspec.Struct, frozen=True):
-    """A campaign as committed, and what is held of it: slots, and money in minor units."""
+    """A campaign as committed, and what is held of it: slots, and money in minor units.
+
+    `dry`: it is a pool whose public code has no code left to give.
+    """
 
     campaign: Campaign
     claimed: int
     amount_claimed: int
+    dry: bool
 
 
 class Committed(Known, frozen=True):
@@ -112,7 +116,8 @@ async def create(
         version = await connection.fetchval(statement("insert_campaign"), campaign, spelt, head.partition_no, budget(campaign))
         if version is None:
             return CodeTaken()
-        created = Known(msgspec.structs.replace(campaign, version=version), 0, 0)
+        dry = campaign.type == "pool" and campaign.code is not None
+        created = Known(msgspec.structs.replace(campaign, version=version), 0, 0, dry)
         seq = await append(connection, head, [_event(Kind.CAMPAIGN_CREATED, created.campaign, by)])
         await remember(connection, call, campaign.campaign_id)
         return _committed(created, seq)
@@ -252,7 +257,7 @@ async def _lock(connection: Connection, campaign_id: CampaignId, *, everywhere: 
 
 
 def _known(row: asyncpg.Record) -> Known:
-    return Known(campaign_of(row["document"]), row["claimed"], row["amount_claimed"])
+    return Known(campaign_of(row["document"]), row["claimed"], row["amount_claimed"], row["dry"])
 
 
 def _event(kind: Kind, campaign: Campaign, by: UserId, **said: Any) -> Event:
@@ -271,5 +276,6 @@ def _committed(known: Known, seq: int) -> Committed:
         per_user_limit=campaign.per_user_limit,
         status=campaign.status,
         users={},
+        dry=known.dry,
     )
-    return Committed(campaign, claimed, amount_claimed, home_partition(campaign.campaign_id), settlement)
+    return Committed(campaign, claimed, amount_claimed, known.dry, home_partition(campaign.campaign_id), settlement)

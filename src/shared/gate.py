@@ -55,7 +55,8 @@ class ClaimAsk(msgspec.Struct, frozen=True, gc=False):
     """A claim of a micro-batch. `campaign`: its index there; `checked`: Postgres was asked, pass over what the gate knows.
 
     `closed`: why the caller thinks that nothing is given to this user, or "": then the campaign's reason stands. The verdict is
-    CLOSED, or LOOK_CLOSED for who holds something, and the caller knows the reason.
+    CLOSED, or LOOK_CLOSED for who holds something, and the caller knows the reason. `own_code`: asked for by the campaign's own
+    code, which may have nothing to give (dry) while codes that were made for somebody have.
     """
 
     campaign: int
@@ -64,12 +65,14 @@ class ClaimAsk(msgspec.Struct, frozen=True, gc=False):
     checked: bool
     entry: bytes
     closed: str = ""
+    own_code: bool = False
 
 
 class CampaignReply(msgspec.Struct, frozen=True, gc=False):
     """What the gate says of a campaign. `marks_total` in bytes; `marks`: those that follow the caller's `known` ones.
 
-    `edition`: which of the campaign's gates this is; a gate that was made anew has another, and other marks.
+    `certified`: that nobody gets anything; `dry`: that nobody does by the campaign's own code. `edition`: which of the
+    campaign's gates this is; a gate that was made anew has another, and other marks.
     """
 
     closed: str
@@ -77,6 +80,7 @@ class CampaignReply(msgspec.Struct, frozen=True, gc=False):
     edition: bytes
     marks_total: int
     marks: bytes
+    dry: bool = False
 
 
 class Admission(msgspec.Struct, frozen=True, gc=False):
@@ -131,7 +135,8 @@ class Gate:
             names += _campaign_keys(partition, incarnation, campaign.campaign_id)
             args += (campaign.campaign_id.hex, campaign.closed, campaign.edition, campaign.known)
         for claim in claims:
-            args += (claim.campaign + 1, claim.claim_id.hex, claim.user_id, int(claim.checked), claim.closed, claim.entry)
+            asked = claim.checked + 2 * claim.own_code
+            args += (claim.campaign + 1, claim.claim_id.hex, claim.user_id, asked, claim.closed, claim.entry)
         answer = await answer_of(self._admit(keys=names, args=args))
         if answer[0] != b"ok":
             return _moved(answer)
@@ -233,7 +238,7 @@ def _campaign_keys(partition: PartitionNo, incarnation: Incarnation, campaign: C
 def _settle_arguments(settlement: Settlement) -> list[Any]:
     free = "unlimited" if settlement.free is None else settlement.free
     closed = "" if settlement.closed is None else settlement.closed.value
-    args: list[Any] = [settlement.seq, free, settlement.per_user_limit, closed, len(settlement.users)]
+    args: list[Any] = [settlement.seq, free, settlement.per_user_limit, closed, int(settlement.dry), len(settlement.users)]
     for user, active in settlement.users.items():
         args += (user, active, user_mark(user).to_bytes(4, "little"))
     return args
@@ -241,7 +246,7 @@ def _settle_arguments(settlement: Settlement) -> list[Any]:
 
 def _campaign_reply(reply: list[Any]) -> CampaignReply:
     closed, certified, edition, total, marks = reply
-    return CampaignReply(closed.decode(), certified == 1, edition, total, marks)
+    return CampaignReply(closed.decode(), certified == 1, edition, total, marks, certified == 2)
 
 
 def _moved(answer: list[Any]) -> Moved:

@@ -25,6 +25,7 @@ async def gate_facts(connection: Connection, partition: PartitionNo, campaigns: 
             per_user_limit=row["per_user_limit"],
             status=CampaignStatus(row["status"]),
             users={},
+            dry=row["dry"],
         )
         for row in await connection.fetch(statement("gate_facts"), partition, list(campaigns))
     ]

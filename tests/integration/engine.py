@@ -161,7 +161,14 @@ class Owner:
             self.life.incarnation,
             [CampaignAsk(campaign_id, "", b"", 0) for campaign_id in known],
             [
-                ClaimAsk(known.index(campaign.campaign_id), claim.claim_id, claim.user_id, False, mailbox.encode(claim))
+                ClaimAsk(
+                    known.index(campaign.campaign_id),
+                    claim.claim_id,
+                    claim.user_id,
+                    False,
+                    mailbox.encode(claim),
+                    own_code=claim.code == campaign.code,
+                )
                 for campaign, claim in claims
             ],
         )

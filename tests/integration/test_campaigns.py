@@ -97,7 +97,7 @@ async def test_what_was_created_is_read_back_whole(pool: Pool) -> None:
     committed = await created(pool, draft)
     assert committed.campaign == msgspec.structs.replace(draft, version=committed.campaign.version)
     async with pool.acquire() as connection:
-        assert await campaigns.read(connection, draft.campaign_id) == Known(committed.campaign, 0, 0)
+        assert await campaigns.read(connection, draft.campaign_id) == Known(committed.campaign, 0, 0, False)
         assert await campaigns.read(connection, CampaignId(uuid4())) is None
 
 
@@ -140,7 +140,7 @@ async def test_a_change_is_committed_with_a_new_version_and_a_line_in_the_ledger
     assert second.campaign.version > first.campaign.version
     assert second.settlement.per_user_limit == 2
     async with pool.acquire() as connection:
-        assert await campaigns.read(connection, first.campaign.campaign_id) == Known(second.campaign, 0, 0)
+        assert await campaigns.read(connection, first.campaign.campaign_id) == Known(second.campaign, 0, 0, False)
     rows = await ledger(pool, first.campaign)
     assert [row["kind"] for row in rows] == [Kind.CAMPAIGN_CREATED, Kind.CAMPAIGN_CHANGED]
     assert second.settlement.seq == 2
@@ -255,7 +255,7 @@ async def test_pages_follow_each_other_from_the_newest_to_the_oldest(pool: Pool)
         while part := await campaigns.page(connection, seen[-1].campaign.campaign_id if seen else None, 2):
             assert len(part) <= 2
             seen += part
-    assert seen == [Known(campaign, 3 if campaign is made[0] else 0, 0) for campaign in reversed(made)]
+    assert seen == [Known(campaign, 3 if campaign is made[0] else 0, 0, False) for campaign in reversed(made)]
 
 
 async def test_stats_count_every_state_in_one_snapshot(pool: Pool) -> None:
@@ -301,7 +301,7 @@ async def test_a_campaign_with_every_rule_is_read_back_whole_and_so_is_its_chang
     for committed, rules in ((first, EVERYTHING), (second, changed_rules)):
         assert {name: getattr(committed.campaign, name) for name in rules} == rules
     async with pool.acquire() as connection:
-        assert await campaigns.read(connection, first.campaign.campaign_id) == Known(second.campaign, 0, 0)
+        assert await campaigns.read(connection, first.campaign.campaign_id) == Known(second.campaign, 0, 0, False)
 
 
 async def test_the_document_of_a_campaign_is_the_campaign_of_the_code(pool: Pool) -> None:

@@ -19,7 +19,7 @@ from frontdoor.problems import Problem
 from frontdoor.reception import HIDDEN, Answering
 from frontdoor.replies import Reply, Shown, respond
 from frontdoor.visit import Visit
-from shared import codes
+from shared import clock, codes
 from shared.audit import audit
 from shared.codes import Minted, Wish
 from shared.domain.campaign import Campaign, StackingRules
@@ -133,6 +133,33 @@ async def test_a_pool_gives_its_codes_one_by_one_and_a_used_one_is_gone(shop: Sh
     assert (await shop.validate(two))[1]["code"] == two
     assert (await shop.redeem(two, "bob"))[1]["code"] == two
     assert code(await shop.redeem(campaign.code, "cat")) == (410, "exhausted")
+
+
+async def test_a_pool_with_codes_for_others_only_is_sold_out_but_for_them(shop: Shop) -> None:
+    campaign = await shop.launch(None, type="pool")
+    await shop.mint(campaign, None)
+    [anns] = await shop.mint(campaign, "ann")
+    assert (await shop.redeem(campaign.code, "bob"))[0] == 201
+
+    async def certified() -> bool:
+        assert code(await shop.redeem(campaign.code, "cat")) == (410, "exhausted")
+        return shop.door.certificates.refusal(campaign.campaign_id, UserId("cat"), clock.monotonic()) is not None
+
+    await until(certified)
+    refusals = "SELECT count(*) FROM ledger WHERE kind = 'refused'"
+    before = await shop.pool.fetchval(refusals)
+    for user in ("dan", "eve", "ann"):
+        assert code(await shop.redeem(campaign.code, user)) == (410, "exhausted")
+    assert await shop.pool.fetchval(refusals) == before, "the gate lets through only what can win"
+
+    async def told() -> bool:
+        return (await shop.validate(campaign.code))[0] == 410
+
+    await until(told)
+    assert (await shop.validate(anns, "ann"))[1].get("valid") is True
+    assert await certified()
+    assert (await shop.redeem(anns, "ann"))[0] == 201
+    assert (await shop.redeem(campaign.code, "bob"))[0] == 200
 
 
 async def test_who_is_not_in_the_audience_is_told_so_but_never_instead_of_their_own_success(shop: Shop) -> None:

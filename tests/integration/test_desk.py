@@ -13,6 +13,7 @@ import pytest
 
 from claim_workers.consumer import Stores
 from frontdoor import lookups as room
+from frontdoor.admission import Lack
 from frontdoor.availability import Availability
 from frontdoor.desk import BUSY_S
 from frontdoor.problems import BUSY, UNAVAILABLE
@@ -662,7 +663,7 @@ async def test_a_survey_says_why_a_campaign_gives_nothing(stores: Stores, door: 
     assert granted(await door.redeem(campaign, "a"))
 
     async def surveyed() -> bool:
-        return await door.desk.survey(home(campaign), [campaign]) == [Refusal.EXHAUSTED]
+        return await door.desk.survey(home(campaign), [campaign]) == [Lack(Refusal.EXHAUSTED)]
 
     await until(surveyed)
 

@@ -42,8 +42,9 @@ class Bench:
         closed: Refusal | None = None,
         cursor: str | None = None,
         users: dict[str, int] | None = None,
+        dry: bool = False,
     ) -> int | None:
-        return await self._set(Settlement(CAMPAIGN, seq, free, 1, closed, _named(users or {})), cursor)
+        return await self._set(Settlement(CAMPAIGN, seq, free, 1, closed, _named(users or {}), dry), cursor)
 
     async def _set(
         self, settlement: Settlement, cursor: str | None = None, *, mode: Mode = "move", seeding: str = ""
@@ -57,9 +58,16 @@ class Bench:
         return (await self.asked(*users, key=key, closed=closed, checked=checked))[0]
 
     async def asked(
-        self, *users: str, key: str = "k", closed: str = "", checked: bool = False, edition: bytes = b"", known: int = 0
+        self,
+        *users: str,
+        key: str = "k",
+        closed: str = "",
+        checked: bool = False,
+        edition: bytes = b"",
+        known: int = 0,
+        own_code: bool = False,
     ) -> tuple[list[Verdict], CampaignReply]:
-        claims = [ClaimAsk(0, claim(user, key), UserId(user), checked, b"entry") for user in users]
+        claims = [ClaimAsk(0, claim(user, key), UserId(user), checked, b"entry", own_code=own_code) for user in users]
         answer = await self.gate.admit(PARTITION, self.life, [CampaignAsk(CAMPAIGN, closed, edition, known)], claims)
         assert isinstance(answer, Admission)
         return [Verdict(verdict) for verdict in answer.verdicts], answer.campaigns[0]
@@ -202,11 +210,11 @@ async def test_a_campaign_key_of_the_wrong_type_makes_only_that_campaign_cold(be
     assert await bench.ask("b") == [Verdict.ADMITTED]
 
 
-@pytest.mark.parametrize("field", ["free", "limit", "members", "seq", "edition"])
+@pytest.mark.parametrize("field", ["free", "limit", "members", "seq", "edition", "dry"])
 async def test_a_spoilt_or_missing_field_makes_the_campaign_cold(bench: Bench, field: str) -> None:
     await bench.seed(free=1, a=1)
     await bench.redis.hset(bench.gate_key, field, "garbage")
-    if field == "edition":
+    if field in ("edition", "dry"):
         await bench.redis.hdel(bench.gate_key, field)
     assert await bench.ask("b") == [Verdict.COLD]
 
@@ -318,6 +326,36 @@ async def test_a_freed_slot_is_given_out_only_when_the_last_certificate_has_run_
     assert reply.certified
     await bench.settle(1, seq=2, users={"a": 0})
     await bench.given_out_after_the_hold()
+
+
+async def test_a_dry_gate_gives_nothing_by_its_own_code_and_what_is_free_by_others(bench: Bench) -> None:
+    await bench.seed(free=1)
+    await bench.settle(1, seq=2, users={"held": 0}, dry=True)
+    verdicts, reply = await bench.asked("a", "held", own_code=True)
+    assert verdicts == [Verdict.EXHAUSTED, Verdict.LOOK_EXHAUSTED]
+    assert (reply.certified, reply.dry, reply.marks_total) == (False, True, 4)
+    verdicts, reply = await bench.asked("a", "b")
+    assert verdicts == [Verdict.ADMITTED, Verdict.EXHAUSTED]
+    assert not reply.dry, "who is pending may win, and is not among the users yet"
+    await bench.settle(0, seq=3, cursor=await bench.last_entry(), users={"a": 1}, dry=True)
+    _, reply = await bench.asked("b", own_code=True)
+    assert (reply.certified, reply.dry) == (True, False)
+
+
+async def test_a_code_that_is_free_again_is_given_by_the_own_code_only_when_the_certificate_has_run_out(bench: Bench) -> None:
+    await bench.seed(free=2)
+    await bench.settle(2, seq=2, dry=True)
+    await bench.asked("a", own_code=True)
+    until = int(await bench.redis.hget(bench.gate_key, "dry_until"))
+    assert 0 < until - await bench.now_ms() <= 500
+    await bench.settle(2, seq=3)
+    verdicts, _ = await bench.asked("a", own_code=True)
+    assert verdicts == [Verdict.WAIT]
+    assert await bench.ask("b") == [Verdict.ADMITTED]
+    while verdicts == [Verdict.WAIT]:
+        verdicts, _ = await bench.asked("a", own_code=True)
+    assert verdicts == [Verdict.ADMITTED]
+    assert await bench.now_ms() >= until
 
 
 async def test_a_paused_campaign_is_certified_with_its_reason_and_gives_nothing_before_that_has_run_out(bench: Bench) -> None:

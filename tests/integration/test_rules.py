@@ -28,6 +28,7 @@ from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Granted, Outcome, Refusal, Refused, Replayed
 from shared.domain.periods import Period, start_of
 from shared.domain.redemption import Redemption, State, Stay, Step
+from shared.gate_facts import gate_facts
 from shared.history import history
 from shared.lifecycle import Kept, Stepped
 from shared.postgres import Pool
@@ -144,6 +145,39 @@ async def test_the_public_code_of_a_pool_is_answered_with_the_next_free_one(benc
     assert all(each.single_use for each in given)
     assert [await bench.code(code) for code in free] == [("claimed", user) for user in "abc"]
     assert await bench.counts(pool) == (3, 0)
+
+
+async def test_a_pool_is_dry_when_its_codes_are_for_somebody_and_no_longer(bench: Bench) -> None:
+    pool = await launch(bench.pool, None, partition=HERE, type="pool", code="POOL", release_on_failure=True)
+    minted = await bench.mint(pool, None, "vip", None)
+
+    async def settled(*claims: SubmitClaim) -> tuple[int | None, bool]:
+        """What the gate is set to after the batch, which must be what anybody who looks would set it to."""
+        [settlement] = (await bench.commit(*claims)).settlements
+        async with bench.pool.acquire() as connection:
+            [seen] = await gate_facts(connection, HERE, [pool.campaign_id])
+        assert (settlement.free, settlement.dry) == (seen.free, seen.dry)
+        return settlement.free, settlement.dry
+
+    by_code = {
+        row["intended_user"]: row["code"] for row in await bench.pool.fetch("SELECT * FROM codes WHERE state = 'unused'")
+    }
+    assert await settled(claim_of(pool, "a")) == (2, False)
+    assert await settled(claim_of(pool, "x", code=minted[2]), claim_of(pool, "b")) == (1, True)
+    assert await settled(claim_of(pool, "vip", code=by_code["vip"]), claim_of(pool, "b", "2")) == (0, True)
+    given = next(iter(await bench.pool.fetch("SELECT redemption_id FROM redemptions WHERE user_id = 'a'")))
+    stepped = await lifecycle.take(bench.pool, given["redemption_id"], Step.RELEASE_FOR_FAILURE)
+    assert isinstance(stepped, Stepped)
+    assert stepped.settlement is not None
+    assert (stepped.settlement.free, stepped.settlement.dry) == (1, False)
+    assert await settled(claim_of(pool, "c")) == (0, True)
+    again = await codes.mint(bench.pool, pool.campaign_id, Wish([None]), ADMIN)
+    assert isinstance(again, Minted)
+    assert (again.committed.settlement.free, again.committed.settlement.dry) == (1, False)
+    more = await codes.mint(bench.pool, pool.campaign_id, Wish([UserId("vip")]), ADMIN)
+    assert isinstance(more, Minted)
+    assert (more.committed.settlement.free, more.committed.settlement.dry) == (2, False)
+    assert await settled(claim_of(pool, "d")) == (1, True)
 
 
 async def test_a_replay_of_a_pools_claim_shows_the_code_that_was_given(bench: Bench) -> None:

@@ -15,7 +15,8 @@ class Settlement(msgspec.Struct, frozen=True):
     """The gate of one campaign's slice as the ledger's row `seq` left it.
 
     `free`: slots that can be had, None for any number. `closed`: why nothing is given whatever is free. `users`: active
-    redemptions of each user whose number may have changed (all of them, 0 included, when a gate is seeded).
+    redemptions of each user whose number may have changed (all of them, 0 included, when a gate is seeded). `dry`: the
+    campaign's own code gives nothing, whatever is free: of its pool only codes are left that were made for somebody.
     """
 
     campaign_id: CampaignId
@@ -24,6 +25,7 @@ class Settlement(msgspec.Struct, frozen=True):
     per_user_limit: int
     closed: Refusal | None
     users: dict[UserId, int]
+    dry: bool = False
 
     @classmethod
     def of(
@@ -38,10 +40,11 @@ class Settlement(msgspec.Struct, frozen=True):
         per_user_limit: int,
         status: CampaignStatus,
         users: dict[UserId, int],
+        dry: bool,
     ) -> Self:
         """For a slice of which `claimed` slots of `budget` (None: unlimited) are held, its money, and its campaign's terms."""
         free = _free_slots(budget, claimed, amount_budget, amount_claimed)
-        return cls(campaign_id, seq, free, per_user_limit, closed_by_status(status), users)
+        return cls(campaign_id, seq, free, per_user_limit, closed_by_status(status), users, dry)
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -57,6 +60,7 @@ def settlements(facts: Facts, decisions: Sequence[Decision], moved: Mapping[Slic
     `moved` is what the commit returned for the slices it moved; the others stand as the facts say.
     """
     users = _holders(facts, decisions)
+    taken = {decision.outcome.redemption.code_id for decision in decisions if isinstance(decision.outcome, Granted)}
     return [
         Settlement.of(
             key[0],
@@ -68,6 +72,9 @@ def settlements(facts: Facts, decisions: Sequence[Decision], moved: Mapping[Slic
             per_user_limit=terms.per_user_limit,
             status=terms.status,
             users={user: active for (campaign, user), active in users.items() if campaign == key[0]},
+            dry=terms.type == "pool"
+            and terms.code is not None
+            and all(code.code_id in taken for code in facts.free_codes.get(key[0], ())),
         )
         for key, terms in facts.slices.items()
     ]

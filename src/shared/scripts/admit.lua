@@ -3,11 +3,11 @@
 -- ARGV: 1 incarnation, 2 longest mailbox, 3 how long a certificate is good for (ms), 4 number of campaigns;
 --       then for each campaign: its id, why the caller thinks it closed ('' if it does not), the edition of the gate whose marks
 --       the caller has, and how many bytes of them;
---       then for each claim: number of its campaign, claim id, user, '1' to pass over how much the gate thinks the user has,
---       why the caller thinks nothing is given to this one ('' if it does not, then the campaign's reason stands), entry
+--       then for each claim: number of its campaign, claim id, user, 1 to pass over how much the gate thinks the user has plus 2
+--       if it is asked for by the campaign's own code, why the caller thinks nothing is given to this one ('' if it does not, then the campaign's reason stands), entry
 -- answer: {'moved', living incarnation or ''} | {'broken'} | {'ok', verdicts, campaigns}
 --         verdicts: an integer a claim, see shared.gate.Verdict
---         campaigns: {why closed, 1 if certified, edition of the gate, bytes of marks in all, marks the caller lacks}
+--         campaigns: {why closed, 1 if certified for all, 2 if for who asks by its own code, edition of the gate, bytes of marks in all, marks the caller lacks}
 -- Lua does not roll back: everything is checked first, totals are kept in locals, and no write can fail half-way.
 local ADMITTED, PENDING, WAIT, COLD, BUSY = 1, 2, 3, 4, 5
 local EXHAUSTED, CLOSED = 6, 7
@@ -30,16 +30,18 @@ for i = 1, count do
   local k = 7 + (i - 1) * 3
   local c = {gate = KEYS[k], users = KEYS[k + 1], marks = KEYS[k + 2], id = ARGV[arg], closed = ARGV[arg + 1], known = tonumber(ARGV[arg + 3])}
   if is(c.gate, 'hash') and is(c.users, 'hash') and is(c.marks, 'string') then
-    local state = redis.call('HMGET', c.gate, 'free', 'limit', 'closed', 'members', 'held_until', 'seq', 'edition')
+    local state = redis.call('HMGET', c.gate, 'free', 'limit', 'closed', 'members', 'held_until', 'seq', 'edition', 'dry', 'dry_until')
     c.free = state[1] == 'unlimited' and math.huge or number(state[1])
-    c.limit, c.members, c.held_until = number(state[2]), number(state[4]), number(state[5]) or 0
+    c.limit, c.members, c.dry = number(state[2]), number(state[4]), state[8] == '1'
+    c.held_until, c.dry_until = number(state[5]) or 0, number(state[9]) or 0
     if c.held_until > now + certificate_ms then c.held_until = 0 end
+    if c.dry_until > now + certificate_ms then c.dry_until = 0 end
     c.edition = state[7]
     if c.edition ~= ARGV[arg + 2] then c.known = 0 end
     c.shut = REASONS[state[3]] and state[3] ~= ''
     if c.shut then c.closed = state[3] end
     c.reserved = number(redis.call('HGET', KEYS[4], c.id)) or 0
-    c.warm = c.free and c.limit and REASONS[state[3]] and c.members and number(state[6]) and c.edition
+    c.warm = c.free and c.limit and REASONS[state[3]] and c.members and number(state[6]) and c.edition and state[8]
       and redis.call('HLEN', c.users) == c.members and redis.call('STRLEN', c.marks) == 4 * c.members
   end
   if c.warm then
@@ -56,7 +58,8 @@ end
 local claims, ids, holders, asking = {}, {}, {}, {}
 while arg <= #ARGV do
   local c = campaigns[tonumber(ARGV[arg])]
-  local claim = {campaign = c, id = ARGV[arg + 1], user = ARGV[arg + 2], checked = ARGV[arg + 3] == '1'}
+  local asked = tonumber(ARGV[arg + 3])
+  local claim = {campaign = c, id = ARGV[arg + 1], user = ARGV[arg + 2], checked = asked % 2 == 1, own_code = asked >= 2}
   claim.closed, claim.entry, claim.holder = ARGV[arg + 4] ~= '', ARGV[arg + 5], c.id .. claim.user
   claims[#claims + 1] = claim
   ids[#claims], holders[#claims] = claim.id, claim.holder
@@ -94,8 +97,8 @@ local function decide(claim)
   local others = number(waiting[claim.holder]) or 0
   local has = held and not claim.checked and tonumber(string.match(held, '^(%-?%d+):')) or 0
   if has + others >= c.limit then return others > 0 and WAIT or LOOK_ALREADY end
-  if c.free - c.reserved <= 0 then return held and LOOK_EXHAUSTED or EXHAUSTED end
-  if now < c.held_until then return WAIT end
+  if c.free - c.reserved <= 0 or (claim.own_code and c.dry) then return held and LOOK_EXHAUSTED or EXHAUSTED end
+  if now < c.held_until or (claim.own_code and now < c.dry_until) then return WAIT end
   if room <= 0 then return BUSY end
   room = room - 1
   c.reserved = c.reserved + 1
@@ -127,11 +130,11 @@ for i, c in ipairs(campaigns) do
   local certified, total, tail = 0, 0, ''
   if c.warm then
     -- What only the caller thinks to be closed is not certified: nobody would know when that ends.
-    if c.reserved == 0 and (c.shut or (c.closed == '' and c.free <= 0)) then
-      certified, total = 1, 4 * c.members
+    if c.reserved == 0 and (c.shut or (c.closed == '' and (c.free <= 0 or c.dry))) then
+      certified, total = (c.shut or c.free <= 0) and 1 or 2, 4 * c.members
       if c.known < total then tail = redis.call('GETRANGE', c.marks, c.known, math.min(total, c.known + TAIL_MAX) - 1) end
-      -- Until it has run out nothing is given: whoever won would be refused where it is still good.
-      redis.call('HSET', c.gate, 'held_until', now + certificate_ms)
+      -- Until it has run out nothing is given that it says is not: whoever won would be refused where it is still good.
+      redis.call('HSET', c.gate, certified == 1 and 'held_until' or 'dry_until', now + certificate_ms)
     end
   end
   replies[i] = {c.closed, certified, c.edition or '', total, tail}

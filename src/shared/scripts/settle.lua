@@ -2,7 +2,8 @@
 -- KEYS: 1 pointer, 2 term, 3 mailbox, 4 reservations, 5 reserved, 6 seeded; then for each campaign: gate, users, marks
 -- ARGV: 1 incarnation, 2 epoch of the owner ('' for a front door), 3 cursor (last entry decided; '' leaves the mailbox alone),
 --       4 first id after the cursor, 5 how long a certificate is good for (ms), 6 mode, 7 name of the seeding;
---       then for each campaign: ledger sequence, free slots or 'unlimited', per-user limit, why closed or '', number of users,
+--       then for each campaign: ledger sequence, free slots or 'unlimited', per-user limit, why closed or '',
+--       1 if its own code gives nothing, number of users,
 --       then for each user: user, active redemptions, mark (4 bytes)
 --       mode: 'move' sets a gate that is warm · 'wipe' empties it, for a seeding if one is named · 'more' adds users to that
 --       seeding · 'seed' makes the gate warm that it has filled. What is moved while a seeding goes on is part of it
@@ -103,7 +104,7 @@ local mode, seeding = ARGV[6], ARGV[7]
 local answer, arg, key = {}, 8, 7
 while key <= #KEYS do
   local gate, users, marks = KEYS[key], KEYS[key + 1], KEYS[key + 2]
-  local seq, free, limit, closed, n = unpack(ARGV, arg, arg + 4)
+  local seq, free, limit, closed, dry, n = unpack(ARGV, arg, arg + 5)
   seq, n = tonumber(seq), tonumber(n)
   if mode == 'wipe' or not (is(gate, 'hash') and is(users, 'hash') and is(marks, 'string')) then
     redis.call('DEL', gate, users, marks)
@@ -112,7 +113,7 @@ while key <= #KEYS do
   local at = position(gate, users, marks)
   local filling = not at and redis.call('HGET', gate, 'seeding')
   local ours = mode == 'move' or (filling and filling == seeding)
-  if ours then set_users(users, marks, arg + 5, n, seq) end
+  if ours then set_users(users, marks, arg + 6, n, seq) end
   if ours and mode == 'seed' then
     redis.call('HSET', gate, 'edition', seeding, 'held_until', held_until(gate))
     redis.call('HDEL', gate, 'seeding')
@@ -122,12 +123,12 @@ while key <= #KEYS do
     local newest = number(redis.call('HGET', gate, 'seq')) or -1
     redis.call('HSET', gate, 'members', redis.call('HLEN', users))
     if seq >= newest then
-      redis.call('HSET', gate, 'seq', seq, 'free', free, 'limit', limit, 'closed', closed)
+      redis.call('HSET', gate, 'seq', seq, 'free', free, 'limit', limit, 'closed', closed, 'dry', dry)
       newest = seq
     end
     at = at and newest
   end
   answer[#answer + 1] = at or -1
-  arg, key = arg + 5 + n * 3, key + 3
+  arg, key = arg + 6 + n * 3, key + 3
 end
 return {'ok', answer}

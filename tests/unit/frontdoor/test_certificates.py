@@ -68,6 +68,15 @@ def test_what_is_not_certified_refuses_nobody_and_ends_nothing(bench: Bench) -> 
     assert bench.refused("x", now=1.4) is Refusal.EXHAUSTED
 
 
+def test_a_certificate_of_the_own_code_says_nothing_to_who_has_another(bench: Bench) -> None:
+    dry = CampaignReply("", False, EDITION, 0, b"", dry=True)
+    bench.certificates.take(bench.ask(), dry, 100.0)
+    refusals = [bench.certificates.refusal(CAMPAIGN, UserId("x"), 100.0, own_code=own_code) for own_code in (True, False)]
+    assert refusals == [Refusal.EXHAUSTED, None]
+    bench.certificates.take(bench.ask(), CampaignReply("", True, EDITION, 0, b""), 100.1)
+    assert bench.certificates.refusal(CAMPAIGN, UserId("x"), 100.1, own_code=False) is Refusal.EXHAUSTED
+
+
 def test_the_reason_is_the_gates(bench: Bench) -> None:
     bench.hear("a", closed="campaign_paused")
     assert bench.refused("x") is Refusal.CAMPAIGN_PAUSED
