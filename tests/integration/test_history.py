@@ -8,10 +8,12 @@ from click.testing import CliRunner
 
 from lastslot.cli import cli
 from shared import campaigns, codes, lifecycle
+from shared import history as told_by
 from shared.book import append, lock_partition
 from shared.claims import read_facts, write_decisions
 from shared.codes import Minted, Wish
 from shared.domain.campaign import Campaign, CampaignStatus
+from shared.domain.code import normal_form
 from shared.domain.decide import decide
 from shared.domain.ids import PartitionNo, UserId
 from shared.domain.ledger import Event, Kind
@@ -103,6 +105,35 @@ async def test_partitions_are_told_by_the_clock_but_never_against_their_own_orde
         # As if the clock had been set back before the confirmation.
         await connection.execute("UPDATE ledger SET at = at - interval '1 hour' WHERE kind = 'redeemed'")
     assert await places(dsn, "ann") == ["3/2", "3/3", "11/2"]
+
+
+async def test_only_a_shared_code_and_a_clock_set_back_have_the_ledger_read(
+    dsn: str, pool: Pool, shared: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = await launch(pool, 5, partition=HERE, type="pool", code=None, release_on_failure=True)
+    made = await codes.mint(pool, campaign.campaign_id, Wish([None] * 2), ADMIN)
+    assert isinstance(made, Minted)
+    names = {"ann", "bob", "cat", "ord_1", "ord_2", *made.codes, "SAVE10"}
+    for user, code in zip(("ann", "cat"), made.codes, strict=True):
+        await claim(pool, campaign, claim_of(campaign, user, code=code, order_id=f"ord of {code}"))
+    assert await lifecycle.take(pool, claim_of(campaign, "ann").claim_id, Step.RELEASE_FOR_FAILURE)
+    by_reading = {}
+    with monkeypatch.context() as patched:
+        patched.setattr(told_by, "_places", nowhere)
+        by_reading = {name: await places(dsn, name) for name in names}
+    assert {name: await places(dsn, name) for name in names} == by_reading
+    async with pool.acquire() as connection:
+        for name in sorted(names - {"SAVE10"}):
+            assert await told_by._places(connection, name, normal_form(name)) is not None
+        assert await told_by._places(connection, "SAVE10", normal_form("SAVE10")) is None
+        async with connection.transaction():
+            await connection.execute("SET LOCAL session_replication_role = replica")
+            await connection.execute("UPDATE ledger SET at = at - interval '1 hour' WHERE kind = 'released'")
+            assert await told_by._places(connection, "ann", normal_form("ann")) is None
+
+
+async def nowhere(*_: object) -> None:
+    """As if no place could be told."""
 
 
 async def test_names_are_not_taken_for_parts_of_others(dsn: str, shared: Campaign) -> None:

@@ -26,6 +26,7 @@ HOT = [
     "winners",
     "memberships",
     "clear_members",
+    "history",
     "code_page",
     "codes_between",
     "codes_since",
@@ -84,6 +85,18 @@ def test_the_attempts_of_an_hour_are_found_by_their_time_and_in_no_earlier_month
     assert f"Bitmap Index Scan on redemption_attempts_{this_month}" in plan, plan
     assert "Subplans Removed: 1" in plan, plan
     assert "before" not in plan, plan
+
+
+def test_a_history_is_found_by_index_conditions_beside_the_list_of_campaigns(postgres_dsn: str) -> None:
+    with psycopg.connect(postgres_dsn) as connection:
+        for setting, value in SERVER_SETTINGS.items():
+            connection.execute("SELECT set_config(%s, %s, false)", (setting, value))
+        explained = connection.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {statement('history_places')}".encode()).fetchone()
+    assert explained is not None
+    found = [node for node in scans(explained[0][0]["Plan"]) if node.get("Relation Name") in GROWING]
+    assert len(found) == 7
+    for node in found:
+        assert "Index Cond" in node, node
 
 
 def test_a_pool_finds_its_free_codes_without_passing_the_used_ones(postgres_dsn: str) -> None:

@@ -101,7 +101,7 @@ CREATE TABLE redemptions (
     )
 ) WITH (fillfactor = 90);
 CREATE UNIQUE INDEX one_claim_per_use ON redemptions (campaign_id, user_id, use_no) WHERE released_at IS NULL;
-CREATE INDEX released_by_campaign ON redemptions (campaign_id) WHERE released_at IS NOT NULL;
+CREATE INDEX released_by_campaign ON redemptions (campaign_id, user_id) WHERE released_at IS NOT NULL;
 CREATE INDEX redemptions_by_order ON redemptions (order_id);
 
 -- A redemption as the engine reads it everywhere (shared.domain.redemption.Redemption, field for field).

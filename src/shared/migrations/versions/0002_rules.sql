@@ -83,3 +83,37 @@ CREATE TABLE answered_calls (
     answer    text NOT NULL,
     at        timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+
+-- Where a redemption's row of some moment is in its partition's ledger. An index would cost every claim; but rows come in the order
+-- of the clock, which stood at `moment` when the lock was granted under which the row was written. Null: it is not there, because
+-- the clock was set back, or the slice has moved.
+CREATE FUNCTION ledger_seq(partition smallint, subject uuid, told text, moment timestamptz) RETURNS bigint STABLE LANGUAGE plpgsql AS $$
+DECLARE
+    low    bigint := 1;
+    high   bigint := (SELECT last_seq FROM partitions WHERE partition_no = partition);
+    middle bigint;
+BEGIN
+    WHILE low < high LOOP
+        middle := (low + high) / 2;
+        IF (SELECT at < moment FROM ledger WHERE partition_no = partition AND seq = middle) THEN
+            low := middle + 1;
+        ELSE
+            high := middle;
+        END IF;
+    END LOOP;
+    RETURN (
+        SELECT seq
+        FROM (SELECT * FROM ledger WHERE partition_no = partition AND seq >= low ORDER BY seq LIMIT 5000) AS batch
+        WHERE redemption_id = subject AND kind = told
+        LIMIT 1
+    );
+END $$;
+
+-- What a ledger row without a redemption of its own names. Few are written: most of those who lose are told so by the gate.
+CREATE FUNCTION names_told(payload text) RETURNS text[] IMMUTABLE LANGUAGE sql AS $$
+    SELECT CASE WHEN payload IS JSON OBJECT THEN array_remove(ARRAY[
+        payload::json ->> 'order_id', payload::json ->> 'user_id', payload::json ->> 'code', payload::json #>> '{campaign,code}'
+    ], NULL) ELSE '{}' END
+$$;
+CREATE INDEX ledger_by_names_told ON ledger USING gin (names_told(payload))
+    WHERE kind NOT IN ('claimed', 'redeemed', 'released');
