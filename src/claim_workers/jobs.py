@@ -6,6 +6,7 @@ a job is run again when its process dies, and is left out while Redis is away.
 
 import asyncio
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from arq.connections import ArqRedis
 from arq.cron import cron
 from arq.worker import Worker
 
+from claim_workers.filter_building import Builder
 from shared import attempts, clock, keys, metrics, process, segments
 from shared.audit import audit
 from shared.postgres import Pool, close_pool, open_pool
@@ -43,6 +45,7 @@ def run(settings: Settings) -> None:
 async def _run(settings: Settings, stopping: asyncio.Event) -> None:
     pool = await open_pool(settings.postgres_dsn, _CONNECTIONS)
     log.info("jobs_started")
+    building = asyncio.create_task(_keep_building(settings, pool, stopping))
     try:
         while not stopping.is_set():
             try:
@@ -52,8 +55,16 @@ async def _run(settings: Settings, stopping: asyncio.Event) -> None:
                 log.warning("redis_away", error=repr(error))
                 await stopped_within(stopping, _LOOK_AGAIN_S)
     finally:
+        building.cancel()
+        await asyncio.gather(building, return_exceptions=True)
         await close_pool(pool)
         log.info("jobs_stopped")
+
+
+async def _keep_building(settings: Settings, pool: Pool, stopping: asyncio.Event) -> None:
+    """Beside the schedule: see `filter_building`."""
+    if settings.filter_dir is not None:
+        await Builder(settings.postgres_dsn, pool, Path(settings.filter_dir)).keep_building(stopping)
 
 
 async def _work(worker: Worker, stopping: asyncio.Event) -> None:

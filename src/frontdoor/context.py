@@ -54,7 +54,7 @@ class Door:
         self.certificates = Certificates(settings.campaign_cache_max)
         self.desk = Desk(self.gate, pool, self.certificates, self.shut, settings.waiters_max)
         self.availability = Availability(self.desk, settings.campaign_cache_max)
-        self.code_filter = CodeFilter(door_id, pool)
+        self.code_filter = CodeFilter(door_id, pool, settings.filter_dir)
         self.directory = Directory(CodeCache(pool, settings.code_cache_max), campaigns, self.code_filter.lacks)
         self.outcomes = MicroBatch(self._load_outcomes)
         self.segments = MicroBatch(self._load_segments)

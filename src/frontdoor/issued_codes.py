@@ -1,4 +1,4 @@
-"""Every code that was issued up to a position of the code log, as filters: of the beginning, and of what came since."""
+"""Every code that was issued up to a position of the code log, as filters: a snapshot, if there is one, and what came since."""
 
 import asyncio
 from uuid import UUID
@@ -6,13 +6,14 @@ from uuid import UUID
 from shared.domain.code import Code
 from shared.domain.code_filter import CodeFilter, shape_for, words_of
 from shared.errors import LastslotError
+from shared.filter_file import Snapshot
 from shared.postgres import Pool, for_a_look
 from shared.statements import statement
 
 #: Codes read and added at a time: the loop is held for a few milliseconds.
 PAGE = 1_500
 
-#: Filters for codes that come later have at least so much room, and then twice as much as the last.
+#: A filter for codes that come later has at least so much room, and at least twice as much as the last.
 _ROOM = 200_000
 
 
@@ -21,13 +22,18 @@ class LogLost(LastslotError):
 
 
 class IssuedCodes:
-    """Codes, and how far in the log they go: to `position`, whose mark is `mark`. Before anything was read: nowhere."""
+    """Codes, and how far in the log they go: to `position`, whose mark is `mark`. Before anything was read: nowhere.
 
-    def __init__(self) -> None:
-        self.position = -1
-        self.mark: UUID | None = None
+    `mapped` codes are in the snapshot, `added` ones were read from the log.
+    """
+
+    def __init__(self, snapshot: Snapshot | None = None) -> None:
+        self.position = -1 if snapshot is None else snapshot.position
+        self.mark: UUID | None = None if snapshot is None else snapshot.mark
+        self.mapped = 0 if snapshot is None else snapshot.codes.count
         self.added = 0
-        self._filters: list[CodeFilter] = []
+        self._filters = [] if snapshot is None else [snapshot.codes]
+        self._overlay: CodeFilter | None = None
 
     def lack(self, code: Code) -> bool:
         """Whether the code is certainly not among them."""
@@ -47,25 +53,22 @@ class IssuedCodes:
         return True
 
     async def _read(self, pool: Pool, first: int, last: int) -> None:
-        self._make_room(last - first + 1)
-        before = first - 1
+        expected, before = last - first + 1, first - 1
         while before < last:
             async with for_a_look(pool) as connection:
                 page = await connection.fetch(statement("codes_between"), before, last, PAGE)
             if not page:
                 return
-            self._add([row["code"].encode() for row in page])
-            before = page[-1]["code_id"]
+            self._with_room_for(max(expected, len(page))).add([row["code"].encode() for row in page])
+            self.added += len(page)
+            expected, before = expected - len(page), page[-1]["code_id"]
             await asyncio.sleep(0)
 
-    def _make_room(self, codes: int) -> None:
-        newest = self._filters[-1] if self._filters else None
-        room = 0 if newest is None else newest.shape.capacity - newest.count
-        if codes > room:
+    def _with_room_for(self, codes: int) -> CodeFilter:
+        """The newest filter of our own, if so many more go into it, or another."""
+        newest = self._overlay
+        if newest is None or newest.count + codes > newest.shape.capacity:
             twice = 0 if newest is None else 2 * newest.shape.capacity
-            self._filters.append(CodeFilter(shape_for(max(codes, _ROOM, twice))))
-
-    def _add(self, codes: list[bytes]) -> None:
-        self._make_room(len(codes))
-        self._filters[-1].add(codes)
-        self.added += len(codes)
+            newest = self._overlay = CodeFilter(shape_for(max(codes, _ROOM, twice)))
+            self._filters.append(newest)
+        return newest

@@ -29,6 +29,7 @@ class _Commands(click.Group):
         "attempts": "lastslot.attempt_commands",
         "campaign": "lastslot.campaign_commands",
         "codes": "lastslot.code_commands",
+        "filter": "lastslot.filter_commands",
         "segments": "lastslot.segment_commands",
     }
 

@@ -133,6 +133,7 @@ class _Up:
             "LASTSLOT_JWT_SECRET": stack.jwt_secret,
             "LASTSLOT_HOST": HOST,
             "LASTSLOT_PORT": str(self._wish.port),
+            "LASTSLOT_FILTER_DIR": str(self._directory / "filter"),
             "LASTSLOT_ADMIN_HOST": HOST,
             "LASTSLOT_ADMIN_PORT": str(self._wish.admin_port),
             "PROMETHEUS_MULTIPROC_DIR": str(self._metrics),

@@ -41,8 +41,20 @@ GATE_CLAIMS = Tally("lastslot_gate_claims", "Claims that were carried to the gat
 CERTIFICATE_ANSWERS = Tally("lastslot_certificate_answers", "Refusals answered from memory under a certificate.")
 OUTCOME_MESSAGES = Tally("lastslot_outcome_messages", "Messages heard on the outcome feed; each carries a batch.")
 FALLBACK_LOOKUPS = Tally("lastslot_fallback_lookups", "Claims looked up in Postgres because no outcome was heard.")
+FILTER_MISSES = Tally("lastslot_filter_misses", "Codes that were known not to exist without asking anybody.")
+FILTER_DOORS = Gauge(
+    "lastslot_filter_doors", "Front doors that know which codes there are, and are ready.", multiprocess_mode="livesum"
+)
+FILTER_SNAPSHOT_CODES = Gauge(
+    "lastslot_filter_snapshot_codes", "Codes in the snapshot that a front door has mapped.", multiprocess_mode="livemax"
+)
 FILTER_OVERLAY_CODES = Gauge(
     "lastslot_filter_overlay_codes", "Codes that a front door added to its filter by itself.", multiprocess_mode="livemax"
+)
+FILTER_LATE = Gauge(
+    "lastslot_filter_late",
+    "1 when another snapshot was due long ago: what builds it fails or is stuck.",
+    multiprocess_mode="livemax",
 )
 ATTEMPTS_SHIPPED = Tally("lastslot_attempts_shipped", "Attempts written to Postgres by the doors.")
 ATTEMPTS_SPILLED = Tally("lastslot_attempts_spilled", "Attempts not kept, because too many were waiting to be written.")

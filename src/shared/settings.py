@@ -33,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     code_cache_max: Positive = 100_000
     token_cache_max: Positive = 50_000
     postgres_pool: Positive = 8
+    filter_dir: Filled | None = None
     trusted_proxies: Annotated[int, msgspec.Meta(ge=0)] = 0
     attempts_max: Positive = 100_000
     attempts_keep_months: Positive = 3

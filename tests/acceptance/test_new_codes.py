@@ -1,12 +1,14 @@
 """A code is good at every front door from the moment it is reported as made, while guesses are answered from memory."""
 
 import asyncio
+import subprocess
+import sys
 from itertools import cycle
 
 import aiohttp
 
-from tests.acceptance.client import Client
-from tests.acceptance.office import rows
+from tests.acceptance.client import Client, until
+from tests.acceptance.office import mint, rows
 from tests.acceptance.stacks import RunningStack, extra_door
 
 MINTS, AT_ONCE = 1_000, 8
@@ -54,3 +56,25 @@ async def test_doors_are_waited_for_while_they_live_and_no_longer(client: Client
         now = {row["door_id"] for row in await rows(client, "SELECT door_id FROM doors WHERE seen_until > clock_timestamp()")}
         assert len(now - living) == 1
     assert not await rows(client, "SELECT FROM doors WHERE door_id = $1", *(now - living))
+
+
+async def test_the_doors_of_a_machine_go_on_from_a_snapshot_that_a_command_builds(
+    client: Client, shared_stack: RunningStack
+) -> None:
+    campaign = await client.campaign(type="pool", total_limit=None)
+    codes = await mint(client, campaign, count=50)
+    command = (sys.executable, "-m", "lastslot", "filter", "build", "--data-dir", str(shared_stack.directory / "data"))
+    building = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    said, _ = await building.communicate()
+    assert building.returncode == 0
+    built = int(said.split()[0].replace(b",", b""))
+    assert built >= 51
+
+    async def mapped() -> bool:
+        async with aiohttp.ClientSession(client.stack.admin_url) as session, session.get("/metrics") as answer:
+            return f"lastslot_filter_snapshot_codes {built:.1f}" in await answer.text()
+
+    await until(mapped)
+    for code in [*codes, *await mint(client, campaign, users=[client.user("ann")])]:
+        assert (await client.validate(code, client.user("ann"))).status == 200
+    assert (await client.validate("NO-SUCH-CODE")).status == 404

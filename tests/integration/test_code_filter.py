@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -33,9 +34,9 @@ async def a_pool_of_codes(pool: Pool) -> Campaign:
 
 
 @asynccontextmanager
-async def following(pool: Pool) -> AsyncIterator[CodeFilter]:
+async def following(pool: Pool, directory: Path | None = None) -> AsyncIterator[CodeFilter]:
     """A door's filter that has caught up."""
-    followed = CodeFilter(DoorId(f"door-{next(_names)}"), pool)
+    followed = CodeFilter(DoorId(f"door-{next(_names)}"), pool, None if directory is None else str(directory))
     task = asyncio.create_task(followed.keep_following())
     try:
         await until(lambda: holds(lambda: followed.trusted))

@@ -1,0 +1,3 @@
+-- purpose: every code, in any order
+-- returns: {code}
+SELECT code FROM codes
