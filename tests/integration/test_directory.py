@@ -143,7 +143,7 @@ async def test_a_campaign_that_is_gone_makes_its_codes_unknown(
 ) -> None:
     await create(pool)
     await directory.find("BF")
-    await pool.execute("TRUNCATE campaigns, campaign_slices, codes")
+    await pool.execute("TRUNCATE campaigns, campaign_slices, codes CASCADE")
     await redis.flushall()
     await campaign_cache.compare()
     assert directory.peek("BF") is None
