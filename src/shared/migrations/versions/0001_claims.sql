@@ -30,7 +30,7 @@ CREATE TABLE campaigns (
 CREATE TABLE codes (
     code_id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     campaign_id   uuid NOT NULL,
-    code          text NOT NULL UNIQUE,
+    code          text COLLATE "C" NOT NULL UNIQUE,
     intended_user text,
     state         text NOT NULL DEFAULT 'unused' CHECK (state IN ('shared', 'unused', 'claimed')),
     claimed_by    text,
