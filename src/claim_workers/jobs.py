@@ -18,6 +18,7 @@ from arq.worker import Worker
 from claim_workers.filter_building import Builder
 from shared import attempts, clock, keys, metrics, process, segments
 from shared.audit import audit
+from shared.domain import velocity
 from shared.postgres import Pool, close_pool, open_pool
 from shared.process import stopped_within
 from shared.redis_client import NO_ANSWER, RedisError
@@ -29,6 +30,7 @@ _AUDIT_WITHIN_S = 4 * 3600
 _SHARD_GONE_S = 24 * 3600
 _DOOR_GONE_S = 24 * 3600.0
 _ORDER_DONE_S = 3600
+_TRAFFIC_DONE_S = (velocity.TRAILING + velocity.ARMED_AFTER).total_seconds()
 _LOOK_AGAIN_S = 5.0
 
 #: An audit has a connection of its own; the other jobs are short.
@@ -99,6 +101,7 @@ def schedule(settings: Settings, pool: Pool, queue: ArqRedis) -> Worker:
             cron(forget_doors, minute=22, timeout=60),
             cron(forget_orders, minute=37, timeout=60),
             cron(clear_segments, minute=22, timeout=600),
+            cron(forget_traffic, minute=52, timeout=60),
             # Also at the start of a process: a new month must not wait for the night.
             cron(keep_attempts, hour=2, minute=47, timeout=600, run_at_startup=True),
         ],
@@ -143,6 +146,11 @@ async def clear_segments(ctx: dict[str, Any]) -> None:
     """Clear away the members of deleted segments; what is not done in time is done next time."""
     if cleared := await segments.clear(ctx["pool"]):
         log.info("segments_cleared", members=cleared)
+
+
+async def forget_traffic(ctx: dict[str, Any]) -> None:
+    """Drop what campaigns were asked for in minutes that the velocity guard looks at no more."""
+    await ctx["pool"].execute(statement("forget_traffic"), _TRAFFIC_DONE_S)
 
 
 async def keep_attempts(ctx: dict[str, Any]) -> None:

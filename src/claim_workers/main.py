@@ -6,8 +6,10 @@ import secrets
 import structlog
 
 from claim_workers.consumer import Stores
+from claim_workers.guard import Guard
 from claim_workers.keeper import Keeper
 from shared.domain.ids import ShardId
+from shared.domain.velocity import Policy
 from shared.gate import Gate
 from shared.postgres import close_pool, open_pool
 from shared.process import run
@@ -33,10 +35,14 @@ async def _work(settings: Settings, stopping: asyncio.Event) -> None:
     redis = open_redis(settings.redis_url)
     reading = open_redis(settings.redis_url, reply_within_s=5.0)
     stores = Stores(pool, keeping, redis, reading, Gate(redis, settings.mailbox_max))
+    guard = Guard(pool, redis, Policy(settings.velocity_factor, settings.velocity_floor), settings.alert_webhook)
+    guarding = asyncio.create_task(guard.keep(stopping))
     log.info("shard_started", shard=shard)
     try:
         await Keeper(stores, shard, settings.lease_ttl_s, settings.batch_max).keep(stopping)
     finally:
+        stopping.set()
+        await guarding
         await redis.aclose()
         await reading.aclose()
         await close_pool(keeping)

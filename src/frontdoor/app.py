@@ -10,7 +10,7 @@ from secrets import token_hex
 import structlog
 from aiohttp import web
 
-from frontdoor import campaigns, claims, codes, docs, health, meters, openapi, redeem, redemptions, segments, validate
+from frontdoor import campaigns, claims, codes, docs, health, launches, meters, openapi, redeem, redemptions, segments, validate
 from frontdoor.campaign_cache import CampaignCache
 from frontdoor.context import DOOR, Door
 from frontdoor.listening import listen
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 ROOMS: dict[Side, tuple[web.RouteTableDef, ...]] = {
     "public": (redeem.routes, validate.routes, claims.routes, redemptions.routes),
-    "admin": (campaigns.routes, codes.routes, segments.routes, meters.routes),
+    "admin": (campaigns.routes, launches.routes, codes.routes, segments.routes, meters.routes),
 }
 ON_EVERY_PORT = (health.routes, openapi.routes, docs.routes)
 

@@ -2,10 +2,11 @@
 
 from frontdoor import problems
 from frontdoor.calls import ONCE, UUID_TEXT, Call, Parameter
-from frontdoor.campaign_shapes import CampaignPage, CampaignShown
+from frontdoor.campaign_shapes import CampaignInFull, CampaignPage, CampaignShown
 from frontdoor.problems import Problem
 from shared.campaigns import Stats
 from shared.domain.draft import CampaignChange, CampaignDraft
+from shared.domain.launch import LaunchDraft
 from shared.domain.outcomes import Refusal
 
 _PATH = "/api/v1/campaigns/{campaign_id}"
@@ -78,7 +79,7 @@ CAMPAIGN_CALLS = (
         summary="A campaign",
         access="admin",
         parameters=(_CAMPAIGN_ID,),
-        gives=_AS_IT_STANDS,
+        gives={200: ("The campaign as committed, and what is announced for it.", CampaignInFull)},
         refuses=(problems.CAMPAIGN_UNKNOWN, problems.UNAVAILABLE),
     ),
     Call(
@@ -95,8 +96,24 @@ CAMPAIGN_CALLS = (
         refuses=(*_OF_A_CHANGE, problems.LIMIT_BELOW_CLAIMED),
     ),
     _switch("pause", "Give nothing until it is resumed", "What is held stays held."),
-    _switch("resume", "Go on giving after a pause", ""),
+    _switch("resume", "Go on giving after a pause", "The velocity guard keeps out of what was resumed, for a while."),
     _switch("end", "Give nothing any more", "There is no way back. What is held stays held."),
+    Call(
+        name="announce_launch",
+        method="post",
+        path=f"{_PATH}/launches",
+        group="Campaigns",
+        summary="Announce a launch",
+        says=(
+            "While a launch lasts, 24 hours at most, the velocity guard does not pause the campaign. Times are wall times of "
+            "its timezone unless they carry an offset. Announced twice it is one launch."
+        ),
+        access="admin",
+        takes=LaunchDraft,
+        parameters=(_CAMPAIGN_ID,),
+        gives={201: ("The campaign, with all that is announced for it.", CampaignInFull)},
+        refuses=(problems.CAMPAIGN_UNKNOWN, problems.UNAVAILABLE),
+    ),
     Call(
         name="campaign_stats",
         method="get",

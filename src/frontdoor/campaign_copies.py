@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from shared import clock, keys
+from shared.announcements import announce
 from shared.domain.campaign import Campaign
 from shared.domain.ids import CampaignId
 from shared.errors import RedisUnavailable
@@ -64,11 +65,7 @@ class CampaignCopies:
 
     async def announce(self, campaign: Campaign) -> None:
         """Take the copy away, then tell all front doors, so that whoever drops its own finds no copy of before."""
-        try:
-            await answer_of(self._redis.delete(keys.campaign_copy(campaign.campaign_id)))
-            await answer_of(self._redis.publish(keys.CAMPAIGN_CHANGED_CHANNEL, campaign.campaign_id.hex))
-        except RedisUnavailable as error:
-            log.warning("campaign_change_not_announced", campaign=str(campaign.campaign_id), error=str(error))
+        await announce(self._redis, campaign.campaign_id)
 
     def _rest(self, doing: str, error: RedisUnavailable) -> None:
         self._rests_until = clock.monotonic() + _REST_S

@@ -9,6 +9,8 @@ from shared.campaigns import Known
 from shared.domain.campaign import CampaignStatus, CampaignType, StackingRules, budget
 from shared.domain.discount import Discount
 from shared.domain.ids import CampaignId
+from shared.domain.velocity import Launch
+from shared.velocity import GuardPause
 
 
 class CampaignShown(msgspec.Struct, frozen=True):
@@ -48,6 +50,13 @@ class CampaignShown(msgspec.Struct, frozen=True):
     version: int
 
 
+class CampaignInFull(CampaignShown, frozen=True):
+    """A campaign with what is announced for it, and the velocity guard's pause that it has not been resumed from, if any."""
+
+    launches: list[Launch]
+    paused_by_guard: GuardPause | None
+
+
 class CampaignPage(msgspec.Struct, frozen=True):
     """Campaigns, the newest first. With `next_after` given as `after`, the list goes on; null ends it."""
 
@@ -57,11 +66,19 @@ class CampaignPage(msgspec.Struct, frozen=True):
 
 def shown(known: Known) -> CampaignShown:
     """A campaign and what is held of it."""
+    return CampaignShown(**_fields(known))
+
+
+def in_full(known: Known, launches: list[Launch], paused_by_guard: GuardPause | None) -> CampaignInFull:
+    """The same, and what is announced for it."""
+    return CampaignInFull(**_fields(known), launches=launches, paused_by_guard=paused_by_guard)
+
+
+def _fields(known: Known) -> dict[str, Any]:
     campaign, slots = known.campaign, budget(known.campaign)
     fields = {name: getattr(campaign, name) for name in campaign.__struct_fields__ if name != "slices"}
-    return CampaignShown(
-        **fields,
-        claimed=known.claimed,
-        remaining=None if slots is None else max(0, slots - known.claimed),
-        amount_claimed=known.amount_claimed,
-    )
+    return fields | {
+        "claimed": known.claimed,
+        "remaining": None if slots is None else max(0, slots - known.claimed),
+        "amount_claimed": known.amount_claimed,
+    }

@@ -16,6 +16,7 @@ from frontdoor.administration import administrator, call_named, campaign_named, 
 from frontdoor.bodies import read_body
 from frontdoor.campaign_shapes import CampaignPage, shown
 from frontdoor.context import Door
+from frontdoor.launches import read_in_full
 from frontdoor.problems import (
     CAMPAIGN_ENDED,
     CAMPAIGN_UNKNOWN,
@@ -90,12 +91,12 @@ async def list_campaigns(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/campaigns/{campaign_id}")
 async def read_campaign(request: web.Request) -> web.Response:
-    """A campaign as committed, with the number of slots that are held."""
+    """A campaign as committed, with what is held of it and what is announced for it."""
     door, _ = administrator(request)
     named = campaign_named(request)
     async with door.pool.acquire(timeout=1) as connection:
         known = await campaigns.read(connection, named)
-    return refuse(CAMPAIGN_UNKNOWN) if known is None else reply(shown(known))
+        return refuse(CAMPAIGN_UNKNOWN) if known is None else reply(await read_in_full(connection, known))
 
 
 @routes.get("/api/v1/campaigns/{campaign_id}/stats")

@@ -10,7 +10,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from frontdoor.campaign_shapes import CampaignPage, CampaignShown
+from frontdoor.campaign_shapes import CampaignInFull, CampaignPage, CampaignShown
 from lastslot.campaign_office import Office, with_office
 from lastslot.campaign_tables import Shown, table_of
 from shared.campaigns import Stats
@@ -92,7 +92,7 @@ def index(office: Office, show: Show, limit: int, after: str | None) -> None:
 @click.argument("named", metavar="CAMPAIGN")
 def show_one(office: Office, show: Show, named: str) -> None:
     """Show one campaign."""
-    show(office.ask_about(named, CampaignShown, "GET"))
+    show(office.ask_about(named, CampaignInFull, "GET"))
 
 
 @campaign.command()
@@ -126,6 +126,17 @@ def pause(office: Office, show: Show, named: str) -> None:
 def resume(office: Office, show: Show, named: str) -> None:
     """Go on giving after a pause."""
     show(office.ask_about(named, CampaignShown, "POST", "/resume"))
+
+
+@campaign.command()
+@_asking
+@click.argument("named", metavar="CAMPAIGN")
+@click.option("--starts-at", required=True, help=_TIME)
+@click.option("--ends-at", required=True, help=_TIME)
+def launch(office: Office, show: Show, named: str, starts_at: str, ends_at: str) -> None:
+    """Announce a launch, for which the velocity guard does not pause it."""
+    times = {"starts_at": starts_at, "ends_at": ends_at}
+    show(office.ask_about(named, CampaignInFull, "POST", "/launches", json=times))
 
 
 @campaign.command()

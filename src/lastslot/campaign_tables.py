@@ -6,17 +6,19 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
-from frontdoor.campaign_shapes import CampaignPage, CampaignShown
+from frontdoor.campaign_shapes import CampaignInFull, CampaignPage, CampaignShown
 from shared.campaigns import Stats
 from shared.domain.discount import Discount
 from shared.domain.wall_time import UnknownZone, read_zone
 
-Shown = CampaignShown | CampaignPage | Stats
+Shown = CampaignShown | CampaignInFull | CampaignPage | Stats
 
 
 def table_of(answer: Shown) -> Table:
     """The answer as people like to read it."""
     match answer:
+        case CampaignInFull():
+            return one(answer, *_guarded(answer))
         case CampaignShown():
             return one(answer)
         case CampaignPage():
@@ -25,8 +27,8 @@ def table_of(answer: Shown) -> Table:
             return numbers(answer)
 
 
-def one(campaign: CampaignShown) -> Table:
-    """Everything about one campaign, a line each."""
+def one(campaign: CampaignShown, *further: tuple[str, str]) -> Table:
+    """Everything about one campaign, a line each; `further` lines come last."""
     return _pairs(
         ("code", campaign.code or "none of its own"),
         ("name", campaign.name),
@@ -38,7 +40,17 @@ def one(campaign: CampaignShown) -> Table:
         ("starts", _moment(campaign.starts_at, campaign.timezone)),
         ("ends", _moment(campaign.ends_at, campaign.timezone)),
         ("given back on", _released(campaign)),
+        *further,
     )
+
+
+def _guarded(campaign: CampaignInFull) -> Iterable[tuple[str, str]]:
+    """Why the velocity guard paused it, and when it will not."""
+    if (pause := campaign.paused_by_guard) is not None:
+        usual = f"{pause.attempts:,} attempts in a minute, where {pause.baseline:,.1f} were usual"
+        yield "paused by guard", f"{_moment(pause.paused_at, campaign.timezone)}: {usual}"
+    for launch in campaign.launches:
+        yield "launch", f"{_moment(launch.starts_at, campaign.timezone)} to {_moment(launch.ends_at, campaign.timezone)}"
 
 
 def many(page: CampaignPage) -> Table:

@@ -70,6 +70,9 @@ def _sentence(kind: str, story: dict[str, Any]) -> str:
             limit = "unlimited" if campaign["total_limit"] is None else f"limit {campaign['total_limit']:,}"
             verb = "created" if kind == Kind.CAMPAIGN_CREATED else "changed"
             return f"{verb}   campaign {_shown(campaign['name'])} ({campaign['status']}, {limit}) by {_shown(story['by'])}"
+        case Kind.PAUSED_BY_GUARD:
+            usual = f"{story['attempts']:,} attempts in a minute, where {story['baseline']:,.1f} were usual"
+            return f"paused    campaign {_shown(story['campaign']['name'])} by {_shown(story['by'])}: {usual}"
         case Kind.CODES_MINTED:
             return (
                 f"minted    {story['count']:,} codes of campaign {_shown(story['campaign']['name'])} by {_shown(story['by'])}"

@@ -75,6 +75,8 @@ SETTLE_CALLS = Counter("lastslot_settle_calls", "Calls of the gate's settle scri
 DEAD_LETTERS = Counter("lastslot_dead_letters", "Entries set aside because no transaction could hold them.")
 LEASES_HELD = Gauge("lastslot_leases_held", "Partitions owned.", multiprocess_mode="livesum")
 FENCED = Counter("lastslot_fenced", "Commits refused because the partition had a newer owner.")
+GUARD_PAUSES = Counter("lastslot_guard_pauses", "Campaigns paused by the velocity guard.")
+ALERTS_NOT_TAKEN = Counter("lastslot_alerts_not_taken", "Alerts that the webhook did not take; they are tried again.")
 
 # The jobs.
 AUDIT_FAULTS = Gauge("lastslot_audit_faults", "Invariants that the last audit found broken.", multiprocess_mode="mostrecent")

@@ -35,6 +35,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     postgres_pool: Positive = 8
     filter_dir: Filled | None = None
     trusted_proxies: Annotated[int, msgspec.Meta(ge=0)] = 0
+    velocity_factor: Annotated[int, msgspec.Meta(ge=2)] = 100
+    velocity_floor: Positive = 1_000
+    alert_webhook: Annotated[str, msgspec.Meta(pattern="^https?://")] | None = None
     attempts_max: Positive = 100_000
     attempts_keep_months: Positive = 3
 

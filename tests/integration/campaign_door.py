@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from frontdoor import campaigns, claims, codes, segments, tokens
+from frontdoor import campaigns, claims, codes, launches, segments, tokens
 from frontdoor.campaign_cache import CampaignCache
 from frontdoor.context import DOOR, Door
 from frontdoor.middlewares import answer_every_request
@@ -48,5 +48,5 @@ def served(door: Door) -> Client:
     """An administrator's client of the door."""
     app = web.Application(middlewares=[answer_every_request])
     app[DOOR] = door
-    app.add_routes([*campaigns.routes, *codes.routes, *segments.routes, *claims.routes])
+    app.add_routes([*campaigns.routes, *launches.routes, *codes.routes, *segments.routes, *claims.routes])
     return TestClient(TestServer(app), headers=headers("admin"))

@@ -51,7 +51,8 @@ async def test_a_created_campaign_is_shown_with_its_window_in_utc_and_found_wher
     assert (body["starts_at"], body["ends_at"]) == ("2026-11-27T05:00:00Z", "2026-11-28T05:00:00Z")
     assert (body["status"], body["claimed"], body["remaining"], body["per_user_limit"]) == ("active", 0, 1000, 1)
     assert answer.headers["Location"] == f"/api/v1/campaigns/{body['campaign_id']}"
-    assert await (await client.get(answer.headers["Location"])).json() == body
+    shown = await (await client.get(answer.headers["Location"])).json()
+    assert shown == body | {"launches": [], "paused_by_guard": None}
 
 
 async def test_the_owner_of_a_new_campaign_hears_of_it_and_its_gate_of_every_change(client: Client, redis: Redis) -> None:
@@ -185,6 +186,19 @@ async def test_an_unknown_campaign_is_not_found(client: Client, method: str, pat
     for named in (path, path.replace(path[1:37], "not-an-id"), path.replace(path[1:37], "%00")):
         status, problem = await ask(client, method, named, {})
         assert (status, problem["code"]) == (404, "campaign_unknown")
+
+
+async def test_for_an_unknown_campaign_no_launch_is_announced(client: Client) -> None:
+    times = {"starts_at": "2999-11-27T09:00", "ends_at": "2999-11-27T10:00"}
+    status, problem = await ask(client, "POST", f"/{uuid4()}/launches", times)
+    assert (status, problem["code"]) == (404, "campaign_unknown")
+
+
+async def test_a_launch_that_cannot_be_is_refused_with_all_its_faults(client: Client) -> None:
+    campaign = await made(client)
+    status, problem = await ask(client, "POST", f"/{campaign.campaign_id}/launches", {"starts_at": "now", "ends_at": "then"})
+    assert (status, problem["code"]) == (400, "field_invalid")
+    assert [fault["field"] for fault in problem["faults"]] == ["starts_at", "ends_at"]
 
 
 async def test_a_change_is_answered_with_the_campaign_it_makes(client: Client) -> None:

@@ -13,6 +13,8 @@ from lastslot.campaign_commands import campaign
 from lastslot.campaign_office import Refused
 from lastslot.datadir import tell_stack
 from lastslot.running import Stack
+from shared import attempts, velocity
+from shared.domain.velocity import Policy
 from shared.postgres import Pool
 from shared.redis_client import Redis
 from tests.integration.campaign_door import SECRET, door_of, served, token
@@ -86,6 +88,33 @@ async def test_a_campaign_is_changed_paused_resumed_counted_and_ended(terminal: 
         assert (await terminal.reads(command, "BLACKFRI100"))["status"] == status
     assert (await terminal.reads("stats", "BLACKFRI100"))["remaining"] is None
     assert "unlimited" in (await terminal.types("stats", "BLACKFRI100")).output
+
+
+async def test_a_launch_is_announced_by_the_walls_of_the_campaigns_zone(terminal: Terminal) -> None:
+    await create(terminal, "TOKYO", "--timezone", "Asia/Tokyo")
+    times = ("--starts-at", "2999-11-27T09:00", "--ends-at", "2999-11-27T10:00")
+    said = await terminal.reads("launch", "tokyo", *times)
+    assert said["launches"] == [{"starts_at": "2999-11-27T00:00:00Z", "ends_at": "2999-11-27T01:00:00Z"}]
+    shown = (await terminal.types("show", "tokyo")).output
+    assert "2999-11-27 09:00:00 Asia/Tokyo to 2999-11-27 10:00:00 Asia/Tokyo" in shown
+    refused = (await terminal.types("launch", "tokyo", "--starts-at", "2999-11-27T09:00", "--ends-at", "soon")).exception
+    assert isinstance(refused, Refused)
+    assert "ends_at" in str(refused)
+
+
+async def test_a_pause_by_the_guard_is_shown_with_its_numbers(terminal: Terminal, pool: Pool) -> None:
+    made = await create(terminal, "SAVE10", "--timezone", "Asia/Tokyo")
+    await pool.execute(
+        "INSERT INTO campaign_traffic SELECT $1, date_trunc('minute', now()) - n * interval '1 minute', 2 "
+        "FROM generate_series(2, 100) AS n",
+        made.campaign_id,
+    )
+    async with pool.acquire() as connection:
+        await attempts.write(connection, [], {made.campaign_id: 12_345})
+    assert await velocity.pause(pool, made.campaign_id, Policy(factor=100, floor=1_000)) is not None
+    shown = " ".join((await terminal.types("show", "save10")).output.split())
+    assert "status paused" in shown
+    assert "Asia/Tokyo: 12,345 attempts in a minute, where 2.0 were usual" in shown
 
 
 async def test_a_list_goes_on_behind_a_campaign(terminal: Terminal) -> None:

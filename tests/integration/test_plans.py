@@ -33,8 +33,9 @@ HOT = [
     "campaign_stats",
     "gate_users",
     "winners",
+    "velocity_facts",
 ]
-GROWING = {"redemptions", "ledger", "codes", "code_log", "segment_members"}
+GROWING = {"redemptions", "campaign_traffic", "ledger", "codes", "code_log", "segment_members"}
 
 
 def scans(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,7 @@ class Kind(StrEnum):
 
     CAMPAIGN_CREATED = "campaign_created"
     CAMPAIGN_CHANGED = "campaign_changed"
+    PAUSED_BY_GUARD = "paused_by_guard"
     CODES_MINTED = "codes_minted"
     CLAIMED = "claimed"
     REFUSED = "refused"

@@ -1,5 +1,5 @@
 -- purpose: write a campaign's new terms and its slice's budgets; slots it frees are stamped, for the owner to find
--- them by itself (freed_lately.sql), should nobody come to tell the gate
+-- them by itself (freed_lately.sql), should nobody come to tell the gate; a pause by the velocity guard ends with an active campaign
 -- takes: $1 the campaign as a document (shared.domain.campaign.Campaign), $2 partition_no of the slice,
 --        $3 slots there are in all or null, $4 whether slots are freed
 -- returns: {version}; no row when the slice does not live in that partition
@@ -12,6 +12,11 @@ WITH given AS (
     FROM given
     WHERE s.campaign_id = given.campaign_id AND s.slice_no = 0 AND s.partition_no = $2
     RETURNING s.campaign_id
+), resumed AS (
+    UPDATE guard_pauses p
+    SET resumed_at = clock_timestamp()
+    FROM given
+    WHERE p.campaign_id = given.campaign_id AND p.resumed_at IS NULL AND given.status = 'active'
 )
 UPDATE campaigns c
 SET name = given.name, discount = given.discount, total_limit = given.total_limit, minted = given.minted,

@@ -72,7 +72,7 @@ CREATE INDEX traffic_by_minute ON campaign_traffic (minute);
 
 -- When somebody announced that a campaign will be rushed for.
 CREATE TABLE launch_windows (
-    campaign_id  uuid NOT NULL REFERENCES campaigns,
+    campaign_id  uuid NOT NULL,
     starts_at    timestamptz NOT NULL,
     ends_at      timestamptz NOT NULL,
     announced_by text NOT NULL,
@@ -84,7 +84,7 @@ CREATE TABLE launch_windows (
 -- The velocity guard's pauses, with the numbers they were made for. resumed_at: when somebody let the campaign go on.
 -- told_at: when the webhook took the alert; tries and try_at: how often it was tried, and when it is tried again.
 CREATE TABLE guard_pauses (
-    campaign_id uuid NOT NULL REFERENCES campaigns,
+    campaign_id uuid NOT NULL,
     paused_at   timestamptz NOT NULL,
     minute      timestamptz NOT NULL,
     attempts    bigint NOT NULL,
