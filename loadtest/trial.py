@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 
 from frontdoor.tokens import issue
-from lastslot.burst import Answer, fire, percentile
+from lastslot.burst import Answer, fire
 from lastslot.crowd import redeem
 from lastslot.wire import render
 from loadtest.contestants import Contestant
+from loadtest.records import Measured
+from loadtest.spread import at_percent, spread_of
 
 CONNECTIONS = 256
 HOST = "127.0.0.1"
@@ -30,23 +32,18 @@ Prepare = Callable[[Contestant, str, str], Awaitable[Trial]]
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """A benchmark: a trial for each contestant in turn, several rounds."""
+    """A benchmark: a trial for each contestant in turn, several rounds.
+
+    `commits`: so many claims are also committed with no way to go, in turn with the others (see `loadtest.ceiling`).
+    `drawn`: one burst more is drawn as it went (see `loadtest.timeline`).
+    """
 
     name: str
     title: str
     contestants: tuple[str, ...]
     prepare: Prepare
-
-
-class Measured(msgspec.Struct, frozen=True):
-    """One trial's figures. `client_us`: this client's own CPU for a request. `meters`: what the contestant counted."""
-
-    seconds: float
-    per_second: float
-    p50: float
-    p99: float
-    client_us: float
-    meters: Mapping[str, float]
+    commits: int = 0
+    drawn: bool = False
 
 
 class Wrong(Exception):
@@ -60,13 +57,27 @@ async def measure(contestant: Contestant, trial: Trial) -> Measured:
     answers = await fire(HOST, contestant.port, trial.requests, CONNECTIONS)
     cpu = time.process_time() - cpu
     meters = {name: count - before.get(name, 0.0) for name, count in (await contestant.meters()).items()}
-    await _check(contestant, trial, answers)
+    await check(contestant, trial, answers)
     seconds = max(a.started + a.seconds for a in answers) - min(a.started for a in answers)
-    p50, p99 = percentile(answers, 50), percentile(answers, 99)
-    return Measured(seconds, len(answers) / seconds, p50, p99, cpu / len(answers) * 1e6, meters)
+    return figures(seconds, [answer.seconds for answer in answers], cpu, meters)
 
 
-async def _check(contestant: Contestant, trial: Trial, answers: Sequence[Answer]) -> None:
+def figures(seconds: float, latencies: Sequence[float], cpu_s: float, meters: Mapping[str, float]) -> Measured:
+    """What so many answers in so many seconds come to, when the client took `cpu_s` seconds of CPU for them."""
+    ordered, count = sorted(latencies), len(latencies)
+    return Measured(
+        seconds=seconds,
+        per_second=count / seconds,
+        p50=at_percent(ordered, 50),
+        p99=at_percent(ordered, 99),
+        client_us=cpu_s / count * 1e6,
+        meters=meters,
+        spread=spread_of(ordered),
+    )
+
+
+async def check(contestant: Contestant, trial: Trial, answers: Sequence[Answer]) -> None:
+    """Raises Wrong when the answers, or the books, are not what the trial expects."""
     heard = dict(Counter(answer.status for answer in answers))
     expected = dict(trial.expected) if contestant.decides else {200: len(answers)}
     if heard != expected:

@@ -18,15 +18,20 @@ class Books(msgspec.Struct, frozen=True):
     claimed: int
 
 
-async def create_database(dsn: str, name: str) -> str:
-    """Make a database of its own for a peer, empty, and give its DSN."""
+async def empty_database(dsn: str, name: str) -> str:
+    """Make a database beside the one that `dsn` names, without any table, and give its DSN."""
     server = await asyncpg.connect(dsn)
     try:
         await server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         await server.execute(f'CREATE DATABASE "{name}"')
     finally:
         await server.close()
-    own_dsn = urlsplit(dsn)._replace(path=f"/{name}").geturl()
+    return urlsplit(dsn)._replace(path=f"/{name}").geturl()
+
+
+async def create_database(dsn: str, name: str) -> str:
+    """Make a database of its own for a peer, with the peers' tables, and give its DSN."""
+    own_dsn = await empty_database(dsn, name)
     own = await asyncpg.connect(own_dsn)
     try:
         await own.execute(Path(__file__).with_name("schema.sql").read_text())

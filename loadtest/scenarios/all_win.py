@@ -12,4 +12,6 @@ async def prepare(contestant: Contestant, named: str, secret: str) -> Trial:
     return Trial(redeems(secret, code, PEOPLE, named), {201: PEOPLE}, code, PEOPLE)
 
 
-SCENARIO = Scenario("all_win", "10,000 people, 10,000 slots", ("bare", "textbook", "tuned", "lastslot"), prepare)
+SCENARIO = Scenario(
+    "all_win", "10,000 people, 10,000 slots", ("bare", "textbook", "tuned", "lastslot"), prepare, commits=PEOPLE
+)

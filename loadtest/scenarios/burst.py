@@ -12,4 +12,6 @@ async def prepare(contestant: Contestant, named: str, secret: str) -> Trial:
     return Trial(redeems(secret, code, PEOPLE, named), {201: SLOTS, 410: PEOPLE - SLOTS}, code, SLOTS)
 
 
-SCENARIO = Scenario("burst", "10,000 people, 1,000 slots", ("bare", "textbook", "tuned", "for_update", "lastslot"), prepare)
+SCENARIO = Scenario(
+    "burst", "10,000 people, 1,000 slots", ("bare", "textbook", "tuned", "for_update", "lastslot"), prepare, drawn=True
+)

@@ -1,0 +1,77 @@
+"""What a scenario measured, as a table for the terminal: medians, and ratios taken round by round."""
+
+from collections.abc import Sequence
+from statistics import median
+
+from rich.table import Table
+
+from loadtest.ceiling import NAME as CEILING
+from loadtest.records import Bench, Growth, Measured
+
+
+def ratio(measured: Sequence[Measured], other: Sequence[Measured]) -> float:
+    """Times as long as the other, round by round, for the machine's mood changes between rounds."""
+    return median(m.seconds / o.seconds for m, o in zip(measured, other, strict=True))
+
+
+def p99_ratio(measured: Sequence[Measured], other: Sequence[Measured]) -> float:
+    """Times the other's p99, round by round."""
+    return median(m.p99 / o.p99 for m, o in zip(measured, other, strict=True))
+
+
+def per_second(measured: Sequence[Measured]) -> float:
+    return median(m.per_second for m in measured)
+
+
+def kept(growth: Growth) -> list[float]:
+    """For each size, the share of the smallest size's throughput that is left.
+
+    Sizes that were measured in turn are compared round by round; others by what each reached of bare aiohttp in its rounds.
+    """
+    if growth.in_turn:
+        first = growth.points[0].lastslot
+        return [1 / ratio(point.lastslot, first) for point in growth.points]
+    shares = [1 / ratio(point.lastslot, point.bare) for point in growth.points]
+    return [share / shares[0] for share in shares]
+
+
+def scenario_table(bench: Bench) -> Table:
+    """Every contestant beside bare aiohttp and beside Lastslot."""
+    bare, lastslot = bench.rounds["bare"], bench.rounds["lastslot"]
+    table = Table(title=f"\n{bench.title} (medians of {len(lastslot)})", title_justify="left", title_style="bold")
+    table.add_column(bench.name)
+    for column in ("seconds", "per second", "p50 ms", "p99 ms", "time × bare", "p99 × bare", "lastslot faster ×", "client µs"):
+        table.add_column(column, justify="right")
+    for name, measured in bench.rounds.items():
+        table.add_row(
+            name,
+            f"{median(m.seconds for m in measured):.3f}",
+            f"{per_second(measured):,.0f}",
+            f"{median(m.p50 for m in measured) * 1e3:.1f}",
+            f"{median(m.p99 for m in measured) * 1e3:.1f}",
+            f"{ratio(measured, bare):.2f}",
+            f"{p99_ratio(measured, bare):.2f}",
+            f"{ratio(measured, lastslot):.2f}",
+            f"{median(m.client_us for m in measured):.0f}",
+        )
+    return table
+
+
+def notes(bench: Bench) -> list[str]:
+    """How much was shared: what one script call and one commit carried. And what is left of the bare group commit."""
+    measured = bench.rounds["lastslot"]
+
+    def total(name: str) -> float:
+        return sum(m.meters.get(f"lastslot_{name}_total", 0.0) for m in measured)
+
+    lines = []
+    if CEILING in bench.rounds:
+        share = 1 / ratio(measured, bench.rounds[CEILING])
+        lines.append(f"claims acknowledged per second ÷ bare group commit: {share:.2f}")
+    if total("gate_calls"):
+        lines.append(f"gate script calls per 1,000 answers: {total('gate_calls') / total('answers') * 1e3:.1f}")
+    if total("commits"):
+        lines.append(f"commits per 1,000 claims committed: {total('commits') / total('claims_committed') * 1e3:.1f}")
+    if bench.memory_mb:
+        lines.append("memory in MB: " + ", ".join(f"{kind} {mb:.0f}" for kind, mb in sorted(bench.memory_mb.items())))
+    return lines
