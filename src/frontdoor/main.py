@@ -55,7 +55,9 @@ def _ports(settings: Settings) -> Iterator[_Port]:
 
 
 async def _listening(door: Door, port: _Port) -> DoorRunner:
-    served = Served(counters(door, port.sides), door.ticks, door.trusted_proxies, port.per_ip)
+    # Behind proxies all connections come from a few addresses, which are ours.
+    per_ip = 0 if door.trusted_proxies else port.per_ip
+    served = Served(counters(door, port.sides), door.ticks, door.trusted_proxies, per_ip)
     ended = {"handle_signals": False, "shutdown_timeout": DRAIN_S}
     runner = DoorRunner(application(door, port.sides), served, **ended)
     await runner.setup()

@@ -27,7 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease_ttl_s: Annotated[float, msgspec.Meta(ge=0.3)] = 3.0
     batch_max: Positive = 512
     mailbox_max: Positive = 20_000
-    connections_per_ip: Annotated[int, msgspec.Meta(ge=0)] = 1_000
+    connections_per_ip: Annotated[int, msgspec.Meta(ge=0)] = 4_000
     waiters_max: Positive = 20_000
     campaign_cache_max: Positive = 10_000
     code_cache_max: Positive = 100_000
