@@ -15,7 +15,6 @@ from typing import Any
 
 from locust import FastHttpUser, constant, events, task
 
-from frontdoor.tokens import issue
 from lastslot.crowd import open_campaign
 from lastslot.datadir import find_stack
 from lastslot.running import Stack
@@ -57,7 +56,7 @@ class Person(FastHttpUser):
     def look_and_redeem(self) -> None:
         self.client.base_url = Scene.stack.base_url
         user = f"usr_{RUN}_{next(Scene.numbers)}"
-        headers = {"Authorization": f"Bearer {issue(Scene.stack.jwt_secret, user)}"}
+        headers = {"Authorization": f"Bearer {Scene.stack.token(user)}"}
         self._post("validate", {"code": CODE}, headers, expected=(200, 410))
         order = {"code": CODE, "order_id": f"order-{user}"}
         self._post("redeem", order, headers | {"Idempotency-Key": f"key-{user}"}, expected=(200, 201, 202, 410))

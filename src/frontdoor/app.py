@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from secrets import token_hex
 
@@ -13,10 +13,15 @@ from aiohttp import web
 from frontdoor import campaigns, claims, codes, docs, health, launches, meters, openapi, redeem, redemptions, segments, validate
 from frontdoor.campaign_cache import CampaignCache
 from frontdoor.context import DOOR, Door
+from frontdoor.jwks import KeyRing
+from frontdoor.key_keeping import KeyKeeper, source_of
 from frontdoor.listening import listen
 from frontdoor.middlewares import answer_every_request
+from frontdoor.newcomers import at_the_wicket, in_the_application
 from frontdoor.openapi import BOTH, SIDES, Side, Sides
-from frontdoor.tokens import TokenVerifier
+from frontdoor.reception import Answering
+from frontdoor.tokens import Expected, TokenVerifier
+from frontdoor.visit import Visit
 from frontdoor.wicket import Counter, Counters
 from shared import keys, metrics
 from shared.domain.ids import DoorId
@@ -36,12 +41,12 @@ ON_EVERY_PORT = (health.routes, openapi.routes, docs.routes)
 @contextlib.asynccontextmanager
 async def opened_door(settings: Settings) -> AsyncIterator[Door]:
     """A front door whose stores are connected and whose feeds are heard."""
+    keeper = await _key_keeper(settings)
     pool = await open_pool(settings.postgres_dsn, settings.postgres_pool)
     redis = open_redis(settings.redis_url)
     hearing = open_redis(settings.redis_url, reply_within_s=None)
-    verifier = TokenVerifier(settings.jwt_secret, cache_max=settings.token_cache_max)
     cache = CampaignCache(pool, redis, settings.campaign_cache_max)
-    door = Door(DoorId(f"door-{token_hex(4)}"), settings, pool, redis, cache, verifier)
+    door = Door(DoorId(f"door-{token_hex(4)}"), settings, pool, redis, cache, _verifier(settings, keeper), keeper)
     channels = {
         keys.outcome_channel(door.door_id): door.desk.hear,
         keys.CAMPAIGN_CHANGED_CHANNEL: cache.hear,
@@ -55,6 +60,8 @@ async def opened_door(settings: Settings) -> AsyncIterator[Door]:
         asyncio.create_task(door.attempts.keep_shipping(), name="attempts"),
         asyncio.create_task(metrics.keep_folding(lambda: door.desk.waiting), name="metrics"),
     ]
+    if keeper is not None:
+        tasks.append(asyncio.create_task(keeper.keep(), name="keys"))
     for task in tasks:
         task.add_done_callback(_stop_without)
     try:
@@ -69,6 +76,20 @@ async def opened_door(settings: Settings) -> AsyncIterator[Door]:
         await redis.aclose()
         await hearing.aclose()
         await close_pool(pool)
+
+
+async def _key_keeper(settings: Settings) -> KeyKeeper | None:
+    if settings.jwks is None:
+        return None
+    keeper = KeyKeeper(KeyRing(), source_of(settings.jwks, settings.jwks_refresh_s))
+    await keeper.begin()
+    return keeper
+
+
+def _verifier(settings: Settings, keeper: KeyKeeper | None) -> TokenVerifier:
+    expected = Expected(settings.jwt_audience, settings.jwt_issuer, settings.jwt_leeway_s)
+    ring = None if keeper is None else keeper.ring
+    return TokenVerifier(settings.jwt_secret, cache_max=settings.token_cache_max, ring=ring, expected=expected)
 
 
 async def cancelled(*tasks: asyncio.Task[None]) -> None:
@@ -90,15 +111,18 @@ def counters(door: Door, sides: Sides = BOTH) -> Counters:
     """The calls that are answered at the wicket."""
     if "public" not in sides:
         return {}
-    return {
-        "/api/v1/coupons/redeem": Counter("redeem", partial(redeem.answer, door)),
-        "/api/v1/coupons/validate": Counter("validate", partial(validate.answer, door)),
-    }
+    calls: dict[str, Callable[[Visit], Answering]]
+    calls = {"redeem": partial(redeem.answer, door), "validate": partial(validate.answer, door)}
+    if door.keeper is not None:
+        calls = {name: at_the_wicket(door.keeper, door.verifier, call) for name, call in calls.items()}
+    return {f"/api/v1/coupons/{name}": Counter(name, call) for name, call in calls.items()}
 
 
 def application(door: Door, sides: Sides = BOTH) -> web.Application:
     """The routes of these sides of a front door."""
     app = web.Application(middlewares=[answer_every_request])
+    if door.keeper is not None:
+        app.middlewares.append(in_the_application(door.keeper, door.verifier))
     app[DOOR] = door
     app[SIDES] = sides
     for side in sides:

@@ -14,6 +14,7 @@ from frontdoor.code_cache import CodeCache
 from frontdoor.code_filter import CodeFilter
 from frontdoor.desk import Desk
 from frontdoor.directory import Directory
+from frontdoor.key_keeping import KeyKeeper
 from frontdoor.microbatch import MicroBatch
 from frontdoor.problems import accepted
 from frontdoor.ticks import Ticks
@@ -42,7 +43,14 @@ class Door:
     """One front door process."""
 
     def __init__(
-        self, door_id: DoorId, settings: Settings, pool: Pool, redis: Redis, campaigns: CampaignCache, verifier: TokenVerifier
+        self,
+        door_id: DoorId,
+        settings: Settings,
+        pool: Pool,
+        redis: Redis,
+        campaigns: CampaignCache,
+        verifier: TokenVerifier,
+        keeper: KeyKeeper | None = None,
     ) -> None:
         self.door_id = door_id
         self.postgres_dsn = settings.postgres_dsn
@@ -50,6 +58,7 @@ class Door:
         self.redis = redis
         self.campaigns = campaigns
         self.verifier = verifier
+        self.keeper = keeper
         self.gate = Gate(redis, settings.mailbox_max)
         self.certificates = Certificates(settings.campaign_cache_max)
         self.desk = Desk(self.gate, pool, self.certificates, self.shut, settings.waiters_max)

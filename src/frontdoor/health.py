@@ -25,10 +25,12 @@ async def healthz(_: web.Request) -> web.Response:
 
 @routes.get("/readyz")
 async def readyz(request: web.Request) -> web.Response:
-    """The process can serve: both stores answer, it knows which codes there are, and it is not stopping."""
+    """The process can serve: both stores answer, it knows which codes there are and whose tokens to believe, and goes on."""
     door = request.app[DOOR]
     postgres, redis = await asyncio.gather(_postgres_answers(door), _redis_answers(door))
     checks = {"postgres": postgres, "redis": redis, "codes": door.code_filter.trusted, "accepting": not door.draining}
+    if door.keeper is not None:
+        checks["keys"] = door.keeper.ring.keys is not None
     ready = all(checks.values())
     return reply(Readiness(ready, checks), 200 if ready else 503)
 

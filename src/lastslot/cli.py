@@ -22,6 +22,12 @@ data_dir_option = click.option(
 )
 
 
+def _named_in_tokens(command: Callable[..., None]) -> Callable[..., None]:
+    audience = click.option("--jwt-audience", envvar="LASTSLOT_JWT_AUDIENCE", help="For whom tokens are (aud).")
+    issuer = click.option("--jwt-issuer", envvar="LASTSLOT_JWT_ISSUER", help="Whose tokens they are (iss).")
+    return audience(issuer(command))
+
+
 class _Commands(click.Group):
     """The commands below, and the groups that live in files of their own."""
 
@@ -66,6 +72,7 @@ def cli() -> None:
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Worker processes.")
 @click.option("--postgres-dsn", help="Use this database instead of an embedded one.")
 @click.option("--redis-url", help="Use this Redis instead of an embedded one.")
+@_named_in_tokens
 def up(**wish: Any) -> None:
     """Start everything on this machine, and keep it running until Ctrl-C."""
     from lastslot.up import Wish
@@ -82,17 +89,40 @@ def up(**wish: Any) -> None:
 @click.option("--ttl-s", type=click.IntRange(min=1), default=86_400, show_default=True, help="How long it is good, in seconds.")
 @click.option("--data-dir", type=_DATA_DIR, help="Of the stack it is for.  [default: data]")
 @click.option("--jwt-secret", envvar="LASTSLOT_JWT_SECRET", help="Sign with this, for a stack without a data directory.")
-def token(user: str, scopes: tuple[str, ...], ttl_s: int, data_dir: Path | None, jwt_secret: str | None) -> None:
+@click.option("--jwks", envvar="LASTSLOT_JWKS", hidden=True)
+@_named_in_tokens
+def token(
+    user: str,
+    scopes: tuple[str, ...],
+    ttl_s: int,
+    data_dir: Path | None,
+    jwt_secret: str | None,
+    jwks: str | None,
+    jwt_audience: str | None,
+    jwt_issuer: str | None,
+) -> None:
     """Print a token."""
     from frontdoor.tokens import issue
-    from lastslot.datadir import known_secrets
     from shared.domain.ids import MAX_USER_LENGTH, user_of
 
     if user_of(user) is None:
         raise click.UsageError(f"--user must be of 1 to {MAX_USER_LENGTH} characters, none of them NUL")
     if jwt_secret is None or data_dir is not None:
-        jwt_secret = known_secrets(data_dir or _HERE).jwt_secret
-    click.echo(issue(jwt_secret, user, scopes, ttl_s=ttl_s))
+        jwt_secret = _secret(data_dir or _HERE, jwks)
+    click.echo(issue(jwt_secret, user, scopes, ttl_s, audience=jwt_audience, issuer=jwt_issuer))
+
+
+def _secret(data_dir: Path, jwks: str | None) -> str:
+    from lastslot.datadir import NoStack, known_secrets
+
+    try:
+        return known_secrets(data_dir).jwt_secret
+    except NoStack:
+        if jwks is None:
+            raise
+        raise LastslotError(
+            "there is no LASTSLOT_JWT_SECRET to sign with: tokens are issued where the private keys of LASTSLOT_JWKS are"
+        ) from None
 
 
 def database_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from frontdoor.campaign_shapes import CampaignShown
-from frontdoor.tokens import issue
 from lastslot.burst import LOST, Answer, fire
 from lastslot.campaign_office import office_of
 from lastslot.running import Stack, address
@@ -47,7 +46,7 @@ def gather(stack: Stack, code: str, people: int, named: str) -> Crowd:
     """`people` different users, each about to redeem `code` once. `named` keeps them apart from other crowds."""
     host, port = address(stack.base_url)
     users = [f"usr_{named}_{number}" for number in range(people)]
-    tokens = [issue(stack.jwt_secret, user) for user in users]
+    tokens = [stack.token(user) for user in users]
     requests = [redeem(host, code, user, token) for user, token in zip(users, tokens, strict=True)]
     return Crowd(host, port, requests, tokens)
 

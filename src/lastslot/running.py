@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from frontdoor.tokens import issue
 from lastslot.program import Program
 from shared.clock import monotonic
 from shared.errors import LastslotError
@@ -22,7 +23,7 @@ class StackFailed(LastslotError):
     """The stack did not come up."""
 
 
-class Stack(msgspec.Struct, frozen=True):
+class Stack(msgspec.Struct, frozen=True, omit_defaults=True):
     """What `stack.json` of a data directory says of the stack that serves it; the admin API is served at `admin_url` alone."""
 
     base_url: str
@@ -31,6 +32,12 @@ class Stack(msgspec.Struct, frozen=True):
     redis_url: str
     jwt_secret: str
     admin_token: str
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+
+    def token(self, user: str, scopes: Iterable[str] = (), ttl_s: float = 86_400) -> str:
+        """A token that this stack believes."""
+        return issue(self.jwt_secret, user, scopes, ttl_s, audience=self.jwt_audience, issuer=self.jwt_issuer)
 
 
 def address(url: str) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from prometheus_client.multiprocess import mark_process_dead
 
-from frontdoor.tokens import ADMIN, issue
+from frontdoor.tokens import ADMIN
 from lastslot.banner import USER, banner
 from lastslot.campaign_office import office_of
 from lastslot.datadir import held, secrets_of, tell_stack
@@ -45,6 +45,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     postgres_dsn: str | None
     redis_url: str | None
+    jwt_audience: str | None
+    jwt_issuer: str | None
 
 
 def up(wish: Wish) -> None:
@@ -98,7 +100,7 @@ class _Up:
         await until_ready(stack, doors, self._supervisor.children)
         campaign_id = await ensure_sample(office_of(stack))
         tell_stack(self._directory, stack)
-        token = issue(stack.jwt_secret, USER, ttl_s=_TOKEN_TTL_S)
+        token = stack.token(USER, ttl_s=_TOKEN_TTL_S)
         print(banner(stack, self._wish.data_dir, token, campaign_id))
         print(f"ready {stack.base_url}", flush=True)
 
@@ -138,6 +140,8 @@ class _Up:
             "LASTSLOT_ADMIN_PORT": str(self._wish.admin_port),
             "PROMETHEUS_MULTIPROC_DIR": str(self._metrics),
         }
+        named = {"LASTSLOT_JWT_AUDIENCE": stack.jwt_audience, "LASTSLOT_JWT_ISSUER": stack.jwt_issuer}
+        environment |= {name: value for name, value in named.items() if value is not None}
 
         def programs(command: str, count: int) -> list[Program]:
             argv = (sys.executable, "-m", "lastslot", command)
@@ -149,8 +153,10 @@ class _Up:
 
     def _stack(self, dsn: str, redis_url: str) -> Stack:
         base_url, admin_url = (f"http://{HOST}:{port}" for port in (self._wish.port, self._wish.admin_port))
-        admin_token = issue(self._secrets.jwt_secret, "lastslot-admin", (ADMIN,), ttl_s=_TOKEN_TTL_S)
-        return Stack(base_url, admin_url, dsn, redis_url, self._secrets.jwt_secret, admin_token)
+        named = self._wish.jwt_audience, self._wish.jwt_issuer
+        stack = Stack(base_url, admin_url, dsn, redis_url, self._secrets.jwt_secret, "", *named)
+        admin_token = stack.token("lastslot-admin", (ADMIN,), ttl_s=_TOKEN_TTL_S)
+        return msgspec.structs.replace(stack, admin_token=admin_token)
 
     def _forget_process(self, pid: int) -> None:
         # The gauges of the dead would be summed with those of the living.

@@ -17,7 +17,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     postgres_dsn: Filled
     redis_url: Filled
-    jwt_secret: Annotated[str, msgspec.Meta(min_length=32)]
+    jwt_secret: Annotated[str, msgspec.Meta(min_length=32)] | None = None
+    jwks: Filled | None = None
+    jwks_refresh_s: Annotated[float, msgspec.Meta(ge=1)] = 300.0
+    jwt_audience: Filled | None = None
+    jwt_issuer: Filled | None = None
+    jwt_leeway_s: Annotated[float, msgspec.Meta(ge=0, le=300)] = 0.0
     host: str = "127.0.0.1"
     port: Port = 8080
     admin_host: str = "127.0.0.1"
@@ -50,6 +55,8 @@ def from_environment() -> Settings:
     ]
     if missing:
         raise SettingInvalid(f"{missing[0]} is not set")
+    if given.keys().isdisjoint(("jwt_secret", "jwks")):
+        raise SettingInvalid("neither LASTSLOT_JWT_SECRET nor LASTSLOT_JWKS is set")
     try:
         return msgspec.convert(given, Settings, strict=False)
     except msgspec.ValidationError as error:

@@ -98,15 +98,18 @@ def started_stack(*options: str) -> Iterator[RunningStack]:
 
 
 @contextmanager
-def extra_door(stack: Stack) -> Iterator[str]:
-    """One more front door on a port of its own, started by hand against the stack's servers; its base URL."""
+def extra_door(stack: Stack, **told: str) -> Iterator[str]:
+    """One more front door on a port of its own, started by hand against the stack's servers; its base URL.
+
+    `told`: settings by which it differs from the others.
+    """
     port = free_port()
     settings = {
         "LASTSLOT_POSTGRES_DSN": stack.postgres_dsn,
         "LASTSLOT_REDIS_URL": stack.redis_url,
-        "LASTSLOT_JWT_SECRET": stack.jwt_secret,
         "LASTSLOT_PORT": str(port),
         "LASTSLOT_ADMIN_PORT": str(free_port()),
+        **(told or {"LASTSLOT_JWT_SECRET": stack.jwt_secret}),
     }
     with tempfile.TemporaryFile() as log:
         door = subprocess.Popen(

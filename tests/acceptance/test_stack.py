@@ -78,6 +78,15 @@ def test_a_taken_port_is_named_with_what_to_do(alone: Path) -> None:
     assert f"port {up.port} cannot be used (Address already in use); choose another one with --port" in up.printed
 
 
+async def test_a_stack_may_have_a_name_that_its_tokens_are_for(alone: Path) -> None:
+    with serving(alone, "--frontdoors", "1", "--workers", "1", "--jwt-audience", "coupons", "--jwt-issuer", "us") as up:
+        stack = up.stack()
+        orders = f"{stack.base_url}/api/v1/orders/1/redemptions"
+        assert await _status(orders, {"Authorization": f"Bearer {stack.token('usr_7')}"}) == 200
+        assert await _status(orders, {"Authorization": f"Bearer {issue(stack.jwt_secret, 'usr_7')}"}) == 401
+        assert (await _campaigns(up, "WELCOME10"))[0]["claimed"] == 0
+
+
 async def test_one_port_may_serve_both_sides(alone: Path) -> None:
     port = str(free_port())
     with serving(alone, "--frontdoors", "1", "--workers", "1", "--port", port, "--admin-port", port) as up:

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from frontdoor.tokens import ADMIN, Identity, TokenVerifier
+from frontdoor.tokens import ADMIN, Expected, Identity, TokenVerifier
 from lastslot.cli import cli, main
 from lastslot.datadir import secrets_of
+from shared.errors import LastslotError
 
 _COMMANDS = {"campaign", "demo", "frontdoor", "jobs", "migrate", "token", "up", "verify", "worker"}
 
@@ -37,6 +38,23 @@ def test_a_directory_that_was_named_outranks_the_environment(tmp_path: Path) -> 
     words = ["token", "--user", "usr_42", "--data-dir", str(tmp_path)]
     said = CliRunner().invoke(cli, words, env={"LASTSLOT_JWT_SECRET": "s" * 32})
     assert isinstance(TokenVerifier(secrets.jwt_secret).identify(f"Bearer {said.output.strip()}"), Identity)
+
+
+def test_a_token_names_the_audience_and_the_issuer_that_the_doors_ask_for() -> None:
+    environment = {"LASTSLOT_JWT_SECRET": "s" * 32, "LASTSLOT_JWT_AUDIENCE": "coupons", "LASTSLOT_JWT_ISSUER": "us"}
+    said = CliRunner().invoke(cli, ["token", "--user", "usr_42"], env=environment)
+    verifier = TokenVerifier("s" * 32, expected=Expected("coupons", "us"))
+    assert isinstance(verifier.identify(f"Bearer {said.output.strip()}"), Identity)
+
+
+def test_where_only_public_keys_are_no_token_can_be_made_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LASTSLOT_JWT_SECRET", raising=False)
+    said = CliRunner().invoke(cli, ["token", "--user", "usr_42"], env={"LASTSLOT_JWKS": "/etc/jwks.json"})
+    assert isinstance(said.exception, LastslotError)
+    assert "there is no LASTSLOT_JWT_SECRET to sign with" in str(said.exception)
 
 
 @pytest.mark.parametrize("user", ["", "u" * 257, "nul\0", "surrogate\udcff"])
