@@ -14,7 +14,7 @@ from aiohttp.http_exceptions import InvalidURLError, LineTooLong
 
 from frontdoor.connections import Connections
 from frontdoor.problems import HEADERS_TOO_LARGE, INTERNAL, REQUEST_MALFORMED, TOO_MANY_CONNECTIONS, Problem
-from frontdoor.replies import NO_CALL, counted, refuse, refuse_http
+from frontdoor.replies import NO_CALL, SERVER, counted, refuse, refuse_http
 from frontdoor.wicket import Served, Wicket
 
 #: How long a socket may stay silent, before its first request as well as between two.
@@ -70,6 +70,9 @@ class DoorProtocol(web.RequestHandler):
         """Send an answer; one that aiohttp raised before the middleware (an Expect it does not know) in our words."""
         if isinstance(resp, web.HTTPError):
             resp = counted(NO_CALL, refuse_http(resp))
+        if not resp.prepared:
+            # Else aiohttp names itself and its version, and an answer tells which way it came.
+            resp.headers["Server"] = SERVER
         return await super().finish_response(request, resp, start_time)
 
 

@@ -43,6 +43,9 @@ _IN_OUR_WORDS = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 413: BODY_TOO_LARGE, 4
 
 JSON_TYPE = "application/json"
 
+#: What every answer calls us.
+SERVER = "lastslot"
+
 encode = msgspec.json.Encoder().encode
 _JSON = {"Content-Type": JSON_TYPE}
 

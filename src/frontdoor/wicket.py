@@ -26,7 +26,7 @@ from frontdoor.middlewares import REQUEST_ID_HEADER, request_id
 from frontdoor.parse import media_problem
 from frontdoor.problems import MEDIA_TYPE, REQUEST_TIMEOUT, Problem, body, headers
 from frontdoor.reception import HIDDEN, Answering, awaited
-from frontdoor.replies import JSON_TYPE, NO_CALL, Reply, Shown, encode
+from frontdoor.replies import JSON_TYPE, NO_CALL, SERVER, Reply, Shown, encode
 from frontdoor.ticks import Ticks
 from frontdoor.visit import Visit
 from shared import metrics
@@ -227,9 +227,8 @@ def _rendered(name: str, reply: Reply, named: str, fields: str = "") -> bytes:
 
 
 def _head(status: int, fields: Mapping[str, str]) -> str:
-    return "".join(
-        (f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n", *(f"{name}: {value}\r\n" for name, value in fields.items()))
-    )
+    lines = (f"{name}: {value}\r\n" for name, value in {"Server": SERVER, **fields}.items())
+    return "".join((f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n", *lines))
 
 
 @lru_cache(maxsize=256)

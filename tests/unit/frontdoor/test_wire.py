@@ -369,6 +369,7 @@ async def test_both_ways_give_the_same_fields(port: int, events: Events) -> None
     assert {name for answer in answers for name in answer.headers} <= {
         *("content-type", "content-length", "x-request-id", "date", "server")
     }
+    assert {answer.headers["server"] for answer in answers} == {"lastslot"}
     for name in ("content-type", "content-length", "x-request-id", "date"):
         assert all(name in answer.headers for answer in answers)
 
