@@ -21,10 +21,11 @@ async def machine_line(stack: Stack, processes: int, workers: int) -> str:
     async with Redis.from_url(stack.redis_url) as redis:
         redis_version = (await redis.info("server"))["redis_version"]
     packages = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "uvloop", "asyncpg", "redis"))
+    limits = os.environ.get("LASTSLOT_RATE_LIMITS", "on")
     return (
         f"{len(os.sched_getaffinity(0))} cores {_cpu_model()}, Python {platform.python_version()}, {packages}, "
         f"Postgres {postgres_version}, Redis {redis_version}; {processes} front doors, {workers} workers, client, Postgres and "
-        f"Redis on the same cores over loopback; rate limits off; load average before {os.getloadavg()[0]:.1f}"
+        f"Redis on the same cores over loopback; rate limits {limits}; load average before {os.getloadavg()[0]:.1f}"
     )
 
 

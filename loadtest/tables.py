@@ -70,6 +70,8 @@ def notes(bench: Bench) -> list[str]:
         lines.append(f"claims acknowledged per second ÷ bare group commit: {share:.2f}")
     if total("gate_calls"):
         lines.append(f"gate script calls per 1,000 answers: {total('gate_calls') / total('answers') * 1e3:.1f}")
+    if total("limit_calls"):
+        lines.append(f"limiter script calls per 1,000 answers: {total('limit_calls') / total('answers') * 1e3:.1f}")
     if total("commits"):
         lines.append(f"commits per 1,000 claims committed: {total('commits') / total('claims_committed') * 1e3:.1f}")
     if bench.memory_mb:

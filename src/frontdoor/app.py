@@ -58,6 +58,7 @@ async def opened_door(settings: Settings) -> AsyncIterator[Door]:
         asyncio.create_task(cache.keep_comparing(), name="campaign-cache"),
         asyncio.create_task(door.code_filter.keep_following(), name="code-filter"),
         asyncio.create_task(door.attempts.keep_shipping(), name="attempts"),
+        asyncio.create_task(door.limiter.keep_sharing(), name="limiter"),
         asyncio.create_task(metrics.keep_folding(lambda: door.desk.waiting), name="metrics"),
     ]
     if keeper is not None:

@@ -15,6 +15,7 @@ from frontdoor.code_filter import CodeFilter
 from frontdoor.desk import Desk
 from frontdoor.directory import Directory
 from frontdoor.key_keeping import KeyKeeper
+from frontdoor.limiter import limiter
 from frontdoor.microbatch import MicroBatch
 from frontdoor.problems import accepted
 from frontdoor.ticks import Ticks
@@ -71,6 +72,7 @@ class Door:
         self.standing = MicroBatch(self._load_standing)
         self.used_codes = MicroBatch(self._load_used_codes)
         self.attempts = Attempts(pool, door_id, settings.attempts_max)
+        self.limiter = limiter(settings, redis)
         self.ticks = Ticks()
         self.trusted_proxies = settings.trusted_proxies
         self.draining = False

@@ -17,7 +17,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One refusal. `retry_after_s` becomes a Retry-After header; `extra` are further members of ProblemDetails."""
+    """One refusal. `retry_after_s` becomes Retry-After; `fields` are further headers, `extra` members of ProblemDetails."""
 
     status: int
     code: str
@@ -25,6 +25,7 @@ class Problem(msgspec.Struct, frozen=True):
     detail: str
     retry_after_s: int | None = None
     extra: tuple[tuple[str, Any], ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
 
     def saying(self, detail: str) -> "Problem":
         """The same problem, explained for this request."""
@@ -104,9 +105,14 @@ MEDIA_TYPE_UNSUPPORTED = Problem(
 )
 CSV_EXPECTED = Problem(415, "csv_expected", "Not CSV", "Send Content-Type: text/csv in UTF-8, without Content-Encoding.")
 EXPECTATION_FAILED = Problem(417, "expectation_failed", "Expectation failed", "The only expectation served is 100-continue.")
-RATE_LIMITED = Problem(429, "rate_limited", "Too many requests", "Slow down, and try again later.", retry_after_s=1)
 TOO_MANY_CONNECTIONS = Problem(
     429, "too_many_connections", "Too many connections", "Your address has as many connections as it may.", retry_after_s=1
+)
+RATE_LIMITED = Problem(
+    429, "rate_limited", "Too many requests", "Slow down, and send it again after Retry-After seconds.", retry_after_s=1
+)
+TOO_MANY_FAILURES = Problem(
+    429, "too_many_failures", "Too many wrong codes", "Wait for Retry-After seconds before you try another.", retry_after_s=1
 )
 HEADERS_TOO_LARGE = Problem(431, "headers_too_large", "The headers are too large", "The path, or a header, is too long.")
 INTERNAL = Problem(500, "internal", "Something broke on our side", "It has been logged under the request id.")
@@ -184,7 +190,7 @@ def body(problem: Problem) -> bytes:
 
 def headers(problem: Problem) -> dict[str, str]:
     """The header fields that go with a problem, beside Content-Type."""
-    fields: dict[str, str] = {}
+    fields = dict(problem.fields)
     if problem.retry_after_s is not None:
         fields["Retry-After"] = str(problem.retry_after_s)
     if problem.status == 401:

@@ -1,8 +1,11 @@
 """Redeem: the call of the burst. Parse, identify, look the code up, answer from a certificate or see the claim through.
 
 The order in which a request can be refused is fixed: its form (400, 413, 415), its token (401), whom it may speak for (403),
-the code (404), then, behind the gate, a replay of the caller's own success, then the audience (403), then the campaign.
+how often they ask (429), the code (404), then, behind the gate, a replay of the caller's own success, then the audience (403),
+then the campaign.
 """
+
+from functools import partial
 
 import msgspec
 from aiohttp import web
@@ -22,6 +25,7 @@ from shared import clock, metrics
 from shared.domain.attempt import storable
 from shared.domain.campaign import Campaign
 from shared.domain.ids import ClaimId, UserId, claim_id
+from shared.domain.limits import LimitedCall
 from shared.domain.operations import SubmitClaim, body_hash
 from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
 
@@ -49,9 +53,15 @@ def answer(door: Door, visit: Visit) -> Answering:
     if door.desk.full:
         return BUSY
     asked = _asked(door, visit)
+    subject = door.limiter.user(asked.who.user_id)
+    limited = door.limiter.refusal(subject, LimitedCall.REDEEM)
+    if limited is not None:
+        return limited
     found = door.directory.peek(asked.body.code)
     known = unknown(door, asked.body.code) if found is None else _known(door, asked, found)
-    return _seen_through(door, asked, found) if known is None else known
+    if known is None:
+        return door.limiter.granted(subject, LimitedCall.REDEEM, partial(_seen_through, door, asked, found))
+    return door.limiter.spent(subject, LimitedCall.REDEEM, known)
 
 
 def _asked(door: Door, visit: Visit) -> _Asked:

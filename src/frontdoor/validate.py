@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 from aiohttp import web
@@ -20,6 +21,7 @@ from frontdoor.visit import Attempt, Visit
 from shared import clock
 from shared.domain.code import Code, normal_form
 from shared.domain.ids import UserId
+from shared.domain.limits import LimitedCall, Subject
 from shared.domain.redemption import Redemption
 from shared.domain.stacking import Stacked
 
@@ -49,9 +51,22 @@ def answer(door: Door, visit: Visit) -> Answering:
     """What the code gives, from memory if the gate and Postgres need not be asked. Raises ProblemRaised."""
     asked = _asked(door, visit)
     asked.attempt.code, asked.attempt.user_id = asked.body.code, _user(asked)
+    subject = _subject(door, visit, asked)
+    limited = door.limiter.refusal(subject, LimitedCall.VALIDATE)
+    if limited is not None:
+        return limited
     found = door.directory.peek(asked.body.code)
     known = unknown(door, asked.body.code) if found is None else _known(door, asked, found)
-    return _looked_up(door, asked, found) if known is None else known
+    if known is None:
+        return door.limiter.granted(subject, LimitedCall.VALIDATE, partial(_looked_up, door, asked, found))
+    return door.limiter.spent(subject, LimitedCall.VALIDATE, known)
+
+
+def _subject(door: Door, visit: Visit, asked: _Asked) -> Subject | None:
+    """Who is limited: a service only for the users it names, for it asks for all the others it serves."""
+    if asked.who is None:
+        return door.limiter.address(visit.ip)
+    return None if asked.service and asked.body.user_id is None else door.limiter.user(asked.who.user_id)
 
 
 def _known(door: Door, asked: _Asked, found: Found) -> Reply | None:

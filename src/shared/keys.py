@@ -5,10 +5,15 @@ the incarnation, so that what is left of an earlier life is never mistaken for t
 """
 
 from shared.domain.ids import CampaignId, DoorId, Incarnation, PartitionNo
+from shared.domain.limits import Subject
 
 CAMPAIGN_CHANGED_CHANNEL = "lastslot:campaign-changed"
 CODES_ADDED_CHANNEL = "lastslot:codes-added"
 JOBS_QUEUE = "lastslot:jobs"
+
+_LIMITS = "{limits}:of:"
+#: Stream: the subjects that were blocked lately.
+BLOCKS = "{limits}:blocks"
 
 
 def incarnation_pointer(partition: PartitionNo) -> str:
@@ -84,3 +89,13 @@ def outcome_channel(door: DoorId) -> str:
 def campaign_copy(campaign: CampaignId) -> str:
     """A copy of a campaign for all front doors (60 s)."""
     return f"lastslot:campaign:{campaign.hex}"
+
+
+def limits(subject: Subject) -> str:
+    """String: when a subject's buckets are full, and what its failures cost it (see `limit.lua`)."""
+    return _LIMITS + subject
+
+
+def limited_subject(name: str) -> Subject:
+    """The subject whose limits have this key."""
+    return Subject(name.removeprefix(_LIMITS))

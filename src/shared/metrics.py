@@ -39,6 +39,7 @@ ANSWERS = Tally("lastslot_answers", "Answers given, by call and by the machine c
 GATE_CALLS = Tally("lastslot_gate_calls", "Calls of the gate's admit script; each carries a batch.")
 GATE_CLAIMS = Tally("lastslot_gate_claims", "Claims that were carried to the gate.")
 CERTIFICATE_ANSWERS = Tally("lastslot_certificate_answers", "Refusals answered from memory under a certificate.")
+LIMIT_CALLS = Tally("lastslot_limit_calls", "Calls of the limiter's script; each carries a batch.")
 OUTCOME_MESSAGES = Tally("lastslot_outcome_messages", "Messages heard on the outcome feed; each carries a batch.")
 FALLBACK_LOOKUPS = Tally("lastslot_fallback_lookups", "Claims looked up in Postgres because no outcome was heard.")
 FILTER_MISSES = Tally("lastslot_filter_misses", "Codes that were known not to exist without asking anybody.")

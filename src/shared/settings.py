@@ -8,6 +8,7 @@ import msgspec
 from shared.errors import SettingInvalid
 
 Positive = Annotated[int, msgspec.Meta(gt=0)]
+Quota = Annotated[int, msgspec.Meta(gt=0, le=60_000)]
 Filled = Annotated[str, msgspec.Meta(min_length=1)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
@@ -45,6 +46,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     alert_webhook: Annotated[str, msgspec.Meta(pattern="^https?://")] | None = None
     attempts_max: Positive = 100_000
     attempts_keep_months: Positive = 3
+    rate_limits: Literal["on", "off"] = "on"
+    validate_per_minute: Quota = 10
+    redeem_per_minute: Quota = 5
+    limited_max: Positive = 100_000
 
 
 def from_environment() -> Settings:

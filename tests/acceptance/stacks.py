@@ -67,8 +67,11 @@ class RunningStack:
 
 
 @contextmanager
-def started_stack(*options: str) -> Iterator[RunningStack]:
-    """A fresh stack of two front doors and two workers, stopped and wiped afterwards."""
+def started_stack(*options: str, rate_limits: str = "off") -> Iterator[RunningStack]:
+    """A fresh stack of two front doors and two workers, stopped and wiped afterwards.
+
+    Without rate limits, unless they are asked for: tests let one user do what nobody may.
+    """
     # Not pytest's directory: as root, Postgres runs as another account, which must be able to pass through.
     directory = Path(tempfile.mkdtemp(prefix="lastslot-acceptance-"))
     port = free_port()
@@ -76,7 +79,7 @@ def started_stack(*options: str) -> Iterator[RunningStack]:
     with (directory / "up.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "lastslot", *words],
-            env={**os.environ, "LASTSLOT_LOG_FORMAT": "json"},
+            env={**os.environ, "LASTSLOT_LOG_FORMAT": "json", "LASTSLOT_RATE_LIMITS": rate_limits},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -107,6 +110,7 @@ def extra_door(stack: Stack, **told: str) -> Iterator[str]:
     settings = {
         "LASTSLOT_POSTGRES_DSN": stack.postgres_dsn,
         "LASTSLOT_REDIS_URL": stack.redis_url,
+        "LASTSLOT_RATE_LIMITS": "off",
         "LASTSLOT_PORT": str(port),
         "LASTSLOT_ADMIN_PORT": str(free_port()),
         **(told or {"LASTSLOT_JWT_SECRET": stack.jwt_secret}),

@@ -33,7 +33,7 @@ SECRET = "only-for-tests-only-for-tests-only-for-tests"
 @asynccontextmanager
 async def served(dsn: str, redis_url: str) -> AsyncIterator[tuple[Door, TestClient[web.Request, web.Application]]]:
     """A whole front door, over HTTP."""
-    settings = Settings(postgres_dsn=dsn, redis_url=redis_url, jwt_secret=SECRET)
+    settings = Settings(postgres_dsn=dsn, redis_url=redis_url, jwt_secret=SECRET, rate_limits="off")
     async with opened_door(settings) as door, TestClient(TestServer(application(door))) as client:
         yield door, client
 

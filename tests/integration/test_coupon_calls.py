@@ -93,7 +93,7 @@ class Shop:
 
 @pytest.fixture
 async def shop(postgres_dsn: str, redis_url: str) -> AsyncIterator[Shop]:
-    settings = Settings(postgres_dsn=postgres_dsn, redis_url=redis_url, jwt_secret=SECRET)
+    settings = Settings(postgres_dsn=postgres_dsn, redis_url=redis_url, jwt_secret=SECRET, rate_limits="off")
     async with (
         opened_stores(postgres_dsn, redis_url) as stores,
         opened_door(settings) as door,
