@@ -23,6 +23,8 @@ from shared.postgres import NO_ANSWER, Pool, for_a_look
 
 #: How often what has gathered is written: half of the tenth of a second that a crash may cost.
 SHIP_EVERY_S = 0.05
+#: How often the campaigns' counts go with a batch: all doors wait for each other at the row of a campaign that is rushed for.
+COUNT_EVERY_S = 1.0
 #: How long to leave Postgres alone after it did not take a batch.
 REST_S = 0.5
 #: How long a door that closes tries to write the rest.
@@ -42,6 +44,7 @@ class Attempts:
         self._most = most
         self._kept: deque[Attempt] = deque()
         self._traffic: dict[CampaignId, int] = {}
+        self._count_due = 0.0
         self._shipping = asyncio.Lock()
 
     def note(self, call: str, visit: Visit, reply: Reply) -> None:
@@ -73,8 +76,9 @@ class Attempts:
     async def flush(self) -> None:
         """Write down what is left, before the door closes; given up when Postgres does not take it soon."""
         try:
-            async with asyncio.timeout(FLUSH_WITHIN_S):
-                await self.ship()
+            async with asyncio.timeout(FLUSH_WITHIN_S), self._shipping:
+                self._count_due = 0.0
+                await self._ship()
         except (asyncpg.PostgresError, *NO_ANSWER) as error:
             metrics.ATTEMPTS_SPILLED.add(n=len(self._kept))
             log.error("attempts_lost", number=len(self._kept), error=repr(error))
@@ -82,24 +86,37 @@ class Attempts:
     async def ship(self) -> None:
         """Write down what has gathered. What Postgres did not take stays. Raises what asyncpg raises, and TimeoutError."""
         async with self._shipping:
-            while self._kept or self._traffic:
-                await self._ship_batch()
+            await self._ship()
+
+    async def _ship(self) -> None:
+        while self._kept or self._counts_are_due():
+            await self._ship_batch()
 
     async def _ship_batch(self) -> None:
         # They stay in the queue until they are written: so it never holds more than it may, and none is lost on the way.
-        batch, traffic = list(islice(self._kept, BATCH_MAX)), self._traffic
-        self._traffic = {}
-        rows = self._rows(batch)
+        batch = list(islice(self._kept, BATCH_MAX))
+        rows, counts = self._rows(batch), self._take_counts()
         try:
             async with for_a_look(self._pool) as connection, connection.transaction():
-                await attempts.write(connection, rows, traffic)
+                await attempts.write(connection, rows, counts)
         except BaseException:
-            for campaign, number in traffic.items():
+            for campaign, number in counts.items():
                 self._traffic[campaign] = self._traffic.get(campaign, 0) + number
             raise
+        if counts:
+            self._count_due = clock.monotonic() + COUNT_EVERY_S
         for _ in batch:
             self._kept.popleft()
         metrics.ATTEMPTS_SHIPPED.add(n=len(batch))
+
+    def _counts_are_due(self) -> bool:
+        return bool(self._traffic) and clock.monotonic() >= self._count_due
+
+    def _take_counts(self) -> dict[CampaignId, int]:
+        counts: dict[CampaignId, int] = {}
+        if self._counts_are_due():
+            counts, self._traffic = self._traffic, counts
+        return counts
 
     def _rows(self, batch: list[Attempt]) -> list[tuple[Any, ...]]:
         began = clock.unix_now() - asyncio.get_running_loop().time()
