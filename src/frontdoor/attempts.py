@@ -52,6 +52,7 @@ class Attempts:
         attempt = visit.attempt
         if attempt.code is None:
             return
+        # Of what the limits refused no campaign is known: one bot alone is not to have a campaign paused.
         if (campaign := attempt.campaign_id) is not None:
             self._traffic[campaign] = self._traffic.get(campaign, 0) + 1
         if reply.status == 201:

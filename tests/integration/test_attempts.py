@@ -199,6 +199,21 @@ async def test_every_answer_is_an_attempt_and_a_success_comes_with_its_claim(sho
     assert [claim for (claim,) in claims] == [claim_id(UserId("ann"), "for SAVE10")] * 2
 
 
+async def test_what_is_refused_for_its_frequency_is_an_attempt_and_counts_for_no_campaign(shop: Shop) -> None:
+    campaign = await launch(shop.pool, 1, code="SAVE10")
+    await shop.door.codes_added()
+    said = [await shop.post("redeem", "SAVE10") for _ in range(8)]
+    assert said == [201, 200, 200, 200, 200, 429, 429, 429]
+    rows = await shop.attempts(8)
+    assert [row[1:] for row in rows[5:]] == [("rate_limited", "ann", "SAVE10", None)] * 3
+
+    async def counted() -> bool:
+        name = campaign.campaign_id
+        return bool(await shop.pool.fetchval("SELECT sum(attempts) = 5 FROM campaign_traffic WHERE campaign_id = $1", name))
+
+    await until(counted)
+
+
 async def test_a_form_or_a_token_that_is_refused_is_no_attempt(shop: Shop) -> None:
     assert (await shop.post("redeem", None), await shop.post("redeem", "NOPE", None)) == (400, 401)
     assert await shop.post("redeem", "NOPE") == 404
