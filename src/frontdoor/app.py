@@ -13,6 +13,7 @@ from aiohttp import web
 from frontdoor import campaigns, claims, codes, docs, health, launches, meters, openapi, redeem, redemptions, segments, validate
 from frontdoor.campaign_cache import CampaignCache
 from frontdoor.context import DOOR, Door
+from frontdoor.decoys import keep_looking
 from frontdoor.jwks import KeyRing
 from frontdoor.key_keeping import KeyKeeper, source_of
 from frontdoor.listening import listen
@@ -57,6 +58,7 @@ async def opened_door(settings: Settings) -> AsyncIterator[Door]:
         asyncio.create_task(listen(hearing, channels, heard), name="channels"),
         asyncio.create_task(cache.keep_comparing(), name="campaign-cache"),
         asyncio.create_task(door.code_filter.keep_following(), name="code-filter"),
+        asyncio.create_task(keep_looking(door.look_in_vain, door.ticks), name="decoys"),
         asyncio.create_task(door.attempts.keep_shipping(), name="attempts"),
         asyncio.create_task(door.limiter.keep_sharing(), name="limiter"),
         asyncio.create_task(metrics.keep_folding(lambda: door.desk.waiting), name="metrics"),

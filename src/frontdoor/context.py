@@ -33,7 +33,7 @@ from shared.errors import RedisUnavailable
 from shared.gate import Gate
 from shared.postgres import Pool, for_a_look
 from shared.redemptions import Told, by_order, outcomes, standing_by_order
-from shared.redis_client import Redis
+from shared.redis_client import Redis, answer_of
 from shared.segments import memberships
 from shared.settings import Settings
 
@@ -111,6 +111,11 @@ class Door:
         self.code_filter.hear()
         await code_log.ring(self.redis)
         await code_log.known_everywhere(self.pool)
+
+    async def look_in_vain(self) -> None:
+        """Ask what the look-up of a code asks: for leave, in Redis, and then Postgres, for what is no code."""
+        await answer_of(self.redis.ping())
+        await self.directory.look_in_vain()
 
     async def _load_outcomes(self, claims: list[ClaimId]) -> dict[ClaimId, Told]:
         async with for_a_look(self.pool) as connection:

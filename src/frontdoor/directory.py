@@ -11,6 +11,9 @@ from shared.domain.campaign import Campaign
 from shared.domain.code import Code, normal_form, spelling
 from shared.domain.ids import UserId
 
+#: Not in normal form, so nobody has it.
+_NO_CODE = Code("no code")
+
 
 class Found(msgspec.Struct, frozen=True, gc=False):
     """A code that was typed as it has to be, and its campaign."""
@@ -45,6 +48,10 @@ class Directory:
         """Whether there is certainly no such code; False when it has to be looked up."""
         code = normal_form(typed)
         return code is None or self._lacks(code)
+
+    async def look_in_vain(self) -> None:
+        """Look up what is no code, as what may be one is looked up. Raises what `shared.postgres.NO_ANSWER` names."""
+        await self._codes.find(_NO_CODE)
 
     async def find(self, typed: str) -> Found | None:
         """Where it leads; None when there is no such code. Raises what `shared.postgres.NO_ANSWER` names."""

@@ -46,9 +46,13 @@ async def answered(
     arrived_at = asyncio.get_running_loop().time()
     body = accepted(await read_body(request))
     ip = client_ip(request.remote or "", request.headers, trusted_proxies)
-    reply = await awaited(answer(Visit(request.headers, body, ip, arrived_at)))
+    answering = answer(Visit(request.headers, body, ip, arrived_at))
+    if answering is HIDDEN:
+        await ticks.until(ticks.known(arrived_at))
+        return respond(HIDDEN)
+    reply = await awaited(answering)
     if reply is HIDDEN:
-        await ticks.tick(arrived_at)
+        await ticks.until(ticks.looked_up(arrived_at))
     return respond(reply)
 
 

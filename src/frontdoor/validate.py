@@ -71,7 +71,7 @@ def _subject(door: Door, visit: Visit, asked: _Asked) -> Subject | None:
 
 def _known(door: Door, asked: _Asked, found: Found) -> Reply | None:
     asked.attempt.campaign_id = found.campaign.campaign_id
-    if not found.is_for(_user(asked)):
+    if _hidden(asked, found):
         return HIDDEN
     if not door.availability.knows(found.campaign) or found.code.single_use or _may_hold(asked):
         return None
@@ -88,7 +88,7 @@ async def _looked_up(door: Door, asked: _Asked, peeked: Found | None) -> Reply:
     if found is None:
         return HIDDEN
     asked.attempt.campaign_id = found.campaign.campaign_id
-    if not found.is_for(_user(asked)):
+    if _hidden(asked, found):
         return HIDDEN
     await door.availability.learn(found.campaign)
     segments = await _segments(door, found, asked)
@@ -107,6 +107,13 @@ def _asked(door: Door, visit: Visit) -> _Asked:
     named = None if body.user_id is None else UserId(body.user_id)
     who = accepted(person(identity, named, body.attrs, body.first_order))
     return _Asked(body, who, SERVICE in identity.scopes, visit.attempt)
+
+
+def _hidden(asked: _Asked, found: Found) -> bool:
+    """Whether there is no such code for the caller. Told before anything else is looked up, or the time would tell of it."""
+    if asked.who is not None or found.campaign.audience_filter is None:
+        return not found.is_for(_user(asked))
+    return not _may_know(asked, found, NO_SEGMENTS)
 
 
 def _user(asked: _Asked) -> UserId | None:
@@ -144,9 +151,12 @@ async def _applied(door: Door, asked: _Asked, typed: str) -> Stacked | None:
 
     Whoever may not know a code hears no more of it than of one that is none, or codes of others could be found by trying.
     """
-    found = await door.directory.find(typed)
+    began = asyncio.get_running_loop().time()
+    known = unknown(door, typed) is not None
+    found = None if known else await door.directory.find(typed)
     if found is not None and _may_know(asked, found, await _segments(door, found, asked)):
         return stacked(found)
+    await door.ticks.until(door.ticks.known(began) if known else door.ticks.looked_up(began))
     code = normal_form(typed)
     return None if code is None else unruled(code)
 

@@ -156,8 +156,9 @@ class Wicket:
         self._stay()
 
     def _promise(self, name: str, visit: Visit, named: str, answering: Answering) -> None:
+        ticks = self._served.ticks
         if answering is HIDDEN:
-            self._served.ticks.after(visit.arrived_at, partial(self._pay, name, HIDDEN, named))
+            ticks.at(ticks.known(visit.arrived_at), partial(self._pay, name, HIDDEN, named))
             return
         task = asyncio.create_task(self._fulfil(name, visit, named, answering))
         _running.add(task)
@@ -168,8 +169,9 @@ class Wicket:
             reply = await awaited(answering)
         except Exception as error:
             reply = problem_of(error, named, name)
+        ticks = self._served.ticks
         if reply is HIDDEN:
-            self._promise(name, visit, named, reply)
+            ticks.at(ticks.looked_up(visit.arrived_at), partial(self._pay, name, HIDDEN, named))
         else:
             self._pay(name, reply, named)
 

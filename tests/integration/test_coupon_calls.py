@@ -18,6 +18,7 @@ from frontdoor.context import Door
 from frontdoor.problems import Problem
 from frontdoor.reception import HIDDEN, Answering
 from frontdoor.replies import Reply, Shown, respond
+from frontdoor.ticks import TICK_S
 from frontdoor.visit import Visit
 from shared import clock, codes
 from shared.audit import audit
@@ -498,3 +499,23 @@ async def test_what_is_no_code_is_answered_from_memory_and_what_may_be_one_is_lo
     assert await known(redeem.answer(shop.door, visit(headers, asked))) is HIDDEN
     shop.door.code_filter._trusted_until = float("-inf")
     assert await known(validate.answer(shop.door, visit(headers, {"code": "NO-SUCH-CODE"}))) is None
+
+
+async def test_a_code_that_is_tried_beside_another_is_hidden_for_a_tick(shop: Shop) -> None:
+    plain = await shop.launch(code="PLAIN", stacking_rules=StackingRules(("NOTHING*",)))
+    [of_bob] = await shop.mint(await shop.launch(type="unique", code=None), "bob")
+    await until(shop.knows_all_codes)
+    told = []
+    for tried in (of_bob, "NO-SUCH-CODE", of_bob):
+        began = asyncio.get_running_loop().time()
+        status, body = await shop.validate(plain.code, "ann", applied_codes=[tried])
+        assert asyncio.get_running_loop().time() - began >= TICK_S
+        told.append((status, body.get("valid")))
+    assert told == [(200, True)] * 3
+
+
+async def test_a_code_for_others_is_hidden_before_anything_more_is_looked_up(shop: Shop) -> None:
+    campaign = await shop.launch(code="SHY", audience_filter=ADULT)
+    assert code(await shop.validate(campaign.code)) == (404, "unknown_code")
+    assert not shop.door.availability.knows(campaign)
+    assert await known(validate.answer(shop.door, visit(CIMultiDictProxy(CIMultiDict()), {"code": "SHY"}))) is HIDDEN
