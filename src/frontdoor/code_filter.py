@@ -97,11 +97,9 @@ class CodeFilter:
         self._tell()
 
     async def _turn(self) -> bool:
-        """Say how far the log was read, and for how long to wait for us; read on; trust. Whether there was anything to read."""
+        """Read; say how far, and for how long to wait for us; read what came meanwhile; trust. Whether anything did come."""
         await self._look_for_snapshot()
-        if not self.trusted:
-            # Nobody needs to wait while we have much to read.
-            await self._issued.catch_up(self._pool)
+        await self._issued.catch_up(self._pool)
         began = clock.monotonic()
         await self._say_seen()
         news = await self._issued.catch_up(self._pool)
