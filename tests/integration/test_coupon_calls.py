@@ -193,8 +193,9 @@ async def at_once(shop: Shop, campaign: Campaign, user: str, **attrs: Any) -> st
     """What is answered from memory."""
     token = tokens.issue(SECRET, user)
     shop.door.verifier.identify(f"Bearer {token}")
-    identity = shop.door.verifier._verified[token]
-    shop.door.verifier._verified[token] = msgspec.structs.replace(identity, attrs=attrs)
+    verified = shop.door.verifier._verified[token]
+    described = msgspec.structs.replace(verified.identity, attrs=attrs)
+    shop.door.verifier._verified[token] = msgspec.structs.replace(verified, identity=described)
     headers = CIMultiDictProxy(CIMultiDict({"Authorization": f"Bearer {token}", "Idempotency-Key": "k"}))
     answer = await known(redeem.answer(shop.door, visit(headers, {"code": campaign.code, "order_id": "o"})))
     return answer.code if isinstance(answer, Problem) else None
