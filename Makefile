@@ -24,8 +24,11 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# All benchmarks, which takes about an hour; with FLAGS, only the bursts: make bench FLAGS="--scenario burst --rounds 9"
 bench: $(INSTALLED)
-	@exec $(BIN)/python -m loadtest.bench $(FLAGS)
+	@$(BIN)/python -m loadtest.bench $(FLAGS)
+	@$(if $(FLAGS),,$(BIN)/python -m loadtest.open_loop && $(BIN)/python -m loadtest.growth)
+	@$(BIN)/python -m loadtest.report
 
 # The lock names versions and hashes, and no place to get them from. Of the extras, `load` (locust) stays out: it is heavy, and
 # only who runs loadtest/locustfile.py needs it (.venv/bin/pip install '.[load]').

@@ -1,6 +1,6 @@
 """The bursts of `make bench`: Lastslot and its peers, in turn in the same run, several rounds, medians. A wrong fast run fails.
 
-python -m loadtest.bench [--scenario burst …] [--rounds 5] [--frontdoors 2] [--workers 2]
+python -m loadtest.bench [--scenario burst …] [--rounds N] [--frontdoors 2] [--workers 2]
 """
 
 import gc
@@ -12,16 +12,16 @@ from secrets import token_hex
 from rich.console import Console
 
 from lastslot.running import Stack, own_stack
-from loadtest.ceiling import NAME as CEILING
 from loadtest.ceiling import Ceiling, ceiling
 from loadtest.contestants import Contestant, contestants
 from loadtest.demands import print_verdicts
+from loadtest.figures import CEILING, notes, scenario_grid
+from loadtest.grids import in_terminal
 from loadtest.machine import machine_line
 from loadtest.processes import memory_mb
 from loadtest.records import Bench, Measured, Taken, save, taken
 from loadtest.running import run
 from loadtest.scenarios import SCENARIOS
-from loadtest.tables import notes, scenario_table
 from loadtest.timeline import timeline
 from loadtest.trial import Scenario, measure
 
@@ -36,7 +36,7 @@ async def bench(console: Console, given: Namespace) -> None:
         async with contestants(stack, names, given.frontdoors) as entered:
             for scenario in scenarios:
                 chosen = [entered[name] for name in scenario.contestants]
-                rounds = await _rounds(console, scenario, chosen, stack, given.rounds)
+                rounds = await _rounds(console, scenario, chosen, stack, given.rounds or scenario.rounds)
                 _tell(console, Bench(when, scenario.name, scenario.title, rounds, memory_mb()))
                 if scenario.drawn:
                     await _draw(scenario, entered["lastslot"], stack, when)
@@ -74,7 +74,7 @@ async def _committing(scenario: Scenario, stack: Stack) -> AsyncIterator[Ceiling
 
 def _tell(console: Console, measured: Bench) -> None:
     save(measured.name, measured)
-    console.print(scenario_table(measured))
+    console.print(in_terminal(scenario_grid(measured)))
     for line in notes(measured):
         console.print(line, highlight=False)
 
@@ -87,7 +87,7 @@ async def _draw(scenario: Scenario, contestant: Contestant, stack: Stack, when: 
 def _arguments() -> Namespace:
     parser = ArgumentParser()
     parser.add_argument("--scenario", action="append", choices=tuple(SCENARIOS), help="only this one (may be repeated)")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, help="of each scenario, instead of its own number")
     parser.add_argument("--frontdoors", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2)
     return parser.parse_args()

@@ -30,8 +30,6 @@ from shared.migrations.run import migrate
 from shared.postgres import Pool, close_pool, open_pool
 from shared.statements import statement
 
-NAME = "group commit"
-
 #: As many as a worker reads at once, as it is shipped.
 BATCH = 512
 

@@ -22,8 +22,9 @@ from lastslot.burst import LOST, fire
 from lastslot.running import own_stack
 from loadtest.contestants import Contestant, contestants
 from loadtest.demands import print_verdicts
+from loadtest.grids import in_terminal
 from loadtest.machine import machine_line
-from loadtest.paced_tables import breaking_points, steps_table
+from loadtest.paced_figures import breaking_points, calls_of, steps_grid
 from loadtest.pacer import UNANSWERED, UNSENT, Replied, pace, poisson
 from loadtest.records import OpenLoop, Paced, Step, save, taken
 from loadtest.running import run
@@ -89,11 +90,11 @@ async def open_loop(console: Console, given: Namespace) -> None:
                         status.update(f"{call} at {rate:,}/s: {name}, round {number} of {given.rounds}")
                         paced = await _offer(contestant, CALLS[call], stack.jwt_secret, due)
                         runs.setdefault((call, name, rate), []).append(paced)
-    steps = [Step(*which, rounds) for which, rounds in runs.items()]
-    save("open_loop", OpenLoop(when, given.seconds, steps))
-    for call in given.call or CALLS:
-        console.print(steps_table(call, [step for step in steps if step.call == call]))
-    for line in breaking_points(steps):
+    loop = OpenLoop(when, given.seconds, [Step(*which, rounds) for which, rounds in runs.items()])
+    save("open_loop", loop)
+    for call, steps in calls_of(loop).items():
+        console.print(in_terminal(steps_grid(call, steps)))
+    for line in breaking_points(loop.steps):
         console.print(line, highlight=False)
     print_verdicts(console, ["open_loop"])
 

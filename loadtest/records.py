@@ -114,7 +114,7 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Growth(msgspec.Struct, frozen=True):
-    """One axis of `loadtest.growth`. `axis` names what grows, `unit` what is counted per second.
+    """One axis of `loadtest.growth`. `axis` names what grows, `unit` what is counted per second; `people` come in a round.
 
     `in_turn`: the sizes took turns in every round. Otherwise one was measured after the other, each beside bare aiohttp.
     """
@@ -124,6 +124,7 @@ class Growth(msgspec.Struct, frozen=True):
     title: str
     axis: str
     unit: str
+    people: int
     in_turn: bool
     points: Sequence[Point]
 

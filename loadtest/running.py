@@ -21,7 +21,7 @@ def run(benchmark: Benchmark, given: Namespace) -> None:
     gc.disable()
     # Ten thousand people come from one address here. The stacks that are started inherit it.
     os.environ["LASTSLOT_RATE_LIMITS"] = "off"
-    console = Console(width=max(Console().width, 120))
+    console = Console(width=max(Console().width, 140))
     try:
         uvloop.run(benchmark(console, given))
     except Wrong as wrong:

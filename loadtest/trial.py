@@ -34,6 +34,7 @@ Prepare = Callable[[Contestant, str, str], Awaitable[Trial]]
 class Scenario(msgspec.Struct, frozen=True):
     """A benchmark: a trial for each contestant in turn, several rounds.
 
+    `rounds`: how many it takes for its median to mean something.
     `commits`: so many claims are also committed with no way to go, in turn with the others (see `loadtest.ceiling`).
     `drawn`: one burst more is drawn as it went (see `loadtest.timeline`).
     """
@@ -42,6 +43,7 @@ class Scenario(msgspec.Struct, frozen=True):
     title: str
     contestants: tuple[str, ...]
     prepare: Prepare
+    rounds: int = 5
     commits: int = 0
     drawn: bool = False
 

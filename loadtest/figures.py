@@ -1,21 +1,22 @@
-"""What a scenario measured, as a table for the terminal: medians, and ratios taken round by round."""
+"""What was measured, as tables: medians, and ratios taken round by round, for the machine's mood changes between rounds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
-from rich.table import Table
+from loadtest.grids import Grid
+from loadtest.records import Bench, Growth, Measured, Point
 
-from loadtest.ceiling import NAME as CEILING
-from loadtest.records import Bench, Growth, Measured
+#: The bare group commit (see `ceiling`) among the contestants.
+CEILING = "group commit"
 
 
 def ratio(measured: Sequence[Measured], other: Sequence[Measured]) -> float:
-    """Times as long as the other, round by round, for the machine's mood changes between rounds."""
+    """Times as long as the other."""
     return median(m.seconds / o.seconds for m, o in zip(measured, other, strict=True))
 
 
 def p99_ratio(measured: Sequence[Measured], other: Sequence[Measured]) -> float:
-    """Times the other's p99, round by round."""
+    """Times the other's p99."""
     return median(m.p99 / o.p99 for m, o in zip(measured, other, strict=True))
 
 
@@ -35,26 +36,29 @@ def kept(growth: Growth) -> list[float]:
     return [share / shares[0] for share in shares]
 
 
-def scenario_table(bench: Bench) -> Table:
+def scenario_grid(bench: Bench) -> Grid:
     """Every contestant beside bare aiohttp and beside Lastslot."""
     bare, lastslot = bench.rounds["bare"], bench.rounds["lastslot"]
-    table = Table(title=f"\n{bench.title} (medians of {len(lastslot)})", title_justify="left", title_style="bold")
-    table.add_column(bench.name)
-    for column in ("seconds", "per second", "p50 ms", "p99 ms", "time × bare", "p99 × bare", "lastslot faster ×", "client µs"):
-        table.add_column(column, justify="right")
-    for name, measured in bench.rounds.items():
-        table.add_row(
+    rows = [
+        (
             name,
             f"{median(m.seconds for m in measured):.3f}",
             f"{per_second(measured):,.0f}",
-            f"{median(m.p50 for m in measured) * 1e3:.1f}",
-            f"{median(m.p99 for m in measured) * 1e3:.1f}",
+            f"{median(m.p50 for m in measured) * 1e3:,.1f}",
+            f"{median(m.p99 for m in measured) * 1e3:,.1f}",
             f"{ratio(measured, bare):.2f}",
             f"{p99_ratio(measured, bare):.2f}",
             f"{ratio(measured, lastslot):.2f}",
             f"{median(m.client_us for m in measured):.0f}",
         )
-    return table
+        for name, measured in bench.rounds.items()
+    ]
+    head = ("", "seconds", "per second", "p50 ms", "p99 ms", "time × bare", "p99 × bare", "lastslot faster ×", "client µs")
+    return Grid(f"{bench.title} ({medians_of(lastslot)})", head, rows)
+
+
+def medians_of(rounds: Sequence[object]) -> str:
+    return f"medians of {len(rounds)}" if len(rounds) > 1 else "one round"
 
 
 def notes(bench: Bench) -> list[str]:
@@ -77,3 +81,40 @@ def notes(bench: Bench) -> list[str]:
     if bench.memory_mb:
         lines.append("memory in MB: " + ", ".join(f"{kind} {mb:.0f}" for kind, mb in sorted(bench.memory_mb.items())))
     return lines
+
+
+def growth_grid(growth: Growth) -> Grid:
+    """Every size: throughput, what is left of the first one's, and what an answer and a process took."""
+    rows = [
+        (
+            f"{point.size:,}",
+            f"{per_second(point.lastslot):,.0f}",
+            f"{share:.2f}",
+            f"{median(m.p99 for m in point.lastslot) * 1e3:.0f}",
+            f"{per_second(point.bare):,.0f}",
+            f"{1 / ratio(point.lastslot, point.bare):.2f}",
+            *(figure(point) for figure in _USES.values()),
+        )
+        for point, share in zip(growth.points, kept(growth), strict=True)
+    ]
+    head = (growth.axis, f"{growth.unit}/s", "kept", "p99 ms", "bare/s", "÷ bare", *_USES)
+    title = f"{growth.title}; {growth.people:,} people a round ({medians_of(growth.points[0].lastslot)})"
+    return Grid(title, head, rows, words=0)
+
+
+def _cpu(kind: str) -> Callable[[Point], str]:
+    return lambda point: f"{point.uses[kind].cpu_us:.0f}"
+
+
+def _memory(kind: str) -> Callable[[Point], str]:
+    return lambda point: f"{point.uses[kind].pss_mb:.0f}"
+
+
+_USES: Mapping[str, Callable[[Point], str]] = {
+    "doors µs": _cpu("frontdoor"),
+    "workers µs": _cpu("worker"),
+    "Postgres µs": _cpu("postgres"),
+    "Redis µs": _cpu("redis"),
+    "a door MB": _memory("frontdoor"),
+    "a worker MB": _memory("worker"),
+}

@@ -1,12 +1,13 @@
-"""What an open loop measured, as tables for the terminal, and where it broke."""
+"""What an open loop measured, as tables, and where it broke."""
 
 from collections.abc import Sequence
 from statistics import median
 
 import msgspec
-from rich.table import Table
 
-from loadtest.records import Step
+from loadtest.figures import medians_of
+from loadtest.grids import Grid
+from loadtest.records import OpenLoop, Step
 
 #: A rate is kept up with while nothing fails, as much is answered as is asked, and hardly anybody waits.
 _ANSWERED_SHARE = 0.97
@@ -65,25 +66,20 @@ def breaking_points(steps: Sequence[Step]) -> list[str]:
     return lines
 
 
-def steps_table(call: str, steps: Sequence[Step]) -> Table:
+def calls_of(loop: OpenLoop) -> dict[str, list[Step]]:
+    """Its steps by call."""
+    return {
+        call: [step for step in loop.steps if step.call == call] for call in dict.fromkeys(step.call for step in loop.steps)
+    }
+
+
+def steps_grid(call: str, steps: Sequence[Step]) -> Grid:
     """One call, Lastslot and bare aiohttp at every rate."""
-    rounds = max(len(step.rounds) for step in steps)
-    table = Table(title=f"\n{call} at given rates (medians of {rounds})", title_justify="left", title_style="bold")
-    table.add_column("offered/s", justify="right")
-    table.add_column("to")
-    for column in ("answered/s", "p50 ms", "p99 ms", "p99.9 ms", "client µs", "client late ms"):
-        table.add_column(column, justify="right")
-    table.add_column("not answered as hoped")
+    rows = []
     for step in sorted(steps, key=lambda step: (step.offered, step.contestant)):
         seen = summary(step)
-        figures = (seen.p50, seen.p99, seen.p999)
-        table.add_row(
-            f"{step.offered:,}",
-            step.contestant,
-            f"{seen.achieved:,.0f}",
-            *(f"{figure:,.1f}" for figure in figures),
-            f"{seen.client_us:.0f}",
-            f"{seen.late_p99:.2f}",
-            seen.fates,
-        )
-    return table
+        figures = (f"{figure:,.1f}" for figure in (seen.p50, seen.p99, seen.p999))
+        client = f"{seen.client_us:.0f}", f"{seen.late_p99:.2f}"
+        rows.append((f"{step.offered:,}/s", step.contestant, f"{seen.achieved:,.0f}", *figures, *client, seen.fates))
+    head = ("offered", "to", "answered/s", "p50 ms", "p99 ms", "p99.9 ms", "client µs", "client late ms", "not as hoped")
+    return Grid(f"{call} at given rates ({medians_of(steps[0].rounds)})", head, rows, words=2, remark=True)
