@@ -10,6 +10,8 @@ RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --no-index --wheel-d
 
 FROM python:3.13-slim
 RUN --mount=from=wheels,source=/wheels,target=/wheels pip install --no-cache-dir --no-index --find-links /wheels lastslot
+# Where front doors and jobs share their snapshot of codes; a new volume takes its owner from here.
+RUN install -d -o nobody -g nogroup /filter
 USER nobody
 # The command is the process's own first: signals reach it, and it stops in order.
 CMD ["lastslot", "--help"]

@@ -22,7 +22,7 @@ from shared.domain.code_filter import ERROR_RATE, CodeFilter, shape_for
 from shared.domain.filter_growth import rebuild_from
 from shared.errors import LastslotError
 from shared.filter_file import Identity, Snapshot, SnapshotRefused
-from shared.postgres import NO_ANSWER, Pool, for_a_look
+from shared.postgres import Pool, for_a_look
 from shared.process import stopped_within
 from shared.statements import statement
 
@@ -73,8 +73,9 @@ class Builder:
             try:
                 if await self.due() and (built := await build(self._dsn, self._directory)) is not None:
                     log.info("filter_built", codes=built.codes, position=built.position, seconds=round(built.seconds, 3))
-            except (asyncpg.PostgresError, LastslotError, *NO_ANSWER) as error:
-                log.error("filter_not_built", error=repr(error))
+            except Exception:
+                # Whatever it was, the next attempt may do better; if none does, the doors raise the alarm.
+                log.exception("filter_not_built")
 
     async def due(self) -> bool:
         """Whether so many codes came since the snapshot that another is worth it, or it is of no use."""
@@ -163,10 +164,10 @@ class Pieces:
         await asyncio.to_thread(self._add)
 
     def _add(self) -> None:
-        *lines, rest = b"".join(self._held).split(b"\n")
+        lines, _, rest = b"".join(self._held).rpartition(b"\n")
         self._held, self._bytes = [rest], len(rest)
         # Of what COPY escapes, a code may hold the backslash alone.
-        codes = [line.replace(b"\\\\", b"\\") if b"\\" in line else line for line in lines]
+        codes = lines.replace(b"\\\\", b"\\").split(b"\n") if lines else []
         self.codes.add(codes)
         if len(self.sample) < _SAMPLE:
             self.sample += codes[:_SAMPLE]

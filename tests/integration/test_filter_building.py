@@ -175,3 +175,19 @@ def value_of(gauge: str) -> float:
 
 
 GAUGES = (metrics.FILTER_LATE, metrics.FILTER_SNAPSHOT_CODES)
+
+
+async def test_a_build_that_fails_is_tried_again(dsn: str, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filter_building, "EVERY_S", 0.01)
+    monkeypatch.setattr(filter_growth, "_WORTH_IT", 0)
+    await mint(pool, await a_pool_of_codes(pool))
+    stopping, in_the_way = asyncio.Event(), tmp_path / "filter"
+    in_the_way.write_bytes(b"")
+    with capture_logs() as lines:
+        building = asyncio.create_task(Builder(dsn, pool, in_the_way).keep_building(stopping))
+        await until(lambda: holds(lambda: len(lines) > 2))
+        in_the_way.unlink()
+        await until(lambda: holds(lambda: lines[-1]["event"] == "filter_built"))
+        stopping.set()
+        await building
+    assert {line["event"] for line in lines[:-1]} == {"filter_not_built"}
