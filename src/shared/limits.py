@@ -1,7 +1,6 @@
 """What all front doors know of who asked how often: one script call for a micro-batch, by the clock of Redis."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -56,17 +55,17 @@ class SharedLimits:
     def __init__(self, redis: Redis, policies: Policies) -> None:
         self._limit = redis.register_script(script("limit"))
         self._known = b""
-        self._head: list[Any] = [BAN_MS, _BLOCKS_KEPT, _BLOCKS_AT_ONCE, BAN_FAILURES]
+        told = [BAN_MS, _BLOCKS_KEPT, _BLOCKS_AT_ONCE, BAN_FAILURES]
         for policy in policies:
-            self._head += (policy.interval_ms, policy.quota, *policy.ladder_ms)
+            told += (policy.interval_ms, policy.quota, *policy.ladder_ms)
+        self._told = " ".join(map(str, told))
 
     async def charge(self, charges: Sequence[Charge]) -> Told:
         """Charge a micro-batch. Raises RedisUnavailable when there was no answer (it may have been charged)."""
         names = [keys.BLOCKS, *(keys.limits(charge.subject) for charge in charges)]
-        args = [self._known, *self._head]
-        for charge in charges:
-            args += (int(charge.call), charge.spent, charge.asked, charge.failures)
-        now, self._known, blocks, standings = await answer_of(self._limit(keys=names, args=args))
+        done = " ".join([f"{each.call:d} {each.spent} {each.asked} {each.failures}" for each in charges])
+        answer = await answer_of(self._limit(keys=names, args=[self._known, self._told, done]))
+        now, self._known, blocks, standings = answer
         # Four numbers in a row are one standing.
         rows = zip(*[iter(standings)] * 4, strict=True)
         return Told(

@@ -1,9 +1,10 @@
 -- purpose: take calls out of the buckets of a micro-batch of subjects, count their failures, and tell what other doors found
 -- KEYS: 1 stream of the latest blocks; then for each charge its subject's state (a subject may be charged more than once)
--- ARGV: 1 last block the caller knows of, 2 how long a failure is remembered (ms), 3 blocks kept, 4 blocks told at once, 5 steps of a ladder;
---       then for each kind of call: ms until a bucket gets one call back, calls it holds, and the ladder: for how many ms the
---       first, second, … failure blocks, the last step standing for all that follow;
---       then for each charge: kind of call (0 or 1), calls spent already, calls asked for, failures
+-- ARGV: 1 last block the caller knows of; then numbers in a row, with spaces between, because a client pays for each argument:
+--       2 how long a failure is remembered (ms), blocks kept, blocks told at once, steps of a ladder; then for each kind of
+--       call: ms until a bucket gets one call back, calls it holds, and the ladder: for how many ms the first, second, …
+--       failure blocks, the last step standing for all that follow
+--       3 for each charge: kind of call (0 or 1), calls spent already, calls asked for, failures
 -- answer: {time, last block, blocks, standings}, times in ms of this Redis
 --         blocks: those since, as {id, {'s', key of the subject, 'u', until when, 'f', failures}}
 --         standings: four numbers in a row for each charge: how many of the asked calls were granted, when the bucket is
@@ -11,17 +12,21 @@
 -- state: when the buckets are full, failures, until when they are remembered, until when the subject is blocked
 -- What was spent was answered from memory, and is taken even from an empty bucket; but never more than a second bucketful is
 -- owed, which also bounds what a clock that was set back can do.
-local CALLS, HEAD = 2, 6
+local function numbers(text)
+  local found = {}
+  for digits in string.gmatch(text, '%d+') do found[#found + 1] = tonumber(digits) end
+  return found
+end
+
 local now = milliseconds()
-local remember_ms, kept, steps = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[5])
+local told, charges = numbers(ARGV[2]), numbers(ARGV[3])
+local remember_ms, kept, at_once, steps = unpack(told, 1, 4)
 if not is(KEYS[1], 'stream') then redis.call('DEL', KEYS[1]) end
 
-local arg, policies = HEAD, {}
-for call = 0, CALLS - 1 do
-  local ladder = {}
-  for step = 1, steps do ladder[step] = tonumber(ARGV[arg + 1 + step]) end
-  policies[call] = {interval = tonumber(ARGV[arg]), calls = tonumber(ARGV[arg + 1]), ladder = ladder}
-  arg = arg + 2 + steps
+local policies = {}
+for call = 0, 1 do
+  local at = 5 + call * (2 + steps)
+  policies[call] = {interval = told[at], calls = told[at + 1], ladder = {unpack(told, at + 2, at + 1 + steps)}}
 end
 
 local names = {}
@@ -52,9 +57,9 @@ local function fail(name, state, ladder, failures)
 end
 
 local standings = {}
-for _, name in ipairs(names) do
-  local state, call = states[name], tonumber(ARGV[arg])
-  local spent, asked, failures = tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2]), tonumber(ARGV[arg + 3])
+for i, name in ipairs(names) do
+  local state = states[name]
+  local call, spent, asked, failures = unpack(charges, 4 * i - 3, 4 * i)
   local policy = policies[call]
   local burst = policy.calls * policy.interval
   local full = math.min(math.max(state.full[call], now) + spent * policy.interval, now + 2 * burst)
@@ -64,7 +69,6 @@ for _, name in ipairs(names) do
   if failures > 0 then fail(name, state, policy.ladder, failures) end
   local n = #standings
   standings[n + 1], standings[n + 2], standings[n + 3], standings[n + 4] = granted, state.full[call], state.blocked, state.failures
-  arg = arg + 4
 end
 
 for name, state in pairs(states) do
@@ -75,5 +79,5 @@ for name, state in pairs(states) do
   end
 end
 
-local blocks = redis.call('XRANGE', KEYS[1], ARGV[1] == '' and '-' or '(' .. ARGV[1], '+', 'COUNT', ARGV[4])
+local blocks = redis.call('XRANGE', KEYS[1], ARGV[1] == '' and '-' or '(' .. ARGV[1], '+', 'COUNT', at_once)
 return {now, #blocks > 0 and blocks[#blocks][1] or ARGV[1], blocks, standings}

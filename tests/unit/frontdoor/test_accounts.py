@@ -91,7 +91,7 @@ def test_who_was_not_asked_for_the_longest_is_forgotten_first() -> None:
     known = accounts(most=2)
     emptied(known, ANN)
     emptied(known, BOB)
-    known.take(ANN, VALIDATE, NOW)
-    known.take(CAT, VALIDATE, NOW)
+    known.take(ANN, REDEEM, NOW)
+    known.take(CAT, REDEEM, NOW)
     assert known.refusal(ANN, REDEEM, NOW) is not None
     assert known.refusal(BOB, REDEEM, NOW) is None
