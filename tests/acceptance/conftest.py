@@ -6,6 +6,7 @@ import pytest
 
 from lastslot.running import Stack
 from tests.acceptance.client import Client, judged
+from tests.acceptance.raw_door import Door
 from tests.acceptance.stacks import RunningStack, extra_door, started_stack
 
 
@@ -34,3 +35,9 @@ async def client(stack: Stack) -> AsyncIterator[Client]:
     """A client of the session's stack, judged when the test is over."""
     async with judged(stack) as client:
         yield client
+
+
+@pytest.fixture
+async def door(client: Client) -> Door:
+    """The session's stack for those who speak badly, and a campaign at which everybody else wins."""
+    return Door(client, await client.campaign(total_limit=None, per_user_limit=1_000))
