@@ -98,7 +98,7 @@ class Attempts:
         batch = list(islice(self._kept, BATCH_MAX))
         rows, counts = self._rows(batch), self._take_counts()
         try:
-            async with for_a_look(self._pool) as connection, connection.transaction():
+            async with for_a_look(self._pool) as connection:
                 await attempts.write(connection, rows, counts)
         except BaseException:
             for campaign, number in counts.items():

@@ -28,12 +28,22 @@ class Offender(msgspec.Struct, frozen=True):
 
 
 async def write(connection: Connection, rows: Sequence[tuple[Any, ...]], traffic: Mapping[CampaignId, int]) -> None:
-    """Write rows, column by column as in _COLUMNS, and add to the campaigns' traffic of this minute of Postgres's clock."""
-    if rows:
-        await connection.copy_records_to_table("redemption_attempts", records=rows, columns=_COLUMNS)
-    if traffic:
+    """Write rows, column by column as in _COLUMNS, and add to the campaigns' traffic of this minute of Postgres's clock.
+
+    All or nothing. A COPY alone is that by itself; a transaction around it would cost two more round trips.
+    """
+    if not traffic:
+        await _copy(connection, rows)
+        return
+    async with connection.transaction():
+        await _copy(connection, rows)
         # Last, because other front doors wait for these rows.
         await connection.execute(statement("count_traffic"), list(traffic), list(traffic.values()))
+
+
+async def _copy(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        await connection.copy_records_to_table("redemption_attempts", records=rows, columns=_COLUMNS)
 
 
 async def keep_months(connection: Connection, kept: int) -> list[str]:
