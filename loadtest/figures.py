@@ -117,4 +117,5 @@ _USES: Mapping[str, Callable[[Point], str]] = {
     "Redis µs": _cpu("redis"),
     "a door MB": _memory("frontdoor"),
     "a worker MB": _memory("worker"),
+    "at its peak": lambda point: f"{point.uses['worker'].peak_mb:.0f}",
 }

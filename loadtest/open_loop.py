@@ -113,12 +113,12 @@ async def _offer(contestant: Contestant, prepare: Prepare, secret: str, due: Seq
     offer = await prepare(contestant, token_hex(4), secret, len(due))
     gc.collect()
     replied = await asyncio.to_thread(pace, contestant.port, offer.requests, due, CONNECTIONS)
-    await _check(contestant, offer, replied)
+    await check(contestant, offer, replied)
     return _figures(replied, offer.expected if contestant.decides else 200)
 
 
-async def _check(contestant: Contestant, offer: Offer, replied: Replied) -> None:
-    """What is shed may be; nothing may be answered that is not so."""
+async def check(contestant: Contestant, offer: Offer, replied: Replied) -> None:
+    """What is shed may be; nothing may be answered that is not so. Raises Wrong."""
     heard = Counter(replied.statuses)
     expected = offer.expected if contestant.decides else 200
     if strange := set(heard) - {expected, *_SHED, *_UNDECIDED, UNSENT}:

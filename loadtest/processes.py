@@ -1,7 +1,9 @@
 """What the processes of a stack take of the machine, by kind: CPU and memory, read from the kernel."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 import psutil
@@ -12,12 +14,12 @@ KINDS = ("frontdoor", "worker", "jobs", "postgres", "redis")
 class Taking(msgspec.Struct, frozen=True):
     """CPU seconds so far of all processes of a kind; memory in MB of the largest one.
 
-    `pss_mb` counts a page that several processes share once, in parts; `rss_mb` counts it in each of them.
+    `pss_mb`, now: a page that several processes share counts in parts. `peak_mb`, ever: there it counts in each of them.
     """
 
     cpu_s: float
     pss_mb: float
-    rss_mb: float
+    peak_mb: float
 
 
 def takings() -> Mapping[str, Taking]:
@@ -31,7 +33,7 @@ def takings() -> Mapping[str, Taking]:
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue  # it ended, as Postgres's processes do, or is another's
     return {
-        kind: Taking(sum(one.cpu_s for one in each), max(one.pss_mb for one in each), max(one.rss_mb for one in each))
+        kind: Taking(sum(one.cpu_s for one in each), max(one.pss_mb for one in each), max(one.peak_mb for one in each))
         for kind, each in found.items()
     }
 
@@ -42,8 +44,18 @@ def memory_mb() -> dict[str, float]:
 
 
 def _taking(process: psutil.Process) -> Taking:
-    spent, memory = process.cpu_times(), process.memory_full_info()
-    return Taking(spent.user + spent.system, memory.pss / 2**20, memory.rss / 2**20)
+    spent = process.cpu_times()
+    return Taking(spent.user + spent.system, process.memory_full_info().pss / 2**20, _peak_mb(process.pid))
+
+
+def _peak_mb(process: int) -> float:
+    """The most that was ever resident; 0 for a process that is gone."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0.0
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) / 1024 if found else 0.0
 
 
 def _kind(command: list[str]) -> str | None:

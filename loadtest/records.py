@@ -97,11 +97,14 @@ class OpenLoop(msgspec.Struct, frozen=True):
 
 
 class Use(msgspec.Struct, frozen=True):
-    """What a kind of process took: CPU µs for one answer, all of its kind together; memory in MB, of the largest."""
+    """What a kind of process took: CPU µs for one answer, all of its kind together; memory in MB, of the largest.
+
+    `pss_mb`: at the end. `peak_mb`: the most that was ever resident, shared pages and all.
+    """
 
     cpu_us: float
     pss_mb: float
-    rss_mb: float
+    peak_mb: float
 
 
 class Point(msgspec.Struct, frozen=True):

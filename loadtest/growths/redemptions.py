@@ -40,7 +40,7 @@ async def grow(size: Size) -> Growth:
         opened = []
         for held in sizes:
             campaigns = await Campaigns.open(on.stack, token_hex(3), 1, size.people * (size.rounds + 1), held + 1)
-            await _insert(on.stack, campaigns.codes[0], held)
+            await insert(on.stack, campaigns.codes[0], held)
             opened.append(campaigns)
         async with Redis.from_url(on.stack.redis_url) as redis:
             await redis.flushall()
@@ -56,7 +56,8 @@ async def grow(size: Size) -> Growth:
         )
 
 
-async def _insert(stack: Stack, code: str, count: int) -> None:
+async def insert(stack: Stack, code: str, count: int) -> None:
+    """Have so many different users hold a slot of the code's campaign, and its slice count them."""
     connection = await asyncpg.connect(stack.postgres_dsn)
     try:
         for first in range(1, count + 1, _AT_A_TIME):

@@ -72,7 +72,7 @@ class Rounds:
 
 def _uses(before: Mapping[str, Taking], after: Mapping[str, Taking], answers: int) -> dict[str, Use]:
     return {
-        kind: Use((now.cpu_s - before[kind].cpu_s) / answers * 1e6, now.pss_mb, now.rss_mb)
+        kind: Use((now.cpu_s - before[kind].cpu_s) / answers * 1e6, now.pss_mb, now.peak_mb)
         for kind, now in after.items()
         if kind in before
     }
@@ -81,6 +81,6 @@ def _uses(before: Mapping[str, Taking], after: Mapping[str, Taking], answers: in
 def _medians(rounds: Sequence[Mapping[str, Use]]) -> dict[str, Use]:
     """CPU as it was in most rounds; memory as it was at the end."""
     return {
-        kind: Use(median(uses[kind].cpu_us for uses in rounds if kind in uses), last.pss_mb, last.rss_mb)
+        kind: Use(median(uses[kind].cpu_us for uses in rounds if kind in uses), last.pss_mb, last.peak_mb)
         for kind, last in rounds[-1].items()
     }
