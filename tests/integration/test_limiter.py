@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from frontdoor.app import cancelled
 from frontdoor.limiter import Limiter, limiter
 from frontdoor.problems import REFUSALS, Problem
 from frontdoor.replies import Reply, Shown
@@ -75,8 +76,7 @@ async def opened(redis_url: str, **settings: Any) -> AsyncIterator[Door]:
     try:
         yield door
     finally:
-        sharing.cancel()
-        await asyncio.gather(sharing, return_exceptions=True)
+        await cancelled(sharing)
         await redis.aclose()
 
 
