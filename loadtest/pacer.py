@@ -11,6 +11,7 @@ import select
 import socket
 import time
 from collections.abc import Sequence
+from itertools import cycle
 from random import Random
 
 import msgspec
@@ -44,13 +45,21 @@ def poisson(rate: float, seconds: float, dice: Random) -> list[float]:
     return sorted(dice.uniform(0.0, seconds) for _ in range(round(rate * seconds)))
 
 
-def pace(port: int, requests: Sequence[bytes], due: Sequence[float], connections: int, patience_s: float = 10.0) -> Replied:
+def pace(
+    port: int,
+    requests: Sequence[bytes],
+    due: Sequence[float],
+    connections: int,
+    patience_s: float = 10.0,
+    sources: Sequence[str] = ("127.0.0.1",),
+) -> Replied:
     """Send `requests[i]` at `due[i]` (ascending) over kept connections, and wait for answers up to `patience_s` after the last.
 
-    Blocks. While no connection is free a request waits, and its latency grows. Raises OSError when nobody listens.
+    `sources`: the addresses the connections come from, in turn. Blocks. While no connection is free a request waits, and its
+    latency grows. Raises OSError when nobody listens.
     """
     with select.epoll() as ready:
-        run = _Run(port, requests, due, ready)
+        run = _Run(port, requests, due, ready, sources)
         try:
             run.open(connections)
             return run.go(patience_s)
@@ -70,8 +79,11 @@ class _Line:
 
 
 class _Run:
-    def __init__(self, port: int, requests: Sequence[bytes], due: Sequence[float], ready: select.epoll) -> None:
+    def __init__(
+        self, port: int, requests: Sequence[bytes], due: Sequence[float], ready: select.epoll, sources: Sequence[str]
+    ) -> None:
         self._port = port
+        self._sources = cycle(sources)
         self._requests = requests
         self._due = due
         self._ready = ready
@@ -165,7 +177,7 @@ class _Run:
         return fresh
 
     def _line(self) -> _Line:
-        connection = socket.create_connection(("127.0.0.1", self._port))
+        connection = socket.create_connection(("127.0.0.1", self._port), source_address=(next(self._sources), 0))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setblocking(False)
         line = self._lines[connection.fileno()] = _Line(connection)

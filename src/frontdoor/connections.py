@@ -14,6 +14,8 @@ HEAD_WITHIN_S = 10.0
 READ_WITHIN_S = 30.0
 
 _LOOK_EVERY_S = 1.0
+#: To look at so many, and to tell each of them that it is overdue, holds the loop for a few milliseconds.
+_AT_A_TIME = 100
 
 
 class Connection(Protocol):
@@ -43,7 +45,7 @@ class Connections:
         self._per_ip = per_ip
         self._of: Counter[str] = Counter()
         self._open: set[Connection] = set()
-        self._next_look: asyncio.TimerHandle | None = None
+        self._next_look: asyncio.Handle | None = None
 
     def admits(self, connection: Connection) -> bool:
         """Take it in, unless its address has as many as it may."""
@@ -64,23 +66,31 @@ class Connections:
         if not self._of[connection.ip]:
             del self._of[connection.ip]
 
-    def look(self, now: float) -> None:
-        """End those that are overdue; `now` in seconds of the event loop."""
-        for connection in list(self._open):
-            if not connection.is_unread():
-                connection.unread_since = 0.0
-            elif not connection.unread_since:
-                connection.unread_since = now
-            elif now - connection.unread_since > READ_WITHIN_S:
-                connection.abort()
-            if connection.begun_at and now - connection.begun_at > HEAD_WITHIN_S:
-                connection.tell_overdue()
-
     def _look_later(self) -> None:
-        self._next_look = asyncio.get_running_loop().call_later(_LOOK_EVERY_S, self._look_and_go_on)
+        self._next_look = asyncio.get_running_loop().call_later(_LOOK_EVERY_S, self._look, None)
 
-    def _look_and_go_on(self) -> None:
-        self.look(asyncio.get_running_loop().time())
+    def _look(self, left: list[Connection] | None) -> None:
+        """End those that are overdue, some at a time: others are served in between, however many came to be so at once."""
+        loop = asyncio.get_running_loop()
+        left = list(self._open) if left is None else left
+        now = loop.time()
+        for connection in left[-_AT_A_TIME:]:
+            if connection in self._open:
+                _judge(connection, now)
+        del left[-_AT_A_TIME:]
         self._next_look = None
-        if self._open:
+        if left:
+            self._next_look = loop.call_soon(self._look, left)
+        elif self._open:
             self._look_later()
+
+
+def _judge(connection: Connection, now: float) -> None:
+    if not connection.is_unread():
+        connection.unread_since = 0.0
+    elif not connection.unread_since:
+        connection.unread_since = now
+    elif now - connection.unread_since > READ_WITHIN_S:
+        connection.abort()
+    if connection.begun_at and now - connection.begun_at > HEAD_WITHIN_S:
+        connection.tell_overdue()

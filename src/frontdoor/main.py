@@ -1,6 +1,7 @@
 """A front door as a process: open, serve until told to stop, turn unready, finish what it holds, close."""
 
 import asyncio
+import resource
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -32,7 +33,14 @@ class _Port(NamedTuple):
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Any number of processes may serve the same ports."""
+    _allow_many_connections()
     run("frontdoor", settings, _serve)
+
+
+def _allow_many_connections() -> None:
+    """As many open files as the system lets us have: by default it is a thousand, and each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(settings: Settings, stopping: asyncio.Event) -> None:

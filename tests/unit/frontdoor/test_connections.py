@@ -1,0 +1,67 @@
+"""What thousands of slow connections cost the others: little at a time, and none is forgotten."""
+
+import asyncio
+
+import pytest
+
+from frontdoor import connections
+from frontdoor.connections import Connections
+
+
+class Slow:
+    """A connection that began its request long ago."""
+
+    def __init__(self, number: int, told: list[int], first: asyncio.Event) -> None:
+        self.ip = f"127.0.0.{number % 250}"
+        self.begun_at = -1_000.0
+        self.unread_since = 0.0
+        self._number = number
+        self._told = told
+        self._first = first
+
+    def is_unread(self) -> bool:
+        return False
+
+    def tell_overdue(self) -> None:
+        self._told.append(self._number)
+        self._first.set()
+        self.begun_at = 0.0
+
+    def abort(self) -> None:
+        raise AssertionError("it reads")
+
+
+async def test_thousands_that_are_overdue_at_once_do_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_LOOK_EVERY_S", 0.01)
+    told: list[int] = []
+    first = asyncio.Event()
+    open_ones = Connections(0)
+    slow = [Slow(number, told, first) for number in range(3_000)]
+    assert all(open_ones.admits(each) for each in slow)
+    seen = 0
+    async with asyncio.timeout(10):
+        while len(told) < len(slow):
+            await asyncio.sleep(0)
+            assert len(told) - seen <= 200
+            seen = len(told)
+    assert sorted(told) == list(range(3_000))
+    for each in slow:
+        open_ones.left(each)
+
+
+async def test_who_left_while_others_were_looked_at_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_LOOK_EVERY_S", 0.01)
+    told: list[int] = []
+    first = asyncio.Event()
+    open_ones = Connections(0)
+    slow = [Slow(number, told, first) for number in range(1_000)]
+    assert all(open_ones.admits(each) for each in slow)
+    async with asyncio.timeout(10):
+        await first.wait()
+    gone = set(range(1_000)) - set(told)
+    for number in gone:
+        open_ones.left(slow[number])
+    await asyncio.sleep(0.05)
+    assert not gone & set(told)
+    for each in slow:
+        open_ones.left(each)
