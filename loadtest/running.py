@@ -1,7 +1,6 @@
-"""How every benchmark runs: with no pauses of its own, without the limits that one user would meet, and failing when wrong."""
+"""How every benchmark runs: with no pauses of its own, on stacks as they are shipped, and failing when wrong."""
 
 import gc
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Coroutine
@@ -19,8 +18,6 @@ def run(benchmark: Benchmark, given: Namespace) -> None:
     """Run it to its end, and the process with it: exit code 1 when something was answered, or written, wrongly."""
     # The client's own pauses are not the servers' latency; garbage is collected between the trials.
     gc.disable()
-    # Who wants to know what the limits cost turns them on. The stacks that are started inherit it.
-    os.environ.setdefault("LASTSLOT_RATE_LIMITS", "off")
     console = Console(width=max(Console().width, 140))
     try:
         uvloop.run(benchmark(console, given))
