@@ -25,6 +25,9 @@ from shared.postgres import NO_ANSWER, Pool, for_a_look
 SHIP_EVERY_S = 0.05
 #: How often the campaigns' counts go with a batch: all doors wait for each other at the row of a campaign that is rushed for.
 COUNT_EVERY_S = 1.0
+#: For how long counts that Postgres does not take are kept. They would all be of the minute in which it does: what gathers
+#: while it is away for long would look like a rush, and have the guard pause a campaign that is none the worse.
+COUNTED_WITHIN_S = 60.0
 #: How long to leave Postgres alone after it did not take a batch.
 REST_S = 0.5
 #: How long a door that closes tries to write the rest.
@@ -45,6 +48,7 @@ class Attempts:
         self._kept: deque[Attempt] = deque()
         self._traffic: dict[CampaignId, int] = {}
         self._count_due = 0.0
+        self._counting_since = 0.0
         self._shipping = asyncio.Lock()
 
     def note(self, call: str, visit: Visit, reply: Reply) -> None:
@@ -54,6 +58,8 @@ class Attempts:
             return
         # Of what the limits refused no campaign is known: one bot alone is not to have a campaign paused.
         if (campaign := attempt.campaign_id) is not None:
+            if not self._traffic:
+                self._counting_since = clock.monotonic()
             self._traffic[campaign] = self._traffic.get(campaign, 0) + 1
         if reply.status == 201:
             return  # written with the claim, by whoever committed it
@@ -96,13 +102,12 @@ class Attempts:
     async def _ship_batch(self) -> None:
         # They stay in the queue until they are written: so it never holds more than it may, and none is lost on the way.
         batch = list(islice(self._kept, BATCH_MAX))
-        rows, counts = self._rows(batch), self._take_counts()
+        since, rows, counts = self._counting_since, self._rows(batch), self._take_counts()
         try:
             async with for_a_look(self._pool) as connection:
                 await attempts.write(connection, rows, counts)
         except BaseException:
-            for campaign, number in counts.items():
-                self._traffic[campaign] = self._traffic.get(campaign, 0) + number
+            self._take_back(counts, since)
             raise
         if counts:
             self._count_due = clock.monotonic() + COUNT_EVERY_S
@@ -118,6 +123,14 @@ class Attempts:
         if self._counts_are_due():
             counts, self._traffic = self._traffic, counts
         return counts
+
+    def _take_back(self, counts: dict[CampaignId, int], since: float) -> None:
+        """Keep counts that were not written, the oldest of `since`, unless they are too old for it."""
+        if not counts or clock.monotonic() - since > COUNTED_WITHIN_S:
+            return
+        self._counting_since = since
+        for campaign, number in counts.items():
+            self._traffic[campaign] = self._traffic.get(campaign, 0) + number
 
     def _rows(self, batch: list[Attempt]) -> list[tuple[Any, ...]]:
         began = clock.unix_now() - asyncio.get_running_loop().time()

@@ -21,7 +21,7 @@ from frontdoor.context import Door
 from frontdoor.problems import REFUSALS
 from frontdoor.visit import Attempt, Visit
 from lastslot.cli import cli
-from shared import attempts, metrics
+from shared import attempts, clock, metrics
 from shared.domain.ids import CampaignId, DoorId, UserId, claim_id
 from shared.domain.outcomes import Refusal
 from shared.postgres import Pool
@@ -104,6 +104,26 @@ async def test_what_postgres_did_not_take_is_written_later_once_and_counted_once
     await kept.ship()
     assert await written(pool) == 5
     assert await pool.fetchval("SELECT sum(attempts) FROM campaign_traffic WHERE campaign_id = $1", campaign) == 5
+
+
+async def test_what_campaigns_were_asked_for_while_postgres_was_away_for_long_is_not_the_rush_of_one_minute(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(clock, "monotonic", lambda: now)
+    kept, campaign = Attempts(pool, DOOR, 10_000), CampaignId(uuid4())
+    await pool.execute("ALTER TABLE campaign_traffic RENAME TO elsewhere")
+    for _ in range(100):
+        note(kept, 10, campaign_id=campaign)
+        with pytest.raises(asyncpg.UndefinedTableError):
+            await kept.ship()
+        now += 10.0
+    await pool.execute("ALTER TABLE elsewhere RENAME TO campaign_traffic")
+    note(kept, 10, campaign_id=campaign)
+    await kept.ship()
+    assert await written(pool) == 1_010
+    counted = await pool.fetchval("SELECT sum(attempts) FROM campaign_traffic WHERE campaign_id = $1", campaign)
+    assert 10 <= counted <= 70
 
 
 async def test_shipping_goes_on_when_postgres_comes_back(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
