@@ -70,11 +70,15 @@ class SharedLimits:
         rows = zip(*[iter(standings)] * 4, strict=True)
         return Told(
             [Standing(granted, full_at - now, blocked - now, failures) for granted, full_at, blocked, failures in rows],
-            [_block(fields, now) for _, fields in blocks],
+            [block for _, fields in blocks if (block := _block(fields, now)) is not None],
             len(blocks) == _BLOCKS_AT_ONCE,
         )
 
 
-def _block(fields: list[bytes], now: int) -> Block:
-    _, name, _, until, _, failures = fields
-    return Block(keys.limited_subject(name.decode()), int(until) - now, int(failures))
+def _block(fields: list[bytes], now: int) -> Block | None:
+    """What an entry says; None when it is not as the script writes them."""
+    try:
+        _, name, _, until, _, failures = fields
+        return Block(keys.limited_subject(name.decode()), min(int(until) - now, BAN_MS), int(failures))
+    except ValueError:
+        return None

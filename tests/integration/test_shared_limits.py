@@ -1,6 +1,7 @@
 """The limiter's script on a real Redis: exact grants, the ladder as the doors have it, and state that may be anything."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -101,3 +102,22 @@ async def test_keys_of_the_wrong_type_are_made_anew(limits: SharedLimits, redis:
     assert (await standing(limits, asks(calls=6))).granted == 5
     await limits.charge([Charge(BOB, REDEEM, failures=10)])
     assert await redis.xlen(keys.BLOCKS) == 1
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"not": "ours"},
+        {"s": keys.limits(ANN), "u": "soon", "f": 5},
+        {"s": b"\xff", "u": 1, "f": 5},
+        {"s": keys.limits(ANN), "u": "9" * 18, "f": 5},
+    ],
+)
+async def test_a_block_that_is_garbage_blocks_nobody_for_ever_and_those_behind_it_are_heard_of(
+    limits: SharedLimits, redis: Redis, entry: Any
+) -> None:
+    await redis.xadd(keys.BLOCKS, entry)
+    told = await limits.charge([asks(), Charge(BOB, REDEEM, failures=10)])
+    assert told.standings[0].granted == 1
+    assert told.blocks[-1].subject == BOB
+    assert all(block.blocked_for <= BAN_MS for block in told.blocks)
