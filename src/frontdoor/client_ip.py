@@ -33,6 +33,7 @@ def _address(entry: str) -> str | None:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        return str(ip_address(text))
+        # What a zone is called says nothing of who asked, and may be any text.
+        return str(ip_address(text.partition("%")[0]))
     except ValueError:
         return None

@@ -39,9 +39,12 @@ def test_entries_are_counted_from_the_right_over_all_fields(forwarded: list[str]
         ("2001:DB8:0::1", "2001:db8::1"),
         ("[2001:db8::1]", "2001:db8::1"),
         ("[2001:db8::1]:4711", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("[fe80::1%eth0]:4711", "fe80::1"),
+        ("2001:db8::1%\udcff\udcfe", "2001:db8::1"),
     ],
 )
-def test_an_entry_may_have_a_port_and_brackets(entry: str, expected: str) -> None:
+def test_an_entry_may_have_a_port_and_brackets_and_a_zone_which_is_nobodys_business(entry: str, expected: str) -> None:
     assert seen_as([entry], 1) == expected
 
 
