@@ -48,7 +48,17 @@ class IssuedCodes:
             raise LogLost
         if since["position"] == self.position:
             return False
-        await self._read(pool, since["first_code_id"], since["last_code_id"])
+        added, filters, overlay = self.added, len(self._filters), self._overlay
+        held = 0 if overlay is None else overlay.count
+        try:
+            await self._read(pool, since["first_code_id"], since["last_code_id"])
+        except BaseException:
+            # They are read again from the first on, and must not be given room again each time.
+            self.added, self._overlay = added, overlay
+            del self._filters[filters:]
+            if overlay is not None:
+                overlay.count = held
+            raise
         self.position, self.mark = since["position"], since["mark"]
         return True
 

@@ -16,7 +16,7 @@ from shared.codes import Minted, Wish
 from shared.domain.campaign import Campaign
 from shared.domain.code import Code
 from shared.domain.ids import DoorId, UserId
-from shared.postgres import Pool
+from shared.postgres import Connection, Pool, for_a_look
 from tests.integration.engine import launch, until
 
 NOWHERE = Code("NO-SUCH-CODE")
@@ -202,3 +202,29 @@ async def test_more_codes_than_there_is_room_for_get_more_room(pool: Pool, monke
         await until(lambda: holds(lambda: door.trusted))
         assert not any(door._issued.lack(code) for code in minted)
         assert sum(door._issued.lack(Code(f"STRANGER-{number}")) for number in range(10_000)) > 9_950
+
+
+async def test_reading_that_fails_again_and_again_takes_no_more_room(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(issued_codes, "_ROOM", 25_000)
+    campaign, issued = await a_pool_of_codes(pool), issued_codes.IssuedCodes()
+    first = await mint(pool, campaign)
+    await issued.catch_up(pool)
+    minted = await mint(pool, campaign, 5_000)
+    turns = itertools.count()
+
+    @asynccontextmanager
+    async def interrupted(pool: Pool) -> AsyncIterator[Connection]:
+        if next(turns) % 4 == 3:
+            raise TimeoutError
+        async with for_a_look(pool) as connection:
+            yield connection
+
+    with monkeypatch.context() as patch:
+        patch.setattr(issued_codes, "for_a_look", interrupted)
+        for _ in range(20):
+            with pytest.raises(TimeoutError):
+                await issued.catch_up(pool)
+            assert not issued.lack(first[0])
+    await issued.catch_up(pool)
+    assert not any(issued.lack(code) for code in first + minted)
+    assert (issued.added, len(issued._filters)) == (5_002, 1)
