@@ -80,7 +80,7 @@ def ticks(axis: Axis, low: float, high: float) -> list[float]:
         return [tick for tick in _NINES if low <= tick <= high]
     if axis.scale == "log":
         first, last = floor(log10(low)), ceil(log10(high))
-        factors = (1, 2, 5) if last - first <= 2 else (1,)
+        factors = (1, 2, 5) if log10(high / low) < 2.75 else (1,)
         return [tick for power in range(first, last + 1) for factor in factors if low <= (tick := factor * 10.0**power) <= high]
     step = _round_step((high - low) / 5)
     return [step * number for number in range(ceil(low / step), floor(high / step + 1e-9) + 1)]

@@ -145,6 +145,9 @@ def save(name: str, record: msgspec.Struct, directory: Path = REPORT) -> Path:
 
 
 def load(name: str, shape: type[T], directory: Path = REPORT) -> T | None:
-    """The last record of this name; None when it was never taken."""
+    """The last record of this name; None when it was never taken, or has the shape of an earlier version."""
     path = directory / f"{name}.json"
-    return msgspec.json.decode(path.read_bytes(), type=shape) if path.exists() else None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=shape)
+    except (FileNotFoundError, msgspec.ValidationError):
+        return None

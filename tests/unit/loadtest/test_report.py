@@ -47,6 +47,11 @@ def test_figures_that_were_not_measured_again_stay(tmp_path: Path) -> None:
     assert with_figures(PAGE, Records(tmp_path)) == PAGE
 
 
+def test_a_record_of_an_earlier_shape_was_not_measured(tmp_path: Path) -> None:
+    save("burst", WHEN, tmp_path)
+    assert with_figures(PAGE, Records(tmp_path)) == PAGE
+
+
 def test_a_mark_of_no_benchmark_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         with_figures(PAGE.replace("burst", "blast"), Records(tmp_path))
