@@ -1,4 +1,4 @@
-"""The connections of a door: how many one address may have, and how long one may keep it waiting.
+"""The connections of a door: how many one address (of IPv6: one /64) may have, and how long one may keep it waiting.
 
 aiohttp has a deadline for idle connections only: a socket that sends half a request line, or reads none of its answers, would
 stay for ever. A timer each would cost every request; a look at all of them once a second costs those who wait.
@@ -7,6 +7,8 @@ stay for ever. A timer each would cost every request; a look at all of them once
 import asyncio
 from collections import Counter
 from typing import Protocol
+
+from shared.domain.limits import Subject, of_address
 
 #: How long the head of a request may take from its first byte to its last.
 HEAD_WITHIN_S = 10.0
@@ -39,19 +41,20 @@ class Connection(Protocol):
 
 
 class Connections:
-    """Those of one port in one process. At most `per_ip` (0: any number) come from one address."""
+    """Those of one port in one process. At most `per_ip` (0: any number) come from one address, or one /64."""
 
     def __init__(self, per_ip: int) -> None:
         self._per_ip = per_ip
-        self._of: Counter[str] = Counter()
+        self._of: Counter[Subject] = Counter()
         self._open: set[Connection] = set()
         self._next_look: asyncio.Handle | None = None
 
     def admits(self, connection: Connection) -> bool:
         """Take it in, unless its address has as many as it may."""
-        if self._per_ip and self._of[connection.ip] >= self._per_ip:
+        line = of_address(connection.ip)
+        if self._per_ip and self._of[line] >= self._per_ip:
             return False
-        self._of[connection.ip] += 1
+        self._of[line] += 1
         self._open.add(connection)
         if self._next_look is None:
             self._look_later()
@@ -62,9 +65,10 @@ class Connections:
         if connection not in self._open:
             return
         self._open.discard(connection)
-        self._of[connection.ip] -= 1
-        if not self._of[connection.ip]:
-            del self._of[connection.ip]
+        line = of_address(connection.ip)
+        self._of[line] -= 1
+        if not self._of[line]:
+            del self._of[line]
 
     def _look_later(self) -> None:
         self._next_look = asyncio.get_running_loop().call_later(_LOOK_EVERY_S, self._look, None)

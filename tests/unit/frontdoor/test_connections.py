@@ -11,8 +11,8 @@ from frontdoor.connections import Connections
 class Slow:
     """A connection that began its request long ago."""
 
-    def __init__(self, number: int, told: list[int], first: asyncio.Event) -> None:
-        self.ip = f"127.0.0.{number % 250}"
+    def __init__(self, number: int, told: list[int], first: asyncio.Event, ip: str | None = None) -> None:
+        self.ip = ip or f"127.0.0.{number % 250}"
         self.begun_at = -1_000.0
         self.unread_since = 0.0
         self._number = number
@@ -64,4 +64,16 @@ async def test_who_left_while_others_were_looked_at_is_left_alone(monkeypatch: p
     await asyncio.sleep(0.05)
     assert not gone & set(told)
     for each in slow:
+        open_ones.left(each)
+
+
+async def test_a_line_has_no_more_connections_for_the_many_addresses_it_may_pick() -> None:
+    open_ones, first = Connections(2), asyncio.Event()
+    there = [Slow(0, [], first, ip) for ip in ("2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1")]
+    assert [open_ones.admits(each) for each in there] == [True, True, False, True]
+    open_ones.left(there[2])
+    assert not open_ones.admits(there[2])
+    open_ones.left(there[0])
+    assert open_ones.admits(there[2])
+    for each in there:
         open_ones.left(each)
