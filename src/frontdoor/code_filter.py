@@ -16,6 +16,7 @@ import structlog
 
 from frontdoor.issued_codes import IssuedCodes, LogLost
 from shared import clock, filter_file, metrics
+from shared.code_log import TTL_S
 from shared.domain.code import Code
 from shared.domain.filter_growth import late_from
 from shared.domain.ids import DoorId
@@ -24,8 +25,6 @@ from shared.filter_file import Identity, SnapshotRefused
 from shared.postgres import NO_ANSWER, Pool, for_a_look
 from shared.statements import statement
 
-#: For how long those who add codes wait for a door that is silent.
-TTL_S = 2.5
 EVERY_S = 0.5
 _PAUSE_S = 0.2
 _NEVER = float("-inf")
