@@ -121,6 +121,15 @@ def test_what_was_signed_cannot_be_changed(verifier: TokenVerifier, family: str)
         assert reason(verifier.identify(changed)) == "signature_wrong"
 
 
+def test_a_signature_has_one_spelling(verifier: TokenVerifier, family: str) -> None:
+    good = bearer(family)
+    head, _, last = good.rpartition(".")
+    spellings = (f"{good}!", f"{head}.!{last}", f"{good}=", f"{good}{'=' * (-len(last) % 4)}", f"{head}.{last[:9]}*{last[9:]}")
+    refused = {reason(verifier.identify(spelt)) for spelt in spellings if spelt != good}
+    assert refused <= {"signature_wrong", "not_a_token"}
+    assert isinstance(verifier.identify(good), Identity)
+
+
 def test_a_secret_and_keys_go_together(ring: KeyRing, clock: Clock, family: str) -> None:
     verifier = TokenVerifier(SECRET, clock, ring=ring)
     for authorization in (bearer(family), f"Bearer {issue(SECRET, 'usr_1', now=NOW)}"):
