@@ -159,7 +159,8 @@ class Limiter:
         charges = [Charge(subject, call, owed.spent, len(owed.waiting), owed.failures) for (subject, call), owed in batch]
         told = await self._shared.charge(charges)
         metrics.LIMIT_CALLS.add()
-        for ((subject, call), owed), standing in zip(batch, told.standings, strict=True):
+        for number, standing in told.standings.items():
+            (subject, call), owed = batch[number]
             since = self._owed.get((subject, call), _NOTHING)
             self._accounts.hear(subject, call, asked_at + standing.full_in, since.spent + len(since.waiting))
             if standing.failures:

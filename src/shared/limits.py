@@ -14,6 +14,9 @@ _BLOCKS_KEPT = 10_000
 _BLOCKS_AT_ONCE = 1_000
 
 
+_numbers = msgspec.msgpack.Encoder().encode
+
+
 class Charge(msgspec.Struct, frozen=True, gc=False):
     """What one subject did at one call. `spent`: calls that were answered already; `asked`: those that wait for a grant."""
 
@@ -42,9 +45,12 @@ class Block(msgspec.Struct, frozen=True, gc=False):
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
-    """What a call brought: where the charged subjects stand, and who was blocked since the last call; `more` if not all."""
+    """What a call brought: where the charged subjects stand, and who was blocked since the last call; `more` if not all.
 
-    standings: list[Standing]
+    Standings are by the number of the charge. One is lacking where only calls were spent by somebody of whom nothing was known.
+    """
+
+    standings: dict[int, Standing]
     blocks: list[Block]
     more: bool
 
@@ -58,18 +64,21 @@ class SharedLimits:
         told = [BAN_MS, _BLOCKS_KEPT, _BLOCKS_AT_ONCE, BAN_FAILURES]
         for policy in policies:
             told += (policy.interval_ms, policy.quota, *policy.ladder_ms)
-        self._told = " ".join(map(str, told))
+        self._told = _numbers(told)
 
     async def charge(self, charges: Sequence[Charge]) -> Told:
         """Charge a micro-batch. Raises RedisUnavailable when there was no answer (it may have been charged)."""
         names = [keys.BLOCKS, *(keys.limits(charge.subject) for charge in charges)]
-        done = " ".join([f"{each.call:d} {each.spent} {each.asked} {each.failures}" for each in charges])
+        done = _numbers([n for each in charges for n in (int(each.call), each.spent, each.asked, each.failures)])
         answer = await answer_of(self._limit(keys=names, args=[self._known, self._told, done]))
         now, self._known, blocks, standings = answer
-        # Four numbers in a row are one standing.
-        rows = zip(*[iter(standings)] * 4, strict=True)
+        # Five numbers in a row are one standing.
+        rows = zip(*[iter(standings)] * 5, strict=True)
         return Told(
-            [Standing(granted, full_at - now, blocked - now, failures) for granted, full_at, blocked, failures in rows],
+            {
+                number: Standing(granted, full_at - now, blocked - now, failures)
+                for number, granted, full_at, blocked, failures in rows
+            },
             [block for _, fields in blocks if (block := _block(fields, now)) is not None],
             len(blocks) == _BLOCKS_AT_ONCE,
         )
