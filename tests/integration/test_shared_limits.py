@@ -53,7 +53,7 @@ async def test_what_was_spent_is_taken_whether_it_was_there_or_not(limits: Share
 
 
 async def test_never_more_than_a_second_bucketful_is_owed(limits: SharedLimits) -> None:
-    assert (await standing(limits, Charge(ANN, REDEEM, spent=1_000))).full_in == 120_000
+    assert 119_000 < (await standing(limits, Charge(ANN, REDEEM, spent=1_000))).full_in <= 120_000
 
 
 async def test_the_script_climbs_the_ladder_that_the_doors_climb(limits: SharedLimits) -> None:
