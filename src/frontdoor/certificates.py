@@ -43,13 +43,8 @@ class Certificates:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._latest = 0.0
         self._known = 0
         self._held: dict[CampaignId, Certificate] = {}
-
-    def any_at(self, now: float) -> bool:
-        """Whether any certificate may be good at `now`, in monotonic seconds."""
-        return now < self._latest
 
     def refusal(self, campaign: CampaignId, user: UserId, now: float, *, own_code: bool = True) -> Refusal | None:
         """Why `user` gets nothing of `campaign`; None when only the gate can say. `now` is monotonic seconds.
@@ -83,7 +78,6 @@ class Certificates:
             held.reason = Refusal(reply.closed) if reply.closed else Refusal.EXHAUSTED
             held.dry = reply.dry
             held.until = asked_at + CERTIFICATE_MS / 1000
-            self._latest = max(self._latest, held.until)
 
     def _newest(self, campaign: CampaignId, edition: bytes) -> Certificate:
         """What is known of this edition of a campaign's gate, put behind what is known of the others."""
