@@ -15,7 +15,8 @@ from claim_workers.incarnation import Life
 from shared import clock, metrics
 from shared.book import DECIDE_AGAIN, Head, append, decided, lock_partition
 from shared.claims import read_facts, write_decisions
-from shared.domain.decide import decide, overdue_holds
+from shared.domain.decide import decide
+from shared.domain.facts import overdue_holds
 from shared.domain.ids import DoorId
 from shared.domain.ledger import Event, Kind
 from shared.domain.operations import SubmitClaim

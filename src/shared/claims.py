@@ -14,7 +14,8 @@ from typing import TypeVar
 import msgspec
 
 from shared.book import Head, append
-from shared.domain.decide import CodeFacts, Decision, Facts, SliceFacts, SliceKey, Use
+from shared.domain.decide import Decision
+from shared.domain.facts import CodeFacts, Facts, SliceFacts, SliceKey, Use
 from shared.domain.ids import CampaignId, ClaimId, PartitionNo, UserId
 from shared.domain.ledger import Event, Kind
 from shared.domain.operations import SubmitClaim

@@ -16,7 +16,8 @@ from shared.audit import audit
 from shared.book import DECIDE_AGAIN, Head
 from shared.claims import read_facts
 from shared.domain.campaign import Campaign
-from shared.domain.decide import Decision, Facts, decide
+from shared.domain.decide import Decision, decide
+from shared.domain.facts import Facts
 from shared.domain.ids import Incarnation, PartitionNo
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Outcome, Refusal, Refused, Replayed

@@ -20,9 +20,10 @@ from shared.audit import audit
 from shared.book import lock_partition
 from shared.codes import Minted, Wish
 from shared.domain.campaign import Campaign, StackingRules
-from shared.domain.decide import Decision, Facts, decide
+from shared.domain.decide import Decision, decide
 from shared.domain.discount import MAX_SUBTOTAL, Discount
 from shared.domain.draft import MAX_NUMBER, CampaignChange
+from shared.domain.facts import Facts
 from shared.domain.ids import CampaignId, Incarnation, PartitionNo, UserId
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Granted, Outcome, Refusal, Refused, Replayed

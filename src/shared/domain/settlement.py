@@ -6,7 +6,8 @@ from typing import Self
 import msgspec
 
 from shared.domain.campaign import CampaignStatus, closed_by_status
-from shared.domain.decide import Decision, Facts, Holder, SliceKey
+from shared.domain.decide import Decision
+from shared.domain.facts import Facts, Holder, SliceKey
 from shared.domain.ids import CampaignId, UserId
 from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
 

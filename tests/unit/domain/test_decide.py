@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from shared.domain.campaign import CampaignStatus, StackingRules
 from shared.domain.code import Code
-from shared.domain.decide import CodeFacts, Facts, SliceFacts, SliceKey, Use, decide
+from shared.domain.decide import decide
 from shared.domain.discount import Applied, Discount
+from shared.domain.facts import CodeFacts, Facts, SliceFacts, SliceKey, Use
 from shared.domain.ids import CampaignId, ClaimId, DoorId, UserId, claim_id
 from shared.domain.operations import SubmitClaim, body_hash
 from shared.domain.outcomes import Granted, Outcome, Refusal, Refused, Replayed

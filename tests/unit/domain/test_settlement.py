@@ -8,8 +8,9 @@ import pytest
 
 from shared.domain.campaign import CampaignStatus
 from shared.domain.code import Code
-from shared.domain.decide import CodeFacts, Facts, SliceFacts, Use, decide
+from shared.domain.decide import decide
 from shared.domain.discount import Applied, Discount
+from shared.domain.facts import CodeFacts, Facts, SliceFacts, Use
 from shared.domain.ids import CampaignId, ClaimId, DoorId, UserId, claim_id
 from shared.domain.operations import SubmitClaim, body_hash
 from shared.domain.outcomes import Refusal

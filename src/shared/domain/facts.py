@@ -1,0 +1,84 @@
+"""What claims are decided on: all that was committed about them when their partition was locked."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from shared.domain.campaign import CampaignStatus, CampaignType, StackingRules
+from shared.domain.code import Code
+from shared.domain.discount import Discount
+from shared.domain.ids import CampaignId, ClaimId, UserId
+from shared.domain.redemption import Redemption, is_overdue
+from shared.domain.stacking import Stacked
+
+SliceKey = tuple[CampaignId, int]
+Holder = tuple[CampaignId, UserId]
+
+
+class SliceFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A slice and the terms of its campaign, as committed. A budget or limit of None is none. `code`: the campaign's own."""
+
+    budget: int | None
+    claimed: int
+    amount_budget: int | None = None
+    amount_claimed: int = 0
+    type: CampaignType = "shared"
+    code: Code | None
+    status: CampaignStatus
+    timezone: str = "UTC"
+    starts_at: datetime | None
+    ends_at: datetime | None
+    per_user_limit: int
+    per_day_limit: int | None = None
+    per_week_limit: int | None = None
+    per_month_limit: int | None = None
+    minimum_subtotal: int | None = None
+    stacking_rules: StackingRules | None = None
+    hold_ttl_s: int | None = None
+    discount: Discount
+
+
+class CodeFacts(msgspec.Struct, frozen=True, gc=False):
+    """A code as committed. `state`: "shared" by all users, or good for one claim, which has or has not taken it.
+
+    `spelling`: as it was made, where its campaign is exact.
+    """
+
+    code_id: int
+    code: Code
+    campaign_id: CampaignId
+    state: Literal["shared", "unused", "claimed"]
+    intended_user: UserId | None
+    spelling: str | None = None
+
+
+class Use(msgspec.Struct, frozen=True, gc=False):
+    """One of a user's active redemptions of a campaign. `hold`: the redemption, if it has to be confirmed in time."""
+
+    use_no: int
+    claimed_at: datetime
+    hold: Redemption | None = None
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """All that a batch of claims is decided on, read after the partition was locked. `now` is Postgres's clock then.
+
+    `uses`: for `decide`, without holds that are overdue (see `overdue_holds`). `free_codes`: of pools with a public code, in
+    the order in which they are to be given; more than the batch can give, if there are so many. `orders`: what else the claims'
+    orders hold; None: no campaign has stacking rules.
+    """
+
+    now: datetime
+    slices: dict[SliceKey, SliceFacts]
+    redemptions: dict[ClaimId, Redemption]
+    uses: dict[Holder, tuple[Use, ...]]
+    codes: dict[Code, CodeFacts]
+    free_codes: dict[CampaignId, tuple[CodeFacts, ...]] = {}
+    orders: dict[str, tuple[Stacked, ...]] | None = None
+
+
+def overdue_holds(facts: Facts) -> list[ClaimId]:
+    """Holds of the batch's users whose time has run out, in the way of whatever they ask for."""
+    held = (use.hold for uses in facts.uses.values() for use in uses if use.hold is not None)
+    return [hold.redemption_id for hold in held if is_overdue(hold, facts.now)]
