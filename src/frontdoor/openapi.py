@@ -11,9 +11,10 @@ import msgspec
 from aiohttp import web
 
 from frontdoor import problems
-from frontdoor.calls import CHECKOUT_CALLS, COUPON_CALLS, METRICS_CALLS, OPERATION_CALLS, Call, Parameter
+from frontdoor.calls import METRICS_CALLS, OPERATION_CALLS, Call, Parameter
 from frontdoor.campaign_calls import CAMPAIGN_CALLS
 from frontdoor.code_calls import CODE_CALLS
+from frontdoor.coupon_calls import CHECKOUT_CALLS, COUPON_CALLS
 from frontdoor.problems import MEDIA_TYPE, Problem
 from frontdoor.replies import reply
 from frontdoor.segment_calls import SEGMENT_CALLS
