@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from secrets import token_hex
 
@@ -27,7 +27,7 @@ from frontdoor.wicket import Counter, Counters
 from shared import keys, metrics
 from shared.domain.ids import DoorId
 from shared.postgres import close_pool, open_pool
-from shared.redis_client import open_redis
+from shared.redis_client import Redis, open_redis
 from shared.settings import Settings
 
 log = structlog.get_logger()
@@ -48,25 +48,8 @@ async def opened_door(settings: Settings) -> AsyncIterator[Door]:
     hearing = open_redis(settings.redis_url, reply_within_s=None)
     cache = CampaignCache(pool, redis, settings.campaign_cache_max)
     door = Door(DoorId(f"door-{token_hex(4)}"), settings, pool, redis, cache, _verifier(settings, keeper), keeper)
-    channels = {
-        keys.outcome_channel(door.door_id): door.desk.hear,
-        keys.CAMPAIGN_CHANGED_CHANNEL: cache.hear,
-        keys.CODES_ADDED_CHANNEL: door.code_filter.hear,
-    }
     heard = asyncio.Event()
-    tasks = [
-        asyncio.create_task(listen(hearing, channels, heard), name="channels"),
-        asyncio.create_task(cache.keep_comparing(), name="campaign-cache"),
-        asyncio.create_task(door.code_filter.keep_following(), name="code-filter"),
-        asyncio.create_task(keep_looking(door.look_in_vain, door.ticks), name="decoys"),
-        asyncio.create_task(door.attempts.keep_shipping(), name="attempts"),
-        asyncio.create_task(door.limiter.keep_sharing(), name="limiter"),
-        asyncio.create_task(metrics.keep_folding(lambda: door.desk.waiting), name="metrics"),
-    ]
-    if keeper is not None:
-        tasks.append(asyncio.create_task(keeper.keep(), name="keys"))
-    for task in tasks:
-        task.add_done_callback(_stop_without)
+    tasks = _begun(door, hearing, heard)
     try:
         with contextlib.suppress(TimeoutError):
             # Without the feed a door still serves: outcomes are then looked up.
@@ -79,6 +62,30 @@ async def opened_door(settings: Settings) -> AsyncIterator[Door]:
         await redis.aclose()
         await hearing.aclose()
         await close_pool(pool)
+
+
+def _begun(door: Door, hearing: Redis, heard: asyncio.Event) -> list[asyncio.Task[None]]:
+    """What a door does beside answering, as tasks; without any of them it stops."""
+    channels = {
+        keys.outcome_channel(door.door_id): door.desk.hear,
+        keys.CAMPAIGN_CHANGED_CHANNEL: door.campaigns.hear,
+        keys.CODES_ADDED_CHANNEL: door.code_filter.hear,
+    }
+    parts: dict[str, Coroutine[None, None, None]] = {
+        "channels": listen(hearing, channels, heard),
+        "campaign-cache": door.campaigns.keep_comparing(),
+        "code-filter": door.code_filter.keep_following(),
+        "decoys": keep_looking(door.look_in_vain, door.ticks),
+        "attempts": door.attempts.keep_shipping(),
+        "limiter": door.limiter.keep_sharing(),
+        "metrics": metrics.keep_folding(lambda: door.desk.waiting),
+    }
+    if door.keeper is not None:
+        parts["keys"] = door.keeper.keep()
+    tasks = [asyncio.create_task(part, name=name) for name, part in parts.items()]
+    for task in tasks:
+        task.add_done_callback(_stop_without)
+    return tasks
 
 
 async def _key_keeper(settings: Settings) -> KeyKeeper | None:

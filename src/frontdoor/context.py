@@ -1,6 +1,7 @@
 """What a front door's handlers share, under one key of the application."""
 
-from datetime import date
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 import structlog
 from aiohttp import web
@@ -25,17 +26,19 @@ from shared import code_log
 from shared.catalogue import used_codes
 from shared.domain.campaign import Campaign
 from shared.domain.code import Code
-from shared.domain.ids import ClaimId, DoorId, PartitionNo, UserId
+from shared.domain.ids import DoorId, PartitionNo
 from shared.domain.outcomes import Refusal
-from shared.domain.redemption import Redemption
 from shared.domain.settlement import Settlement
 from shared.errors import RedisUnavailable
 from shared.gate import Gate
-from shared.postgres import Pool, for_a_look
-from shared.redemptions import Told, by_order, outcomes, standing_by_order
+from shared.postgres import Connection, Pool, for_a_look
+from shared.redemptions import by_order, outcomes, standing_by_order
 from shared.redis_client import Redis, answer_of
 from shared.segments import memberships
 from shared.settings import Settings
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 log = structlog.get_logger()
 
@@ -66,11 +69,11 @@ class Door:
         self.availability = Availability(self.desk, settings.campaign_cache_max)
         self.code_filter = CodeFilter(door_id, pool, settings.filter_dir)
         self.directory = Directory(CodeCache(pool, settings.code_cache_max), campaigns, self.code_filter.lacks)
-        self.outcomes = MicroBatch(self._load_outcomes)
-        self.segments = MicroBatch(self._load_segments)
-        self.orders = MicroBatch(self._load_orders)
-        self.standing = MicroBatch(self._load_standing)
-        self.used_codes = MicroBatch(self._load_used_codes)
+        self.outcomes = self._looked_up(outcomes)
+        self.segments = self._looked_up(memberships)
+        self.orders = self._looked_up(by_order)
+        self.standing = self._looked_up(standing_by_order)
+        self.used_codes = self._looked_up(_used)
         self.attempts = Attempts(pool, door_id, settings.attempts_max)
         self.limiter = limiter(settings, redis)
         self.ticks = Ticks()
@@ -117,25 +120,18 @@ class Door:
         await answer_of(self.redis.ping())
         await self.directory.look_in_vain()
 
-    async def _load_outcomes(self, claims: list[ClaimId]) -> dict[ClaimId, Told]:
-        async with for_a_look(self.pool) as connection:
-            return await outcomes(connection, claims)
+    def _looked_up(self, read: Callable[[Connection, list[K]], Awaitable[Mapping[K, V]]]) -> MicroBatch[K, V]:
+        """Look-ups in Postgres that share a statement."""
 
-    async def _load_segments(self, users: list[UserId]) -> dict[UserId, dict[str, date | None]]:
-        async with for_a_look(self.pool) as connection:
-            return await memberships(connection, users)
+        async def load(asked: list[K]) -> Mapping[K, V]:
+            async with for_a_look(self.pool) as connection:
+                return await read(connection, asked)
 
-    async def _load_orders(self, orders: list[str]) -> dict[str, list[Redemption]]:
-        async with for_a_look(self.pool) as connection:
-            return await by_order(connection, orders)
+        return MicroBatch(load)
 
-    async def _load_standing(self, orders: list[str]) -> dict[str, list[Redemption]]:
-        async with for_a_look(self.pool) as connection:
-            return await standing_by_order(connection, orders)
 
-    async def _load_used_codes(self, codes: list[Code]) -> dict[Code, bool]:
-        async with for_a_look(self.pool) as connection:
-            return dict.fromkeys(await used_codes(connection, codes), True)
+async def _used(connection: Connection, codes: list[Code]) -> dict[Code, bool]:
+    return dict.fromkeys(await used_codes(connection, codes), True)
 
 
 DOOR: web.AppKey[Door] = web.AppKey("door", Door)
