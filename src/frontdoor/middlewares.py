@@ -4,11 +4,11 @@ One middleware, because each layer costs every request of a burst; nothing is lo
 """
 
 import re
-from collections.abc import Awaitable, Callable
 from itertools import count
 from secrets import token_hex
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from frontdoor.failures import problem_of
 from frontdoor.replies import NO_CALL, counted, refuse, refuse_http
@@ -18,8 +18,6 @@ REQUEST_ID_HEADER = "X-Request-Id"
 _sane_id = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}").fullmatch
 _id_prefix = token_hex(6)
 _id_count = count(1)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @web.middleware

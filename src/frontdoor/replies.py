@@ -50,7 +50,7 @@ encode = msgspec.json.Encoder().encode
 _JSON = {"Content-Type": JSON_TYPE}
 
 
-class Refusal(web.Response):
+class ProblemResponse(web.Response):
     """An answer that says a problem, by whose `code` it is counted."""
 
     def __init__(self, problem: Problem) -> None:
@@ -73,12 +73,12 @@ def respond(to: Reply) -> web.Response:
     return refuse(to) if isinstance(to, Problem) else reply(to.shape, to.status, to.fields)
 
 
-def refuse(problem: Problem) -> Refusal:
+def refuse(problem: Problem) -> ProblemResponse:
     """The answer that says `problem`."""
-    return Refusal(problem)
+    return ProblemResponse(problem)
 
 
-def refuse_http(raised: web.HTTPError) -> Refusal:
+def refuse_http(raised: web.HTTPError) -> ProblemResponse:
     """What aiohttp refused by itself, as a problem."""
     response = refuse(_IN_OUR_WORDS.get(raised.status, REQUEST_MALFORMED if raised.status < 500 else INTERNAL))
     if "Allow" in raised.headers:
@@ -88,5 +88,5 @@ def refuse_http(raised: web.HTTPError) -> Refusal:
 
 def counted(call: str, response: R) -> R:
     """The same answer, counted: by the code of its problem, or by its status."""
-    metrics.ANSWERS.add(call, response.code if isinstance(response, Refusal) else str(response.status))
+    metrics.ANSWERS.add(call, response.code if isinstance(response, ProblemResponse) else str(response.status))
     return response

@@ -2,8 +2,7 @@
 
 Minting takes long and the partition must not wait for it, so the codes are inserted first and the partition is locked at the
 end, to count them: nobody sees a code before its campaign's budget has it. One mints at a time, so that no two wait for each
-other's codes. What exists already, in whatever campaign, is left
-as it is, and another is drawn.
+other's codes. What exists already, in whatever campaign, is left as it is, and another is drawn.
 """
 
 import secrets
