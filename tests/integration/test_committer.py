@@ -341,10 +341,11 @@ async def test_who_asks_later_hears_that_a_claim_was_rejected(proven: Bench) -> 
     assert (told.user_id, told.outcome) == ("a", Refused(Refusal.CLAIM_REJECTED))
 
 
-async def test_a_poison_that_is_refused_anyway_hurts_nobody(proven: Bench) -> None:
+async def test_a_poison_whose_refusal_cannot_be_written_either_hurts_nobody(proven: Bench) -> None:
     await proven.committer.commit(posted(proven.claims("abc")))
-    claim = msgspec.structs.replace(proven.claims("x")[0], order_id="\0")
-    assert names(await proven.committer.commit(posted([claim], first=4))) == ["exhausted"]
+    poison, neighbour = proven.claims("xy")
+    poison = msgspec.structs.replace(poison, order_id="\0")
+    assert names(await proven.committer.commit(posted([poison, neighbour], first=4))) == ["claim_rejected", "exhausted"]
 
 
 async def test_a_fenced_owner_puts_nothing_aside(proven: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
