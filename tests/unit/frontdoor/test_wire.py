@@ -351,16 +351,43 @@ async def test_a_thousand_pipelined_requests_get_a_thousand_answers(port: int) -
             assert b" 200 " in (await reader.readuntil(b"}")).splitlines()[0]
 
 
-async def test_an_answer_never_overtakes_the_one_before(port: int, events: Events) -> None:
+def arrives(runner: DoorRunner, sent: bytes) -> None:
+    """Something more comes over the only connection, now."""
+    assert runner.server is not None
+    [connection] = runner.server.connections
+    connection.data_received(sent)
+
+
+async def test_an_answer_never_overtakes_the_one_before(runner: DoorRunner, port: int, events: Events) -> None:
     entered, may_end = events
     async with connected(port) as (reader, writer):
         writer.write(of(b"LATER"))
         await entered.wait()
-        writer.write(post(HOST, JSON))
-        await asyncio.sleep(0)  # it need not have arrived: whenever it does, it is second
+        for _ in range(3):
+            arrives(runner, of(b"A"))
+            await asyncio.sleep(0.02)
         may_end.set()
         assert (await reader.readuntil(b"}")).endswith(b'{"code":"LATER"}')
+        for _ in range(3):
+            assert (await reader.readuntil(b"}")).endswith(b'{"code":"A"}')
+
+
+async def test_what_came_just_before_is_answered_before(runner: DoorRunner, port: int) -> None:
+    async with connected(port) as (reader, writer):
+        writer.write(of(b"A"))
+        await reader.readuntil(b"}")
+        arrives(runner, get("/busy"))
+        arrives(runner, of(b"A"))
+        assert b'"busy"' in await reader.readuntil(b"}")
         assert (await reader.readuntil(b"}")).endswith(b'{"code":"A"}')
+
+
+async def test_after_many_requests_some_at_once_are_all_answered(port: int) -> None:
+    async with connected(port) as (reader, writer):
+        for at_once in [1] * 100 + [5]:
+            writer.write(of(b"A") * at_once)
+            for _ in range(at_once):
+                assert (await reader.readuntil(b"}")).endswith(b'{"code":"A"}')
 
 
 async def test_both_ways_give_the_same_fields(port: int, events: Events) -> None:
