@@ -28,6 +28,7 @@ from frontdoor.problems import (
     accepted,
 )
 from frontdoor.replies import refuse, reply
+from frontdoor.strict_json import decode, field_problem
 from shared import campaigns
 from shared.answered import KeyReused
 from shared.campaigns import (
@@ -59,7 +60,7 @@ MAX_PAGE_SIZE = 200
 async def create_campaign(request: web.Request) -> web.Response:
     """A new campaign, active at once (its window may lie ahead); that one again for the same Idempotency-Key."""
     door, by = administrator(request)
-    draft = accepted(parse.decode(accepted(await read_body(request)), CampaignDraft))
+    draft = accepted(decode(accepted(await read_body(request)), CampaignDraft))
     plan = planned(draft, CampaignId(uuid4()))
     if not isinstance(plan, Campaign):
         return refuse(faulty(plan))
@@ -114,7 +115,7 @@ async def change_campaign(request: web.Request) -> web.Response:
     """The campaign with what the body names put in place of what was there; the rest stays."""
     door, by = administrator(request)
     named = campaign_named(request)
-    asked = accepted(parse.decode(accepted(await read_body(request)), CampaignChange))
+    asked = accepted(decode(accepted(await read_body(request)), CampaignChange))
     return await _changed(door, await campaigns.change(door.pool, named, asked, by))
 
 
@@ -160,7 +161,7 @@ def _after(text: str | None) -> CampaignId | None:
         return None
     named = parse.path_id(text)
     if named is None:
-        raise ProblemRaised(parse.field_problem("after", "must be a campaign id"))
+        raise ProblemRaised(field_problem("after", "must be a campaign id"))
     return CampaignId(named)
 
 
@@ -168,7 +169,7 @@ def _page_size(text: str | None) -> int:
     if text is None:
         return PAGE_SIZE
     if not (size := parse.whole_number(text, MAX_PAGE_SIZE)):
-        raise ProblemRaised(parse.field_problem("limit", f"must be between 1 and {MAX_PAGE_SIZE}"))
+        raise ProblemRaised(field_problem("limit", f"must be between 1 and {MAX_PAGE_SIZE}"))
     return size
 
 

@@ -9,7 +9,6 @@ from typing import Annotated, assert_never
 import msgspec
 from aiohttp import web
 
-from frontdoor import parse
 from frontdoor.administration import administrator, call_named, campaign_named, faulty
 from frontdoor.bodies import read_body
 from frontdoor.parse import UserName
@@ -24,6 +23,7 @@ from frontdoor.problems import (
     accepted,
 )
 from frontdoor.replies import refuse, reply
+from frontdoor.strict_json import decode, field_problem
 from shared import codes
 from shared.answered import KeyReused
 from shared.campaigns import CampaignEnded, CampaignUnknown, Faulty, read
@@ -56,7 +56,7 @@ async def mint_codes(request: web.Request) -> web.Response:
     """New single-use codes, all or none; the same answer again to a call with the same Idempotency-Key."""
     door, by = administrator(request)
     named = campaign_named(request)
-    body = accepted(parse.decode(accepted(await read_body(request, MAX_BODY_BYTES)), MintBody))
+    body = accepted(decode(accepted(await read_body(request, MAX_BODY_BYTES)), MintBody))
     wish = accepted(_wish(body))
     made = await codes.mint(door.pool, named, wish, by, call_named(request, by, body))
     if isinstance(made, CodesMinted):
@@ -95,7 +95,7 @@ async def _lines(pool: Pool, campaign_id: CampaignId) -> AsyncIterator[bytes]:
 
 def _wish(body: MintBody) -> Wish | Problem:
     if [body.count, body.users, body.user].count(None) != 2:
-        return parse.field_problem("count", "or users or user must be given, and one of them only")
+        return field_problem("count", "or users or user must be given, and one of them only")
     wanted = body.count or len(body.users or [body.user])
     if wanted > MAX_CODES:
         return TOO_MANY_CODES.carrying(max=MAX_CODES)
@@ -103,7 +103,7 @@ def _wish(body: MintBody) -> Wish | Problem:
         return Wish([None] * body.count, body.pattern, body.charset, body.prefix)
     users = body.users or [body.user or ""]
     if any("\0" in user for user in users):
-        return parse.field_problem("users", "must not hold NUL")
+        return field_problem("users", "must not hold NUL")
     return Wish([UserId(user) for user in users], body.pattern, body.charset, body.prefix)
 
 

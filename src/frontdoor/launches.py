@@ -2,12 +2,12 @@
 
 from aiohttp import web
 
-from frontdoor import parse
 from frontdoor.administration import administrator, campaign_named, faulty
 from frontdoor.bodies import read_body
 from frontdoor.campaign_shapes import CampaignInFull, in_full
 from frontdoor.problems import CAMPAIGN_UNKNOWN, accepted
 from frontdoor.replies import refuse, reply
+from frontdoor.strict_json import decode
 from shared import campaigns, clock, velocity
 from shared.campaigns import Known
 from shared.domain.launch import LaunchDraft, announced
@@ -22,7 +22,7 @@ async def announce_launch(request: web.Request) -> web.Response:
     """The campaign with all that is announced for it, this launch too."""
     door, by = administrator(request)
     named = campaign_named(request)
-    draft = accepted(parse.decode(accepted(await read_body(request)), LaunchDraft))
+    draft = accepted(decode(accepted(await read_body(request)), LaunchDraft))
     async with door.pool.acquire(timeout=1) as connection:
         known = await campaigns.read(connection, named)
         if known is None:

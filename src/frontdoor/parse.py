@@ -1,29 +1,28 @@
 """What a caller sent, as values; whatever it was, the answer is a value or a problem, never an exception.
 
 One bad input must not hurt its neighbours in a batch, so everything that a store could choke on (NUL, lone surrogates,
-sums that do not fit, over-long keys) stops here with a named reason. Bodies are read strictly: an unknown field, a field
-given twice or an almost-right type is a mistake that its author wants to hear of before it costs money.
+sums that do not fit, over-long keys) stops here with a named reason. Bodies are read strictly (see `strict_json`).
 """
 
-import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 
-from frontdoor.problems import BODY_INVALID, FIELD_INVALID, KEY_INVALID, KEY_MISSING, MEDIA_TYPE_UNSUPPORTED, Problem
+from frontdoor.problems import KEY_INVALID, KEY_MISSING, MEDIA_TYPE_UNSUPPORTED, Problem
+from frontdoor.strict_json import field_problem, read
 from shared.domain.discount import MAX_SUBTOTAL
 from shared.domain.ids import MAX_USER_LENGTH, user_of
-
-T = TypeVar("T")
 
 MAX_ORDER_ID_LENGTH = 200
 MAX_KEY_LENGTH = 255
 DEFAULT_WAIT_S = 2.0
 MAX_WAIT_S = 30.0
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 #: A code as it was typed; whether it can be one at all is for `shared.domain.code.normal_form` to say.
 TypedCode = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -37,7 +36,7 @@ Subtotal = Annotated[int, msgspec.Meta(ge=0, le=MAX_SUBTOTAL)]
 
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the bodies of the busy calls have in common (`_surely_once` needs `omit_defaults`)."""
+    """What the bodies of the busy calls have in common (`strict_json.read` needs `omit_defaults`)."""
 
 
 class RedeemBody(_Body, frozen=True):
@@ -67,12 +66,11 @@ class ReleaseBody(_Body, frozen=True):
 _redeem = msgspec.json.Decoder(RedeemBody)
 _validate = msgspec.json.Decoder(ValidateBody)
 _release = msgspec.json.Decoder(ReleaseBody)
-_encode = msgspec.json.Encoder().encode
 
 
 def redeem_body(raw: bytes) -> RedeemBody | Problem:
     """The body of a redeem call."""
-    body = _read(raw, _redeem)
+    body = read(raw, _redeem)
     if isinstance(body, Problem):
         return body
     if not body.order_id.isprintable():
@@ -82,7 +80,7 @@ def redeem_body(raw: bytes) -> RedeemBody | Problem:
 
 def validate_body(raw: bytes) -> ValidateBody | Problem:
     """The body of a validate call."""
-    body = _read(raw, _validate)
+    body = read(raw, _validate)
     if isinstance(body, Problem):
         return body
     if body.cart_id is not None and not body.cart_id.isprintable():
@@ -94,15 +92,7 @@ def validate_body(raw: bytes) -> ValidateBody | Problem:
 
 def release_body(raw: bytes) -> ReleaseBody | Problem:
     """The body of a release call."""
-    return _read(raw, _release)
-
-
-def decode(raw: bytes, type_: type[T]) -> T | Problem:
-    """Any other body, as strictly; `type_` forbids unknown fields itself. For calls that are rare: it always looks twice."""
-    value = _decode(raw, msgspec.json.Decoder(type_))
-    if isinstance(value, Problem):
-        return value
-    return _repeated(raw) or value
+    return read(raw, _release)
 
 
 def media_problem(content_type: str | None, content_encoding: str | None) -> Problem | None:
@@ -179,12 +169,6 @@ def path_order_id(text: str) -> str | Problem:
     return text if text.isprintable() else _unprintable("order_id")
 
 
-def field_problem(field: str, fault: str) -> Problem:
-    """`field` (a path such as `discount.value`) is not acceptable: `fault` continues the sentence."""
-    shown = field if len(field) <= 100 else f"{field[:100]}…"
-    return FIELD_INVALID.saying(f"{shown} {fault}.").carrying(field=shown)
-
-
 def _user_problem(user: str | None) -> Problem | None:
     if user is None or user_of(user) is not None:
         return None
@@ -193,78 +177,3 @@ def _user_problem(user: str | None) -> Problem | None:
 
 def _unprintable(field: str) -> Problem:
     return field_problem(field, "must hold printable characters only")
-
-
-def _read(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T | Problem:
-    value = _decode(raw, decoder)
-    if isinstance(value, Problem) or _surely_once(raw, value):
-        return value
-    return _repeated(raw) or value
-
-
-def _decode(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T | Problem:
-    try:
-        return decoder.decode(raw)
-    except msgspec.ValidationError as error:
-        return _misfit(str(error))
-    except UnicodeDecodeError:
-        return BODY_INVALID.saying("The body is not UTF-8.")
-    except (msgspec.DecodeError, RecursionError) as error:
-        return BODY_INVALID.saying(_malformed(raw, str(error)))
-
-
-def _surely_once(raw: bytes, value: object) -> bool:
-    """Whether no field can have been given twice, told without parsing again.
-
-    Written back without defaults, the value has the fewest quotation marks that any spelling of it has, and every repeated
-    field adds some. (With escapes in play marks cannot be counted.)
-    """
-    return b"\\" not in raw and raw.count(b'"') == _encode(value).count(b'"')
-
-
-class _Repeated(Exception):
-    """Carries the name of a field that an object gives twice."""
-
-
-def _repeated(raw: bytes) -> Problem | None:
-    try:
-        json.loads(raw, object_pairs_hook=_refuse_repeated)
-    except _Repeated as repeated:
-        return field_problem(str(repeated), "is given twice")
-    except (ValueError, RecursionError):
-        return BODY_INVALID
-    return None
-
-
-def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
-    seen: set[str] = set()
-    for name, _ in pairs:
-        if name in seen:
-            raise _Repeated(name)
-        seen.add(name)
-
-
-_MISFIT = re.compile(r"(?P<what>.*?)(?: - at `(?:key in )?\$\.?(?P<path>[^`]*)`)?", re.DOTALL)
-_NAMED = re.compile(r"Object (?P<how>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-
-
-def _misfit(message: str) -> Problem:
-    """msgspec's sentence about a value that does not fit its type, as a problem that names the field."""
-    match = _MISFIT.fullmatch(message)
-    what, path = (message, None) if match is None else match.group("what", "path")
-    if (named := _NAMED.fullmatch(what)) is not None:
-        how, name = named.group("how", "name")
-        field = f"{path}.{name}" if path else name
-        return field_problem(field, "is required" if how.startswith("missing") else "is not a field of this call")
-    if not path:
-        return BODY_INVALID.saying(f"{what}.")
-    return field_problem(path, f"is not acceptable: {what}")
-
-
-def _malformed(raw: bytes, message: str) -> str:
-    if not raw.strip():
-        return "The body is empty."
-    if raw.startswith(b"\xef\xbb\xbf"):
-        return "The body begins with a byte order mark."
-    return f"{message}."

@@ -20,6 +20,7 @@ from frontdoor.problems import (
     ProblemRaised,
 )
 from frontdoor.replies import refuse, reply
+from frontdoor.strict_json import field_problem
 from shared import segments
 from shared.domain.segment import BadLine, ListReader, Member, is_name
 from shared.segments import Segment
@@ -71,7 +72,7 @@ async def delete_segment(request: web.Request) -> web.Response:
 def _named(request: web.Request) -> str:
     name = request.match_info["name"]
     if not is_name(name):
-        raise ProblemRaised(parse.field_problem("name", "must be of 1 to 64 letters, digits, - and _"))
+        raise ProblemRaised(field_problem("name", "must be of 1 to 64 letters, digits, - and _"))
     return name
 
 

@@ -12,7 +12,6 @@ from frontdoor.parse import (
     RedeemBody,
     ReleaseBody,
     ValidateBody,
-    decode,
     idempotency_key,
     media_problem,
     path_id,
@@ -24,6 +23,7 @@ from frontdoor.parse import (
     wait_query,
 )
 from frontdoor.problems import KEY_INVALID, KEY_MISSING, Problem, body
+from frontdoor.strict_json import decode
 from shared.domain.discount import MAX_SUBTOTAL
 
 UNREADABLE: dict[str, bytes] = {
