@@ -4,7 +4,7 @@ from frontdoor import problems
 from frontdoor.calls import ONCE, UUID_TEXT, Call, Parameter
 from frontdoor.campaign_shapes import CampaignInFull, CampaignPage, CampaignShown
 from frontdoor.problems import Problem
-from shared.campaigns import Stats
+from shared.campaign_reading import Stats
 from shared.domain.draft import CampaignChange, CampaignDraft
 from shared.domain.launch import LaunchDraft
 from shared.domain.outcomes import Refusal

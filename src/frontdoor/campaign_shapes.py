@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from shared.campaigns import Known
+from shared.campaign_reading import Known
 from shared.domain.campaign import CampaignStatus, CampaignType, StackingRules, budget
 from shared.domain.discount import Discount
 from shared.domain.ids import CampaignId

@@ -29,8 +29,9 @@ from frontdoor.problems import (
 )
 from frontdoor.replies import refuse, reply
 from frontdoor.strict_json import decode, field_problem
-from shared import campaigns
+from shared import campaign_reading, campaigns
 from shared.answered import KeyReused
+from shared.campaign_reading import Known
 from shared.campaigns import (
     AmountLimitBelowClaimed,
     CampaignEnded,
@@ -39,7 +40,6 @@ from shared.campaigns import (
     CodeTaken,
     Committed,
     Faulty,
-    Known,
     LimitBelowClaimed,
 )
 from shared.catalogue import codes_by_code
@@ -85,7 +85,7 @@ async def list_campaigns(request: web.Request) -> web.Response:
         if typed is not None:
             listed, more = await _of_code(connection, typed), None
         else:
-            listed = await campaigns.page(connection, after, size)
+            listed = await campaign_reading.page(connection, after, size)
             more = listed[-1].campaign.campaign_id if len(listed) == size else None
     return reply(CampaignPage([shown(each) for each in listed], more))
 
@@ -96,7 +96,7 @@ async def read_campaign(request: web.Request) -> web.Response:
     door, _ = administrator(request)
     named = campaign_named(request)
     async with door.pool.acquire(timeout=1) as connection:
-        known = await campaigns.read(connection, named)
+        known = await campaign_reading.read(connection, named)
         return refuse(CAMPAIGN_UNKNOWN) if known is None else reply(await read_in_full(connection, known))
 
 
@@ -106,7 +106,7 @@ async def campaign_stats(request: web.Request) -> web.Response:
     door, _ = administrator(request)
     named = campaign_named(request)
     async with door.pool.acquire(timeout=1) as connection:
-        counted = await campaigns.stats(connection, named)
+        counted = await campaign_reading.stats(connection, named)
     return refuse(CAMPAIGN_UNKNOWN) if counted is None else reply(counted)
 
 
@@ -140,7 +140,7 @@ async def end_campaign(request: web.Request) -> web.Response:
 async def _of_code(connection: Connection, typed: str) -> list[Known]:
     code = normal_form(typed)
     found = {} if code is None else await codes_by_code(connection, [code])
-    known = [await campaigns.read(connection, each.campaign_id) for each in found.values()]
+    known = [await campaign_reading.read(connection, each.campaign_id) for each in found.values()]
     return [each for each in known if each is not None]
 
 

@@ -26,7 +26,8 @@ from frontdoor.replies import refuse, reply
 from frontdoor.strict_json import decode, field_problem
 from shared import codes
 from shared.answered import KeyReused
-from shared.campaigns import CampaignEnded, CampaignUnknown, Faulty, read
+from shared.campaign_reading import read
+from shared.campaigns import CampaignEnded, CampaignUnknown, Faulty
 from shared.codes import CodesMinted, Minted, MintRefused, NothingToMint, PatternTooSmall, Wish
 from shared.domain.ids import CampaignId, UserId
 from shared.domain.outcomes import Refusal

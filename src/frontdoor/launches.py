@@ -8,8 +8,8 @@ from frontdoor.campaign_shapes import CampaignInFull, in_full
 from frontdoor.problems import CAMPAIGN_UNKNOWN, accepted
 from frontdoor.replies import refuse, reply
 from frontdoor.strict_json import decode
-from shared import campaigns, clock, velocity
-from shared.campaigns import Known
+from shared import campaign_reading, clock, velocity
+from shared.campaign_reading import Known
 from shared.domain.launch import LaunchDraft, announced
 from shared.domain.velocity import Launch
 from shared.postgres import Connection
@@ -24,7 +24,7 @@ async def announce_launch(request: web.Request) -> web.Response:
     named = campaign_named(request)
     draft = accepted(decode(accepted(await read_body(request)), LaunchDraft))
     async with door.pool.acquire(timeout=1) as connection:
-        known = await campaigns.read(connection, named)
+        known = await campaign_reading.read(connection, named)
         if known is None:
             return refuse(CAMPAIGN_UNKNOWN)
         launch = announced(draft, known.campaign.timezone, clock.utc_now())

@@ -13,7 +13,7 @@ from rich.console import Console
 from frontdoor.campaign_shapes import CampaignInFull, CampaignPage, CampaignShown
 from lastslot.campaign_office import Office, with_office
 from lastslot.campaign_tables import Shown, table_of
-from shared.campaigns import Stats
+from shared.campaign_reading import Stats
 
 #: How wide a table is when it goes into a file or a pipe.
 _PAPER_WIDTH = 200

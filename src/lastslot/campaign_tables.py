@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from frontdoor.campaign_shapes import CampaignInFull, CampaignPage, CampaignShown
-from shared.campaigns import Stats
+from shared.campaign_reading import Stats
 from shared.domain.discount import Discount
 from shared.domain.wall_time import UnknownZone, read_zone
 

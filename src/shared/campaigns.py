@@ -1,4 +1,4 @@
-"""Campaigns in Postgres: made, changed, paused, resumed, ended, and what is held of them.
+"""Campaigns in Postgres: made, changed, paused, resumed, ended.
 
 Changes take the direct path: lock the partition (its owner waits), read, decide, write, and a line in the ledger, so that a
 claim is judged either by the terms before or by those after. The answer is durable before it is given, and comes with what
@@ -9,13 +9,12 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from msgspec import UNSET
 
 from shared.answered import Call, KeyReused, recalled, remember
 from shared.book import Head, append, decided, lock_codes, lock_partition
-from shared.catalogue import campaign_of
+from shared.campaign_reading import Known, read
 from shared.domain.campaign import Campaign, CampaignStatus, StackingRules, budget
 from shared.domain.draft import CampaignChange, Fault, frees_slots, revised
 from shared.domain.ids import PARTITIONS, CampaignId, PartitionNo, UserId, home_partition
@@ -24,18 +23,6 @@ from shared.domain.settlement import Settlement
 from shared.errors import ShortWrite
 from shared.postgres import Connection, Pool
 from shared.statements import statement
-
-
-class Known(msgspec.Struct, frozen=True):
-    """A campaign as committed, and what is held of it: slots, and money in minor units.
-
-    `dry`: it is a pool whose public code has no code left to give.
-    """
-
-    campaign: Campaign
-    claimed: int
-    amount_claimed: int
-    dry: bool
 
 
 class Committed(Known, frozen=True):
@@ -76,24 +63,6 @@ class Faulty(msgspec.Struct, frozen=True):
 
 
 ChangeRefused = CampaignUnknown | CampaignEnded | LimitBelowClaimed | AmountLimitBelowClaimed | Faulty
-
-
-class Stats(msgspec.Struct, frozen=True):
-    """A campaign's numbers in one snapshot, all of them exact.
-
-    `claimed` counts slots that are held (whether redeemed or not), `redeemed` those of them whose checkout is done,
-    `released` claims that were given back; `remaining` is null for an unlimited campaign. Money is in minor units.
-    """
-
-    campaign_id: CampaignId
-    status: CampaignStatus
-    total_limit: int | None
-    claimed: int
-    redeemed: int
-    released: int
-    remaining: int | None
-    amount_limit: int | None
-    amount_claimed: int
 
 
 async def create(
@@ -154,38 +123,6 @@ async def set_status(pool: Pool, campaign_id: CampaignId, status: CampaignStatus
         return msgspec.structs.replace(known.campaign, status=status)
 
     return await _rewrite(pool, campaign_id, decide, by, everywhere=False)
-
-
-async def read(connection: Connection, campaign_id: CampaignId) -> Known | None:
-    """A campaign and what is held of it; None when there is no such campaign."""
-    row = await connection.fetchrow(statement("campaigns_by_id"), [campaign_id])
-    return None if row is None else _known(row)
-
-
-async def page(connection: Connection, after: CampaignId | None, size: int) -> list[Known]:
-    """Up to `size` campaigns, the newest first, going on behind `after`."""
-    ids = [row["campaign_id"] for row in await connection.fetch(statement("campaign_page"), after, size)]
-    found = [_known(row) for row in await connection.fetch(statement("campaigns_by_id"), ids)]
-    return sorted(found, key=lambda known: ids.index(known.campaign.campaign_id))
-
-
-async def stats(connection: Connection, campaign_id: CampaignId) -> Stats | None:
-    """The campaign's numbers; None when there is no such campaign."""
-    row = await connection.fetchrow(statement("campaign_stats"), campaign_id)
-    if row is None:
-        return None
-    status, total_limit, claimed, redeemed, released, slots, amount_limit, amount_claimed = row
-    return Stats(
-        campaign_id=campaign_id,
-        status=CampaignStatus(status),
-        total_limit=total_limit,
-        claimed=claimed,
-        redeemed=redeemed,
-        released=released,
-        remaining=None if slots is None else slots - claimed,
-        amount_limit=amount_limit,
-        amount_claimed=amount_claimed,
-    )
 
 
 async def write_change(
@@ -254,10 +191,6 @@ async def _lock(connection: Connection, campaign_id: CampaignId, *, everywhere: 
     partitions = map(PartitionNo, range(PARTITIONS)) if everywhere else [home]
     heads = {partition: await lock_partition(connection, partition) for partition in partitions}
     return heads[home]
-
-
-def _known(row: asyncpg.Record) -> Known:
-    return Known(campaign_of(row["document"]), row["claimed"], row["amount_claimed"], row["dry"])
 
 
 def _event(kind: Kind, campaign: Campaign, by: UserId, **said: Any) -> Event:

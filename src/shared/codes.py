@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Sequence
 import asyncpg
 import msgspec
 
-from shared import campaigns
+from shared import campaign_reading
 from shared.answered import Call, KeyReused, recalled, remember
 from shared.book import decided, lock_codes, lock_partition
-from shared.campaigns import CampaignEnded, CampaignUnknown, Committed, Faulty, Known, write_change
+from shared.campaign_reading import Known
+from shared.campaigns import CampaignEnded, CampaignUnknown, Committed, Faulty, write_change
 from shared.domain.campaign import CampaignStatus
 from shared.domain.draft import Fault
 from shared.domain.ids import CampaignId, UserId, home_partition
@@ -90,11 +91,11 @@ async def mint(
         await lock_codes(connection)
         if before := await recalled(connection, call, CodesMinted):
             return before
-        _, made_of = _judged(await campaigns.read(connection, campaign_id), wish)
+        _, made_of = _judged(await campaign_reading.read(connection, campaign_id), wish)
         codes = await _insert(connection, campaign_id, made_of, wish.intended)
         head = await lock_partition(connection, home_partition(campaign_id))
         # What was read before the lock may have moved since.
-        known, _ = _judged(await campaigns.read(connection, campaign_id), wish)
+        known, _ = _judged(await campaign_reading.read(connection, campaign_id), wish)
         after = msgspec.structs.replace(known.campaign, minted=known.campaign.minted + len(codes))
         minted = Minted(codes, await write_change(connection, head, known, after, by, Kind.CODES_MINTED, count=len(codes)))
         await remember(connection, call, told(minted, wish))

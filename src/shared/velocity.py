@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from shared import campaigns
+from shared import campaign_reading, campaigns
 from shared.book import decided, lock_partition
 from shared.campaigns import Committed
 from shared.domain.campaign import CampaignStatus
@@ -70,7 +70,7 @@ async def pause(pool: Pool, campaign_id: CampaignId, policy: Policy) -> Paused |
     async def write(connection: Connection) -> Paused | None:
         head = await lock_partition(connection, home_partition(campaign_id))
         why = (await in_excess(connection, policy, campaign_id)).get(campaign_id)
-        known = await campaigns.read(connection, campaign_id)
+        known = await campaign_reading.read(connection, campaign_id)
         if why is None or known is None:
             return None
         after = msgspec.structs.replace(known.campaign, status=CampaignStatus.PAUSED)

@@ -6,8 +6,9 @@ import asyncpg
 import msgspec
 import pytest
 
-from shared import campaigns
+from shared import campaign_reading, campaigns
 from shared.book import lock_partition
+from shared.campaign_reading import Known
 from shared.campaigns import (
     AmountLimitBelowClaimed,
     CampaignEnded,
@@ -15,7 +16,6 @@ from shared.campaigns import (
     CodeTaken,
     Committed,
     Faulty,
-    Known,
     LimitBelowClaimed,
 )
 from shared.catalogue import codes_by_code
@@ -97,8 +97,8 @@ async def test_what_was_created_is_read_back_whole(pool: Pool) -> None:
     committed = await created(pool, draft)
     assert committed.campaign == msgspec.structs.replace(draft, version=committed.campaign.version)
     async with pool.acquire() as connection:
-        assert await campaigns.read(connection, draft.campaign_id) == Known(committed.campaign, 0, 0, False)
-        assert await campaigns.read(connection, CampaignId(uuid4())) is None
+        assert await campaign_reading.read(connection, draft.campaign_id) == Known(committed.campaign, 0, 0, False)
+        assert await campaign_reading.read(connection, CampaignId(uuid4())) is None
 
 
 async def test_creation_is_in_the_ledger_and_the_gate_is_told_that_place(pool: Pool) -> None:
@@ -140,7 +140,7 @@ async def test_a_change_is_committed_with_a_new_version_and_a_line_in_the_ledger
     assert second.campaign.version > first.campaign.version
     assert second.settlement.per_user_limit == 2
     async with pool.acquire() as connection:
-        assert await campaigns.read(connection, first.campaign.campaign_id) == Known(second.campaign, 0, 0, False)
+        assert await campaign_reading.read(connection, first.campaign.campaign_id) == Known(second.campaign, 0, 0, False)
     rows = await ledger(pool, first.campaign)
     assert [row["kind"] for row in rows] == [Kind.CAMPAIGN_CREATED, Kind.CAMPAIGN_CHANGED]
     assert second.settlement.seq == 2
@@ -230,7 +230,7 @@ async def test_an_unknown_campaign_cannot_be_changed(pool: Pool) -> None:
     assert await campaigns.change(pool, nowhere, CampaignChange(), ADMIN) == CampaignUnknown()
     assert await campaigns.set_status(pool, nowhere, PAUSED, ADMIN) == CampaignUnknown()
     async with pool.acquire() as connection:
-        assert await campaigns.stats(connection, nowhere) is None
+        assert await campaign_reading.stats(connection, nowhere) is None
 
 
 async def test_changes_at_once_leave_a_whole_chain(pool: Pool) -> None:
@@ -252,7 +252,7 @@ async def test_pages_follow_each_other_from_the_newest_to_the_oldest(pool: Pool)
     await hold(pool, made[0], 3)
     seen: list[Known] = []
     async with pool.acquire() as connection:
-        while part := await campaigns.page(connection, seen[-1].campaign.campaign_id if seen else None, 2):
+        while part := await campaign_reading.page(connection, seen[-1].campaign.campaign_id if seen else None, 2):
             assert len(part) <= 2
             seen += part
     assert seen == [Known(campaign, 3 if campaign is made[0] else 0, 0, False) for campaign in reversed(made)]
@@ -268,7 +268,7 @@ async def test_stats_count_every_state_in_one_snapshot(pool: Pool) -> None:
     await pool.execute(step, "user 3", "failure")
     await pool.execute("UPDATE campaign_slices SET claimed = 4")
     async with pool.acquire() as connection:
-        stats = await campaigns.stats(connection, campaign.campaign_id)
+        stats = await campaign_reading.stats(connection, campaign.campaign_id)
     assert stats is not None
     assert (stats.claimed, stats.redeemed, stats.released, stats.remaining) == (4, 2, 2, 6)
 
@@ -301,7 +301,7 @@ async def test_a_campaign_with_every_rule_is_read_back_whole_and_so_is_its_chang
     for committed, rules in ((first, EVERYTHING), (second, changed_rules)):
         assert {name: getattr(committed.campaign, name) for name in rules} == rules
     async with pool.acquire() as connection:
-        assert await campaigns.read(connection, first.campaign.campaign_id) == Known(second.campaign, 0, 0, False)
+        assert await campaign_reading.read(connection, first.campaign.campaign_id) == Known(second.campaign, 0, 0, False)
 
 
 async def test_the_document_of_a_campaign_is_the_campaign_of_the_code(pool: Pool) -> None:
@@ -321,7 +321,7 @@ async def test_a_campaign_of_single_use_codes_has_as_many_slots_as_codes(
     assert await pool.fetchval("SELECT budget FROM campaign_slices") == budgets[0]
     async with pool.acquire() as connection, connection.transaction():
         head = await lock_partition(connection, home_partition(campaign.campaign_id))
-        known = await campaigns.read(connection, campaign.campaign_id)
+        known = await campaign_reading.read(connection, campaign.campaign_id)
         assert known is not None
         minted = msgspec.structs.replace(campaign, minted=7)
         committed = await campaigns.write_change(connection, head, known, minted, ADMIN)
