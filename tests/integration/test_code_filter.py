@@ -118,6 +118,14 @@ async def test_a_frozen_door_is_waited_for_until_its_word_runs_out_and_then_answ
         assert door.lacks(NOWHERE)
 
 
+async def test_a_door_that_died_a_while_ago_is_not_waited_for(pool: Pool) -> None:
+    campaign = await a_pool_of_codes(pool)
+    await pool.execute("INSERT INTO doors VALUES ('died', 0, clock_timestamp())")
+    await mint(pool, campaign)
+    async with asyncio.timeout(code_log.TTL_S / 2):
+        await code_log.known_everywhere(pool)
+
+
 async def test_a_clock_that_was_set_back_has_nobody_wait_longer(pool: Pool) -> None:
     campaign = await a_pool_of_codes(pool)
     said = "INSERT INTO doors VALUES ('died-before-it-was', 0, clock_timestamp() + interval '1 hour')"
