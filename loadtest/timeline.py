@@ -8,7 +8,7 @@ import asyncpg
 from lastslot.burst import Answer, fire
 from loadtest.contestants import Contestant
 from loadtest.records import Taken, Timeline
-from loadtest.trial import CONNECTIONS, HOST, Trial, check
+from loadtest.trial import HOST, Trial, check
 from shared.clock import monotonic
 
 SLICE_S = 0.02
@@ -26,7 +26,7 @@ ORDER BY 1
 
 async def timeline(contestant: Contestant, trial: Trial, dsn: str, taken: Taken) -> Timeline:
     """Fire the trial once more, and watch. Raises Wrong."""
-    answers = await fire(HOST, contestant.port, trial.requests, CONNECTIONS)
+    answers = await fire(HOST, contestant.port, trial.requests, trial.connections)
     await check(contestant, trial, answers)
     began = min(answer.started for answer in answers)
     # Postgres tells wall-clock time, on the same machine.

@@ -19,12 +19,16 @@ HOST = "127.0.0.1"
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """What is sent to one contestant, and what has to come back. `held`: active redemptions of `code` afterwards."""
+    """What is sent to one contestant, over how many connections, and what has to come back.
+
+    `held`: active redemptions of `code` afterwards.
+    """
 
     requests: Sequence[bytes]
     expected: Mapping[int, int]
     code: str
     held: int
+    connections: int = CONNECTIONS
 
 
 #: Makes ready what a trial needs, for a contestant, with names that no other trial has and tokens of this secret.
@@ -56,7 +60,7 @@ async def measure(contestant: Contestant, trial: Trial) -> Measured:
     """Fire the trial. Raises Wrong."""
     before = await contestant.meters()
     cpu = time.process_time()
-    answers = await fire(HOST, contestant.port, trial.requests, CONNECTIONS)
+    answers = await fire(HOST, contestant.port, trial.requests, trial.connections)
     cpu = time.process_time() - cpu
     meters = {name: count - before.get(name, 0.0) for name, count in (await contestant.meters()).items()}
     await check(contestant, trial, answers)
