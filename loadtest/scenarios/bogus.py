@@ -1,7 +1,7 @@
 """Guessers: every request names another code that does not exist.
 
-Each answer is held back for 10 ms or more, so that it tells nothing by its time. To find out how many are given in a second, and
-not how long each takes, more of them have to be under way at once than elsewhere; against bare aiohttp as well.
+Each answer is held back for 10 ms or more, so that it tells nothing by its time. To find out how many are given in a second,
+and not how long each takes, more of them have to be under way at once than elsewhere; against bare aiohttp as well.
 """
 
 from frontdoor.tokens import issue

@@ -11,11 +11,12 @@ from frontdoor import parse
 from frontdoor.context import Door
 from frontdoor.directory import Found
 from frontdoor.eligibility import NO_SEGMENTS, Person, Segments, in_audience, person, reads_segments
-from frontdoor.problems import Problem, accepted
+from frontdoor.problems import Problem, ProblemRaised, accepted
 from frontdoor.quotes import Cart, Circumstances, quote, stacked, stands, unruled
 from frontdoor.reception import HIDDEN, Answering, received, unknown
 from frontdoor.recording import recorded
 from frontdoor.replies import Reply, Shown
+from frontdoor.strict_json import field_problem
 from frontdoor.tokens import SERVICE
 from frontdoor.visit import Attempt, Visit
 from shared import clock
@@ -26,6 +27,9 @@ from shared.domain.redemption import Redemption
 from shared.domain.stacking import Stacked
 
 routes = web.RouteTableDef()
+
+#: Other codes that a cart may say are applied, unless a service says so.
+MAX_APPLIED = 5
 
 
 class _Asked(msgspec.Struct, frozen=True, gc=False):
@@ -102,11 +106,19 @@ def _asked(door: Door, visit: Visit) -> _Asked:
     body = accepted(parse.validate_body(visit.body))
     described = body.user_id is not None or body.attrs is not None
     if "Authorization" not in visit.headers and not described:
-        return _Asked(body, None, False, visit.attempt)
+        return _Asked(_of_a_shopper(body), None, False, visit.attempt)
     identity = door.identify(visit.headers)
     named = None if body.user_id is None else UserId(body.user_id)
     who = accepted(person(identity, named, body.attrs, body.first_order))
-    return _Asked(body, who, SERVICE in identity.scopes, visit.attempt)
+    service = SERVICE in identity.scopes
+    return _Asked(body if service else _of_a_shopper(body), who, service, visit.attempt)
+
+
+def _of_a_shopper(body: parse.ValidateBody) -> parse.ValidateBody:
+    """The same; a list of other codes that is longer than a cart's would be a list of guesses, at the price of one."""
+    if len(body.applied_codes or ()) > MAX_APPLIED:
+        raise ProblemRaised(field_problem("applied_codes", f"may hold {MAX_APPLIED} codes, or 50 from a service"))
+    return body
 
 
 def _hidden(asked: _Asked, found: Found) -> bool:

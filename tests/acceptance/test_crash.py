@@ -73,15 +73,21 @@ async def sell(client: Client, campaign: dict[str, Any], moments: dict[int, Call
     return winners
 
 
-def lease(running: RunningStack, campaign: dict[str, Any]) -> tuple[str, int]:
-    """Who owns the campaign's partition, and in which epoch."""
-    with psycopg.connect(running.stack.postgres_dsn) as connection:
-        row = connection.execute(
-            "SELECT owner, epoch FROM partitions JOIN campaign_slices USING (partition_no) WHERE campaign_id = %s",
-            (campaign["campaign_id"],),
-        ).fetchone()
-    assert row is not None
-    return row[0], row[1]
+async def lease(running: RunningStack, campaign: dict[str, Any]) -> tuple[str, int]:
+    """Who owns the campaign's partition, and in which epoch; while it is handed over, nobody does."""
+    found: list[tuple[str, int]] = []
+
+    async def owned() -> bool:
+        with psycopg.connect(running.stack.postgres_dsn) as connection:
+            found[:] = connection.execute(
+                "SELECT owner, epoch FROM partitions JOIN campaign_slices USING (partition_no) "
+                "WHERE campaign_id = %s AND owner IS NOT NULL",
+                (campaign["campaign_id"],),
+            ).fetchall()
+        return bool(found)
+
+    await until(owned)
+    return found[0]
 
 
 async def whole(running: RunningStack) -> bool:
@@ -99,9 +105,9 @@ async def whole(running: RunningStack) -> bool:
 
 async def test_a_killed_owner_costs_nothing_but_time(hurt: RunningStack, client: Client) -> None:
     campaign = await client.campaign(total_limit=SLOTS)
-    owner, epoch = lease(hurt, campaign)
+    owner, epoch = await lease(hurt, campaign)
     await sell(client, campaign, {80: hurt.owner(owner).kill})
-    assert lease(hurt, campaign)[1] > epoch, "somebody took the partition over"
+    assert (await lease(hurt, campaign))[1] > epoch, "somebody took the partition over"
 
 
 async def test_workers_killed_one_after_the_other_cost_nothing_but_time(hurt: RunningStack, client: Client) -> None:
@@ -116,13 +122,13 @@ async def test_workers_that_are_told_to_stop_hand_over_what_they_have(hurt: Runn
 
 async def test_an_owner_that_wakes_up_after_its_lease_changes_nothing(hurt: RunningStack, client: Client) -> None:
     campaign = await client.campaign(total_limit=SLOTS)
-    owner, epoch = lease(hurt, campaign)
+    owner, epoch = await lease(hurt, campaign)
     frozen = hurt.owner(owner)
     try:
         await sell(client, campaign, {80: frozen.suspend})
     finally:
         frozen.resume()
-    assert lease(hurt, campaign)[1] > epoch
+    assert (await lease(hurt, campaign))[1] > epoch
     await until(lambda: whole(hurt), within_s=30)
     await sold_out(client, {})
 

@@ -520,3 +520,12 @@ async def test_a_code_for_others_is_hidden_before_anything_more_is_looked_up(sho
     assert code(await shop.validate(campaign.code)) == (404, "unknown_code")
     assert not shop.door.availability.knows(campaign)
     assert await known(validate.answer(shop.door, visit(CIMultiDictProxy(CIMultiDict()), {"code": "SHY"}))) is HIDDEN
+
+
+async def test_a_list_of_guesses_is_no_cart_unless_a_service_sends_it(shop: Shop) -> None:
+    campaign = await shop.launch()
+    guesses = [f"GUESS-{number}" for number in range(6)]
+    for user in (None, "ann"):
+        assert code(await shop.validate(campaign.code, user, applied_codes=guesses)) == (400, "field_invalid")
+        assert (await shop.validate(campaign.code, user, applied_codes=guesses[:5]))[0] == 200
+    assert (await shop.validate(campaign.code, "checkout", "service", applied_codes=guesses))[0] == 200
