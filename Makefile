@@ -15,8 +15,10 @@ up: $(INSTALLED)
 demo: $(INSTALLED)
 	@exec $(BIN)/lastslot demo $(FLAGS)
 
+# Most tests wait most of the time, so two files of them run side by side; then those that measure time.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile -m "not alone"
+	$(BIN)/pytest -m alone
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

@@ -13,6 +13,7 @@ WIDELY = 10_000
 CHANCE = {samples: 5 / sqrt(6 * samples) for samples in (3_000, WIDELY)}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("call", "chunked", "samples"),
     [("validate", False, WIDELY), ("validate", True, 3_000), ("redeem", False, 3_000), ("redeem", True, 3_000)],
