@@ -8,6 +8,7 @@ codes give is to change one row.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
@@ -45,7 +46,7 @@ class CampaignCache:
         self._pool = pool
         self._copies = CampaignCopies(redis)
         self._most = most
-        self._known: dict[CampaignId, _Kept] = {}
+        self._known: OrderedDict[CampaignId, _Kept] = OrderedDict()
         self._found = MicroBatch(self._find)
 
     def peek(self, campaign_id: CampaignId) -> Campaign | None:
@@ -133,7 +134,7 @@ class CampaignCache:
             self._forget(campaign.campaign_id)
             self._known[campaign.campaign_id] = _Kept(campaign)
         while len(self._known) > self._most:
-            self._forget(next(iter(self._known)))
+            self._known.popitem(last=False)
 
     def _forget(self, campaign_id: CampaignId) -> None:
         self._known.pop(campaign_id, None)

@@ -6,6 +6,7 @@ known of it stays true; there is no broadcast that could be lost, because a cert
 """
 
 from array import array
+from collections import OrderedDict
 
 from shared.domain.ids import CampaignId, UserId, user_mark
 from shared.domain.outcomes import Refusal
@@ -44,7 +45,7 @@ class Certificates:
     def __init__(self, most: int) -> None:
         self._most = most
         self._known = 0
-        self._held: dict[CampaignId, Certificate] = {}
+        self._held: OrderedDict[CampaignId, Certificate] = OrderedDict()
 
     def refusal(self, campaign: CampaignId, user: UserId, now: float, *, own_code: bool = True) -> Refusal | None:
         """Why `user` gets nothing of `campaign`; None when only the gate can say. `now` is monotonic seconds.
@@ -90,4 +91,4 @@ class Certificates:
 
     def _forget_oldest(self) -> None:
         while len(self._held) > self._most or self._known > MARKS_IN_ALL_MAX * _MARK_BYTES:
-            self._known -= self._held.pop(next(iter(self._held))).known
+            self._known -= self._held.popitem(last=False)[1].known

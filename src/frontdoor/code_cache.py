@@ -3,6 +3,8 @@
 A code that does not exist is not remembered, for it may be minted at any moment.
 """
 
+from collections import OrderedDict
+
 from frontdoor.microbatch import MicroBatch
 from shared.catalogue import KnownCode, codes_by_code
 from shared.domain.code import Code
@@ -15,8 +17,9 @@ class CodeCache:
     def __init__(self, pool: Pool, most: int) -> None:
         self._pool = pool
         self._most = most
-        self._shared: dict[Code, KnownCode] = {}
-        self._single_use: dict[Code, KnownCode] = {}
+        # A plain dict finds its first key by passing over all that were deleted before it.
+        self._shared: OrderedDict[Code, KnownCode] = OrderedDict()
+        self._single_use: OrderedDict[Code, KnownCode] = OrderedDict()
         self._found = MicroBatch(self._find)
 
     def peek(self, code: Code) -> KnownCode | None:
@@ -35,7 +38,7 @@ class CodeCache:
             found = await codes_by_code(connection, codes)
         for code, known in found.items():
             kept = self._single_use if known.single_use else self._shared
-            if len(kept) >= self._most:
-                del kept[next(iter(kept))]
             kept[code] = known
+            if len(kept) > self._most:
+                kept.popitem(last=False)
         return found
