@@ -57,8 +57,10 @@ class Ticks:
     def _call(self, due: float) -> None:
         together = self._due.pop(due)
         random.shuffle(together)
+        loop = asyncio.get_running_loop()
         for then in together:
-            then()
+            # Each by itself: what goes wrong with one answer must not keep the others from leaving.
+            loop.call_soon(then)
 
 
 def _since(arrived_at: float) -> float:

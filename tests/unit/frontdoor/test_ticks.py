@@ -92,3 +92,23 @@ async def test_while_there_are_guesses_it_is_measured_how_long_a_look_up_takes(
         await asyncio.wait_for(looked.get(), 5)
         await asyncio.sleep(0)
         assert 4 in took(ticks)
+
+
+async def test_an_answer_that_breaks_keeps_no_other_from_leaving(ticks: Ticks) -> None:
+    loop, broken, left = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+    loop.set_exception_handler(lambda *_: broken.set())
+    due, waiting = ticks.known(now()), 10
+
+    def leave() -> None:
+        nonlocal waiting
+        waiting -= 1
+        if not waiting:
+            left.set()
+
+    def break_off() -> None:
+        raise ValueError
+
+    for number in range(11):
+        ticks.at(due, break_off if number == 5 else leave)
+    async with asyncio.timeout(5):
+        await asyncio.gather(broken.wait(), left.wait())
