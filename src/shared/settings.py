@@ -63,9 +63,12 @@ def from_environment() -> Settings:
     if given.keys().isdisjoint(("jwt_secret", "jwks")):
         raise SettingInvalid("neither LASTSLOT_JWT_SECRET nor LASTSLOT_JWKS is set")
     try:
-        return msgspec.convert(given, Settings, strict=False)
+        settings = msgspec.convert(given, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingInvalid(f"{_named(str(error))}") from None
+    if settings.port == 65535 and settings.admin_port is None:
+        raise SettingInvalid("LASTSLOT_ADMIN_PORT is not set, and there is no port after LASTSLOT_PORT")
+    return settings
 
 
 def _variable(field: str) -> str:

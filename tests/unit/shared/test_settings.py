@@ -44,3 +44,9 @@ def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, name: str, valu
 def test_the_admin_port_may_be_left_to_the_public_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(monkeypatch, **STORES, **SECRET).admin_port is None
     assert read(monkeypatch, **STORES, **SECRET, LASTSLOT_ADMIN_PORT="9000").admin_port == 9000
+
+
+def test_the_last_port_needs_an_admin_port_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingInvalid, match="LASTSLOT_ADMIN_PORT is not set"):
+        read(monkeypatch, **STORES, **SECRET, LASTSLOT_PORT="65535")
+    assert read(monkeypatch, **STORES, **SECRET, LASTSLOT_PORT="65535", LASTSLOT_ADMIN_PORT="9000").admin_port == 9000
