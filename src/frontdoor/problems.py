@@ -106,7 +106,11 @@ MEDIA_TYPE_UNSUPPORTED = Problem(
 CSV_EXPECTED = Problem(415, "csv_expected", "Not CSV", "Send Content-Type: text/csv in UTF-8, without Content-Encoding.")
 EXPECTATION_FAILED = Problem(417, "expectation_failed", "Expectation failed", "The only expectation served is 100-continue.")
 TOO_MANY_CONNECTIONS = Problem(
-    429, "too_many_connections", "Too many connections", "Your address has as many connections as it may.", retry_after_s=1
+    429,
+    "too_many_connections",
+    "Too many connections",
+    "Your address has as many connections as it may. Close some, or send further requests over those you have.",
+    retry_after_s=1,
 )
 RATE_LIMITED = Problem(
     429, "rate_limited", "Too many requests", "Slow down, and send it again after Retry-After seconds.", retry_after_s=1
