@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from shared.settings import Settings
 
 _DATA_DIR = click.Path(file_okay=False, path_type=Path)
-_HERE = Path("data")
+HERE = Path("data")
 _PORT = click.IntRange(0, 65535)
 
 data_dir_option = click.option(
-    "--data-dir", type=_DATA_DIR, default=_HERE, show_default=True, help="What the stack keeps; made when it is not there."
+    "--data-dir", type=_DATA_DIR, default=HERE, show_default=True, help="What the stack keeps; made when it is not there."
 )
 
 
@@ -108,7 +108,7 @@ def token(
     if user_of(user) is None:
         raise click.UsageError(f"--user must be of 1 to {MAX_USER_LENGTH} characters, none of them NUL")
     if jwt_secret is None or data_dir is not None:
-        jwt_secret = _secret(data_dir or _HERE, jwks)
+        jwt_secret = _secret(data_dir or HERE, jwks)
     click.echo(issue(jwt_secret, user, scopes, ttl_s, audience=jwt_audience, issuer=jwt_issuer))
 
 
@@ -138,7 +138,7 @@ def database(postgres_dsn: str | None, data_dir: Path | None) -> str:
     from lastslot.stores import postgres_fault
 
     if postgres_dsn is None or data_dir is not None:
-        postgres_dsn = stack_of(data_dir or _HERE).postgres_dsn
+        postgres_dsn = stack_of(data_dir or HERE).postgres_dsn
     if fault := postgres_fault(postgres_dsn):
         raise LastslotError(f"the database cannot be used; does it run? {fault}")
     return postgres_dsn

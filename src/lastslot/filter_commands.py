@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from lastslot.datadir import stack_of
+from lastslot.cli import HERE, database, database_options
 from shared.errors import LastslotError
 
 
@@ -15,26 +15,19 @@ def filter() -> None:
 
 
 @filter.command()
-@click.option("--postgres-dsn", envvar="LASTSLOT_POSTGRES_DSN", help="The database.")
+@database_options
 @click.option(
     "--filter-dir",
     envvar="LASTSLOT_FILTER_DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the front doors look for it.",
+    help="Where the front doors look for it.  [default: that of the stack]",
 )
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default="data",
-    show_default=True,
-    help="Of the stack whose database and directory it is, where these are not given.",
-)
-def build(postgres_dsn: str | None, filter_dir: Path | None, data_dir: Path) -> None:
+def build(postgres_dsn: str | None, data_dir: Path | None, filter_dir: Path | None) -> None:
     """Build it now; front doors take it up within a second."""
     from claim_workers.filter_building import build as build_now
 
-    dsn = postgres_dsn or stack_of(data_dir).postgres_dsn
-    built = asyncio.run(build_now(dsn, filter_dir or data_dir / "filter"))
+    directory = filter_dir or (data_dir or HERE) / "filter"
+    built = asyncio.run(build_now(database(postgres_dsn, data_dir), directory))
     if built is None:
         raise LastslotError("another process builds it at this moment")
     rate = built.codes / built.seconds
