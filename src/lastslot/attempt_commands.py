@@ -14,6 +14,7 @@ from rich.text import Text
 from lastslot.cli import database, database_options
 from shared.attempts import By, Offender
 from shared.attempts import top as top_of
+from shared.history import shown
 
 #: How wide a table is when it goes into a file or a pipe.
 _PAPER_WIDTH = 160
@@ -61,10 +62,5 @@ def _table(by: By, found: list[Offender]) -> Table:
     table.add_column("results", overflow="fold")
     for each in found:
         results = ", ".join(f"{result} {number:,}" for result, number in each.results.items())
-        table.add_row(Text(_shown(each.subject)), Text(f"{each.attempts:,}"), Text(results))
+        table.add_row(Text(shown(each.subject)), Text(f"{each.attempts:,}"), Text(results))
     return table
-
-
-def _shown(subject: str) -> str:
-    """A name that was typed by somebody, without what a terminal would obey."""
-    return subject if subject.isprintable() else ascii(subject)

@@ -69,14 +69,12 @@ def _sentence(kind: str, story: dict[str, Any]) -> str:
             campaign = story["campaign"]
             limit = "unlimited" if campaign["total_limit"] is None else f"limit {campaign['total_limit']:,}"
             verb = "created" if kind == Kind.CAMPAIGN_CREATED else "changed"
-            return f"{verb}   campaign {_shown(campaign['name'])} ({campaign['status']}, {limit}) by {_shown(story['by'])}"
+            return f"{verb}   campaign {shown(campaign['name'])} ({campaign['status']}, {limit}) by {shown(story['by'])}"
         case Kind.PAUSED_BY_GUARD:
             usual = f"{story['attempts']:,} attempts in a minute, where {story['baseline']:,.1f} were usual"
-            return f"paused    campaign {_shown(story['campaign']['name'])} by {_shown(story['by'])}: {usual}"
+            return f"paused    campaign {shown(story['campaign']['name'])} by {shown(story['by'])}: {usual}"
         case Kind.CODES_MINTED:
-            return (
-                f"minted    {story['count']:,} codes of campaign {_shown(story['campaign']['name'])} by {_shown(story['by'])}"
-            )
+            return f"minted    {story['count']:,} codes of campaign {shown(story['campaign']['name'])} by {shown(story['by'])}"
         case Kind.CLAIMED:
             return f"claimed   {_claim(story)}{_worth(story)}"
         case Kind.REDEEMED:
@@ -84,18 +82,16 @@ def _sentence(kind: str, story: dict[str, Any]) -> str:
         case Kind.RELEASED:
             return f"released  {_claim(story)}: {story['released_reason']}"
         case Kind.REFUSED:
-            about = f" (with {_shown(story['about'])})" if story.get("about") else ""
+            about = f" (with {shown(story['about'])})" if story.get("about") else ""
             about += f" (shown {story['shown']})" if story.get("shown") else ""
             return f"refused   {_claim(story)}: {story['reason']}{about}"
         case Kind.DEAD_LETTERED:
-            return f"set aside a claim of {_shown(story.get('user_id', '?'))}: {story['error']}"
+            return f"set aside a claim of {shown(story.get('user_id', '?'))}: {story['error']}"
     raise KeyError(kind)
 
 
 def _claim(story: dict[str, Any]) -> str:
-    return (
-        f"{_shown(story.get('spelling') or story['code'])} by {_shown(story['user_id'])} for order {_shown(story['order_id'])}"
-    )
+    return f"{shown(story.get('spelling') or story['code'])} by {shown(story['user_id'])} for order {shown(story['order_id'])}"
 
 
 def _worth(story: dict[str, Any]) -> str:
@@ -111,6 +107,6 @@ def _worth(story: dict[str, Any]) -> str:
     return f": {worth}{held}"
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """A name that was typed by somebody, without what a terminal would obey."""
     return name if name.isprintable() else ascii(name)
