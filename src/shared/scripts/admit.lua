@@ -4,10 +4,12 @@
 --       then for each campaign: its id, why the caller thinks it closed ('' if it does not), the edition of the gate whose marks
 --       the caller has, and how many bytes of them;
 --       then for each claim: number of its campaign, claim id, user, 1 to pass over how much the gate thinks the user has plus 2
---       if it is asked for by the campaign's own code, why the caller thinks nothing is given to this one ('' if it does not, then the campaign's reason stands), entry
+--       if it is asked for by the campaign's own code, why the caller thinks nothing is given to this one ('' if it does not,
+--       then the campaign's reason stands), entry
 -- answer: {'moved', living incarnation or ''} | {'broken'} | {'ok', verdicts, campaigns}
 --         verdicts: an integer a claim, see shared.gate.Verdict
---         campaigns: {why closed, 1 if certified for all, 2 if for who asks by its own code, edition of the gate, bytes of marks in all, marks the caller lacks}
+--         campaigns: {why closed, 1 if certified for all, 2 if for who asks by its own code, edition of the gate, bytes of
+--         marks in all, marks the caller lacks}
 -- Lua does not roll back: everything is checked first, totals are kept in locals, and no write can fail half-way.
 local ADMITTED, PENDING, WAIT, COLD, BUSY = 1, 2, 3, 4, 5
 local EXHAUSTED, CLOSED = 6, 7

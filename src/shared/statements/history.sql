@@ -2,7 +2,8 @@
 -- takes: $1 the name as an order or a user has it, $2 as a code has it (normal form, or null), $3 its redemptions, $4 and $5 the
 --        partitions and sequences of their rows (pairwise, see history_places)
 -- returns: {partition_no, seq, kind, redemption_id, payload, at}; read through a cursor
--- Refusals are found by what they name, and by the claim that was refused. Between partitions there is no order but the clock's, which must not undo theirs.
+-- Refusals are found by what they name, and by the claim that was refused. Between partitions there is no order but the clock's,
+-- which must not undo theirs.
 WITH told AS (
     SELECT row.*
     FROM unnest($4::smallint[], $5::bigint[]) AS place (partition_no, seq)
