@@ -83,7 +83,8 @@ async def test_who_does_not_stop_in_time_is_insisted_on(told: Told, tmp_path: Pa
     gentle = shell(
         tmp_path,
         "gentle",
-        "trap '' TERM; trap 'echo bye; exit 0' QUIT; echo up; while :; do sleep 0.01; done",
+        # Waiting, not running a command: a shell that is just about to start one may forget a signal.
+        "trap '' TERM; trap 'echo bye; exit 0' QUIT; echo up; while :; do sleep 0.1 & wait; done",
         insist_signal=signal.SIGQUIT,
     )
     children = await told.supervisor.start([stubborn, gentle])
