@@ -15,6 +15,7 @@ from claim_workers.incarnation import Life
 from shared import clock, metrics
 from shared.book import DECIDE_AGAIN, Head, append, decided, lock_partition
 from shared.claims import read_facts, write_decisions
+from shared.crash_points import crash_point
 from shared.domain.decide import decide
 from shared.domain.facts import overdue_holds
 from shared.domain.ids import DoorId
@@ -74,6 +75,7 @@ class Committer:
 
     async def _decide(self, connection: Connection, entries: Sequence[Entry]) -> Committed:
         head = await self._lock(connection)
+        crash_point("W2")
         entries = _after(entries, head.cursor)
         claims = [_readable(entry) for entry in entries]
         facts = await read_facts(connection, head, claims)
@@ -86,6 +88,7 @@ class Committer:
         decisions = decide(claims, facts)
         cursor = entries[-1].entry_id if entries else head.cursor
         settlements += await write_decisions(connection, head, facts, decisions, cursor)
+        crash_point("W3")
         told = [(decision.claim.door, decision.claim.ticket, decision.outcome) for decision in decisions]
         return Committed(cursor, told, settlements)
 

@@ -11,6 +11,7 @@ from claim_workers.incarnation import Life, enter
 from claim_workers.settling import Settler
 from shared import clock, metrics
 from shared.book import DECIDE_AGAIN
+from shared.crash_points import crash_point
 from shared.domain.lease import Lease
 from shared.errors import Fenced, IncarnationOver, RedisUnavailable
 from shared.feed import publish
@@ -62,6 +63,7 @@ class Consumer:
     async def run(self) -> None:
         lease, stores = self.lease, self._stores
         log.info("partition_gained", partition=lease.partition_no, epoch=lease.epoch)
+        crash_point("W0")
         while self._may_act():
             try:
                 life = await enter(stores.pool, stores.redis, stores.gate, lease.partition_no, lease.epoch)
@@ -94,6 +96,7 @@ class Consumer:
             post: Post = await mailbox.read(cursor, bell, self._batch_max, 0 if expiry_due else _BLOCK_MS)
             bell = post.bell
             if post.entries:
+                crash_point("W1")
                 cursor = await self._commit(committer, settler, post)
             await settler.seed(post.cold, cursor)
             if clock.monotonic() >= tick_due:
@@ -105,6 +108,7 @@ class Consumer:
     async def _commit(self, committer: Committer, settler: Settler, post: Post) -> str:
         """Commit what was read, then say so: to those who wait, and to the gates. Returns the cursor reached."""
         for committed in await committer.commit(post.entries):
+            crash_point("W5")
             await asyncio.gather(self._tell(committed), settler.settle(committed.settlements, committed.cursor))
         return post.entries[-1].entry_id
 
@@ -118,6 +122,7 @@ class Consumer:
     async def _tell(self, committed: Committed) -> None:
         try:
             await publish(self._stores.redis, committed.outcomes)
+            crash_point("W7")
         except RedisUnavailable as error:
             # Nobody is left in the dark: whoever waits looks in Postgres.
             log.warning("outcomes_not_published", partition=self.lease.partition_no, error=str(error))

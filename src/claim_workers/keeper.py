@@ -16,6 +16,7 @@ import structlog
 from claim_workers.consumer import Consumer, Stores
 from claim_workers.core.ownership import plan
 from shared import clock, metrics
+from shared.crash_points import crash_point
 from shared.domain.ids import PartitionNo, ShardId
 from shared.domain.lease import Lease, trusted_until
 from shared.postgres import Connection
@@ -68,6 +69,7 @@ class Keeper:
         epochs = [consumer.lease.epoch for consumer in serving.values()]
         async with self._connection() as connection:
             rows = await connection.fetch(statement("renew_leases"), list(serving), epochs, self._ttl_s)
+        crash_point("W8")
         for (partition,) in rows:
             self._trust(serving.pop(partition), started)
         # A partition's own commits hold its row most of the time when it is busy: left out, it would never be renewed.

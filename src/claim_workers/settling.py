@@ -12,6 +12,7 @@ import structlog
 
 from claim_workers.incarnation import Life
 from shared import metrics
+from shared.crash_points import crash_point
 from shared.domain.ids import CampaignId, UserId
 from shared.domain.settlement import Settlement
 from shared.errors import IncarnationOver
@@ -46,6 +47,7 @@ class Settler:
 
     async def settle(self, settlements: Sequence[Settlement], cursor: str) -> None:
         """Set gates to what was just committed, and drop the mailbox up to `cursor`."""
+        crash_point("W6")
         await self._apply(settlements, cursor)
 
     async def make_good(self, unsettled: Sequence[Entry], cursor: str) -> None:
@@ -57,7 +59,7 @@ class Settler:
         claims = [entry.claim.claim_id for entry in unsettled if entry.claim is not None]
         async with self._pool.acquire(timeout=5) as connection, connection.transaction(isolation="repeatable_read"):
             won = await settlements_of(connection, self._life.partition_no, claims)
-        await self.settle(won, cursor)
+        await self._apply(won, cursor)
 
     async def tick(self, cursor: str) -> None:
         """Set the gates of all campaigns in use to what Postgres says now; make those cold that cannot be believed."""
@@ -94,6 +96,7 @@ class Settler:
             while chunk := await users.fetch(_SEED_CHUNK):
                 holders = {UserId(user): active for user, active in chunk}
                 await self._apply([msgspec.structs.replace(each, users=holders) for each in facts], cursor, "more", seeding)
+                crash_point("W9")
         await self._apply(facts, cursor, "seed", seeding)
 
     async def _freed(self) -> list[CampaignId]:

@@ -14,6 +14,7 @@ import structlog
 from frontdoor.certificates import Certificates
 from frontdoor.submissions import Stage, Submission
 from shared import clock, mailbox, metrics
+from shared.crash_points import crash_point
 from shared.domain.campaign import Campaign
 from shared.domain.ids import CampaignId, Incarnation, PartitionNo
 from shared.domain.outcomes import Refusal
@@ -113,7 +114,9 @@ class GateDesk:
             own_code, closed = claim.code == submission.campaign.code, submission.unfit or ""
             claims.append(ClaimAsk(index, claim.claim_id, claim.user_id, submission.checked, entry, closed, own_code))
         asked_at, life = clock.monotonic(), self._incarnation
+        crash_point("F1")
         answer = await self._gate.admit(self._partition, life, asks, claims)
+        crash_point("F3")
         metrics.GATE_CALLS.add()
         metrics.GATE_CLAIMS.add(n=len(batch))
         match answer:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from shared import logs
+from shared import crash_points, logs
 from shared.settings import Settings
 
 Serve = Callable[[Settings, asyncio.Event], Awaitable[None]]
@@ -14,6 +14,7 @@ Serve = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
 def run(name: str, settings: Settings, serve: Serve) -> None:
     """Run `serve` until it returns; its event is set by SIGTERM and SIGINT."""
+    crash_points.arm(settings.crash_at)
     logs.configure(name, settings)
     uvloop.run(_run(settings, serve))
 
