@@ -29,17 +29,11 @@ from loadtest.machine import machine_line
 from loadtest.pacer import Replied, pace, poisson
 from loadtest.spread import at_percent
 from loadtest.trial import redeems, validates
-from shared.domain.limits import BAN_FAILURES, BAN_MS
 
 BOTS_FOR_EACH = 100
 SILENT = 10_000
 WORSE_AT_MOST = 1.2
 CONNECTIONS = 64
-
-#: What is told of guessing: codes of 12 characters out of 32, as they are minted by default, so many of them.
-SPACE, ISSUED = 32**12, 1_000_000
-_HOUR_MS = 3_600_000
-_GUESSES_AN_HOUR = BAN_FAILURES * _HOUR_MS // BAN_MS
 
 #: Starts what disturbs, for as long as it is entered; gives what came of it so far when it is left.
 Disturbance = Callable[[Stack, Namespace], AbstractAsyncContextManager[Counter[str]]]
@@ -96,8 +90,6 @@ async def honest(console: Console, given: Namespace) -> bool:
                 _feel(felt[name], replied)
                 gc.collect()
     console.print(_table(felt, given))
-    for line in _guessing(felt["bots guess"].heard):
-        console.print(line, highlight=False)
     return _as_it_must_be(felt)
 
 
@@ -168,18 +160,6 @@ def _table(felt: Mapping[str, Felt], given: Namespace) -> Table:
 
 def _worse(each: Felt, felt: Mapping[str, Felt]) -> float:
     return at_percent(sorted(each.seconds), 99) / at_percent(sorted(felt["undisturbed"].seconds), 99)
-
-
-def _guessing(heard: Counter[str]) -> list[str]:
-    judged, shed = heard["404"], heard["429"]
-    needed = SPACE // ISSUED
-    years = needed / _GUESSES_AN_HOUR / 10_000 / 24 / 365
-    return [
-        f"of {judged + shed:,} guesses {judged:,} were judged, {shed:,} shed unjudged ({shed / max(1, judged + shed):.1%})",
-        f"who guesses wrong {BAN_FAILURES} times waits an hour: {_GUESSES_AN_HOUR} guesses an hour for each user or address",
-        f"codes as they are minted by default, {ISSUED:,} issued: one guess in {needed:.2g} is a code; with 10,000 users or "
-        f"addresses the first is found after {years:,.0f} years, on average",
-    ]
 
 
 def _as_it_must_be(felt: Mapping[str, Felt]) -> bool:

@@ -14,7 +14,7 @@ import socket
 import sys
 from collections import Counter
 from random import Random
-from time import monotonic
+from time import monotonic, sleep
 
 import msgspec
 
@@ -30,6 +30,10 @@ BOTS = 200
 #: How many come from one address, well below what a door bears of one.
 _AT_AN_ADDRESS = 250
 _DRIP_EVERY_S = 3.0
+
+#: They know nothing of each other: they come over so many seconds, and each has a moment of its own for its next byte.
+_COME_WITHIN_S = 10.0
+_MOMENTS = 60
 _BEGINNING = b"POST /api/v1/coupons/redeem HTTP/1.1\r\nHost: door\r\n"
 _HEAD = _BEGINNING + b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
 
@@ -85,7 +89,10 @@ def silent(port: int, count: int) -> None:
     with select.epoll() as ready:
         there: dict[int, _Idler] = {}
         for number in range(count):
+            sleep(_COME_WITHIN_S / count)
             _arrive(_Idler(number, port), there, ready)
+            if number % 100 == 0:
+                _welcome(there, ready, 0.0)
         ready.register(0, select.EPOLLIN | select.EPOLLHUP)
         print("ready", flush=True)
         _stay(there, ready)
@@ -97,22 +104,27 @@ def _arrive(idler: _Idler, there: dict[int, _Idler], ready: select.epoll) -> Non
 
 
 def _stay(there: dict[int, _Idler], ready: select.epoll) -> None:
-    next_drip = monotonic() + _DRIP_EVERY_S
-    while True:
-        for number, _ in ready.poll(0.2, 256):
-            if number == 0:
-                if not os.read(0, 100):
-                    return
-                continue
-            idler = there.pop(number)
-            ready.unregister(number)
-            idler.socket.close()
-            idler.come()
-            _arrive(idler, there, ready)
-        if monotonic() > next_drip:
-            next_drip += _DRIP_EVERY_S
-            for idler in there.values():
+    moment, next_moment = 0, monotonic()
+    while _welcome(there, ready, max(0.0, next_moment - monotonic())):
+        if monotonic() >= next_moment:
+            for idler in list(there.values())[moment::_MOMENTS]:
                 _drip(idler)
+            moment, next_moment = (moment + 1) % _MOMENTS, next_moment + _DRIP_EVERY_S / _MOMENTS
+
+
+def _welcome(there: dict[int, _Idler], ready: select.epoll, within_s: float) -> bool:
+    """Let those come again who were shown out; False when standard input has ended."""
+    for number, _ in ready.poll(within_s, 256):
+        if number == 0:
+            if not os.read(0, 100):
+                return False
+            continue
+        idler = there.pop(number)
+        ready.unregister(number)
+        idler.socket.close()
+        idler.come()
+        _arrive(idler, there, ready)
+    return True
 
 
 def _drip(idler: _Idler) -> None:
