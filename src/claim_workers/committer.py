@@ -14,17 +14,14 @@ import structlog
 from claim_workers.incarnation import Life
 from shared import clock, metrics
 from shared.book import DECIDE_AGAIN, Head, append, decided, lock_partition
-from shared.claims import read_facts, write_decisions
 from shared.crash_points import crash_point
-from shared.domain.decide import decide
-from shared.domain.facts import overdue_holds
+from shared.deciding import decide_under
 from shared.domain.ids import DoorId
 from shared.domain.ledger import Event, Kind
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Outcome, Refusal, Refused
 from shared.domain.settlement import Settlement
 from shared.errors import Fenced, IncarnationOver
-from shared.lifecycle import expire
 from shared.mailbox import Entry, position
 from shared.postgres import NO_ANSWER, Connection, Pool
 from shared.statements import statement
@@ -78,19 +75,11 @@ class Committer:
         crash_point("W2")
         entries = _after(entries, head.cursor)
         claims = [_readable(entry) for entry in entries]
-        facts = await read_facts(connection, head, claims)
-        settlements: list[Settlement] = []
-        # What these users hold no more is given back first, so that it stands in nobody's way.
-        while holds := overdue_holds(facts):
-            settlements += await expire(connection, head, holds)
-            head = await self._lock(connection)
-            facts = await read_facts(connection, head, claims)
-        decisions = decide(claims, facts)
         cursor = entries[-1].entry_id if entries else head.cursor
-        settlements += await write_decisions(connection, head, facts, decisions, cursor)
+        done = await decide_under(connection, head, self._lock, claims, cursor)
         crash_point("W3")
-        told = [(decision.claim.door, decision.claim.ticket, decision.outcome) for decision in decisions]
-        return Committed(cursor, told, settlements)
+        told = [(decision.claim.door, decision.claim.ticket, decision.outcome) for decision in done.decisions]
+        return Committed(cursor, told, done.settlements)
 
     async def _put_aside(self, entry: Entry, error: Exception) -> Committed:
         log.error("dead_letter", partition=self._life.partition_no, entry=entry.entry_id, error=repr(error))

@@ -8,9 +8,9 @@ import asyncpg
 import msgspec
 import pytest
 
-from claim_workers import committer as room
 from claim_workers.committer import Committed, Committer
 from claim_workers.incarnation import Life
+from shared import deciding as room
 from shared import mailbox
 from shared.audit import audit
 from shared.book import DECIDE_AGAIN, Head

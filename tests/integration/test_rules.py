@@ -10,12 +10,12 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from claim_workers import committer as room
 from claim_workers.committer import Committed, Committer
 from claim_workers.expiry import expire_overdue
 from claim_workers.incarnation import Life
 from frontdoor.submissions import Answer
 from shared import campaigns, codes, lifecycle
+from shared import deciding as room
 from shared.audit import audit
 from shared.book import lock_partition
 from shared.codes import Minted, Wish
