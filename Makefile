@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: up demo test lint bench lock
+.PHONY: up demo test lint mutants bench lock
 
 # make up FLAGS="--port 9000 --workers 4"
 up: $(INSTALLED)
@@ -25,6 +25,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# make mutants FLAGS="ack-from-redis settled-by-adding"
+mutants: $(INSTALLED)
+	@$(BIN)/python -m tests.mutants $(FLAGS)
 
 # All benchmarks, which takes about an hour; with FLAGS, only the bursts: make bench FLAGS="--scenario burst --rounds 9"
 bench: $(INSTALLED)

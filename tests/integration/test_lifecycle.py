@@ -13,6 +13,7 @@ from shared.domain.decide import decide
 from shared.domain.ids import ClaimId
 from shared.domain.ledger import Event, Kind
 from shared.domain.redemption import State, Step
+from shared.domain.settlement import Settlement
 from shared.lifecycle import Stepped
 from shared.postgres import Connection, Pool
 from tests.integration.engine import at_commit, claim_of, home, launch, until
@@ -63,6 +64,20 @@ async def test_a_step_asked_for_many_times_at_once_is_taken_once(dsn: str, pool:
     taken = await taking
     assert sum(isinstance(each, Stepped) and each.settlement is not None for each in taken) == 1
     assert await pool.fetchval("SELECT claimed FROM campaign_slices") == 2
+    assert (await audit(dsn)).clean
+
+
+async def test_of_holds_that_end_those_that_were_given_back_are_not_given_back_again(dsn: str, pool: Pool) -> None:
+    campaign = await launch(pool, 3, release_on_failure=True, hold_ttl_s=60)
+    ended, given_back, _ = [await claimed(pool, campaign, user) for user in ("ann", "bob", "eve")]
+    await lifecycle.take(pool, given_back, Step.RELEASE_FOR_FAILURE)
+
+    async def end(connection: Connection) -> list[Settlement]:
+        return await lifecycle.expire(connection, await lock_partition(connection, home(campaign)), [ended, given_back])
+
+    [settlement] = await decided(pool, end)
+    assert (settlement.free, settlement.users) == (2, {"ann": 0})
+    assert await pool.fetchval("SELECT claimed FROM campaign_slices") == 1
     assert (await audit(dsn)).clean
 
 
