@@ -11,7 +11,7 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -37,23 +37,25 @@ class Network:
     def to(self, url: str) -> "Link":
         """A link to the server that `url` names; closed with the network."""
         link = Link(self, url)
-        self.run(link.open)
+        self.run(link.open())
         self._links.append(link)
         return link
 
-    def run(self, act: Callable[[], T]) -> T:
-        """What `act` returns when it is called (and awaited) in the network's own loop."""
+    def run(self, act: Coroutine[Any, Any, T]) -> T:
+        """What `act` returns when it is awaited in the network's own loop."""
+        return asyncio.run_coroutine_threadsafe(act, self._loop).result(10)
 
-        async def acted() -> Any:
-            done = act()
-            return await done if asyncio.iscoroutine(done) else done
+    def call(self, act: Callable[[], None]) -> None:
+        """Do this in the network's own loop, and wait until it is done."""
 
-        result: T = asyncio.run_coroutine_threadsafe(acted(), self._loop).result(10)
-        return result
+        async def acted() -> None:
+            act()
+
+        self.run(acted())
 
     def close(self) -> None:
         """End every link."""
-        self.run(self._end)
+        self.run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -88,6 +90,7 @@ class Link:
         self.delay_s = 0.0
         self.refusing = False
         self.pattern = b""
+        self.then: Callable[[], None] | None = None
         self.swallowed = 0
         self.silent: dict[Way, asyncio.Event] = {}
 
@@ -117,11 +120,16 @@ class Link:
 
     def silence(self, *ways: Way) -> None:
         """Nothing arrives any more that way (both, if none is named), and nobody is told so."""
-        self._network.run(lambda: [self.silent[way].clear() for way in ways or ("there", "back")])
+
+        def fall_silent() -> None:
+            for way in ways or ("there", "back"):
+                self.silent[way].clear()
+
+        self._network.call(fall_silent)
 
     def reset(self) -> None:
         """Break what is connected. Who connects again may."""
-        self._network.run(self._break)
+        self._network.call(self._break)
 
     def refuse(self) -> None:
         """Break what is connected, and whoever connects."""
@@ -130,15 +138,21 @@ class Link:
 
     def cut_after(self, count: int, way: Way) -> None:
         """Break each connection once so many more bytes have gone that way: in the middle of a message, as like as not."""
-        self._network.run(lambda: [passing.left.__setitem__(way, count) for passing in self._passing])
 
-    def swallow(self, asked: bytes) -> None:
-        """Let the next request that holds `asked` through, but not its reply: once that comes, the connection is broken."""
-        self.pattern = asked
+        def allow() -> None:
+            for passing in self._passing:
+                passing.left[way] = count
+
+        self._network.call(allow)
+
+    def swallow(self, asked: bytes, then: Callable[[], None] | None = None) -> None:
+        """Let the next request that holds `asked` through, but not its reply: once that comes, `then` is called, and the
+        connection is broken."""
+        self.then, self.pattern = then, asked
 
     def heal(self) -> None:
         """From here on bytes pass, those too that were held back."""
-        self._network.run(self._heal)
+        self._network.call(self._heal)
 
     def _heal(self) -> None:
         self.delay_s, self.refusing, self.pattern = 0.0, False, b""
@@ -211,6 +225,8 @@ class _Passing:
     def _harmed(self, way: Way, data: bytes) -> bytes:
         """What of `data` gets through. If that is not all, nothing more does."""
         if way == "back" and self._owed:
+            if self._link.then is not None:
+                self._link.then()
             self._link.swallowed += 1
             return b""
         if way == "there" and self._link.pattern:
