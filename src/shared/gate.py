@@ -152,7 +152,7 @@ class Gate:
         mode: Mode = "move",
         seeding: str = "",
     ) -> Settled | Moved:
-        """Set gates to what was committed; only an owner, by its term, may do more than move them, or drop from the mailbox.
+        """Set gates to what was committed; only an owner, by its term, may seed them, or drop from the mailbox.
 
         `seeding` names which calls of 'wipe', 'more' and 'seed' belong together. Moved also when the owner has an heir. Raises
         RedisUnavailable when there was no answer; calling again is always right.
@@ -175,6 +175,14 @@ class Gate:
         if answer[0] != b"ok":
             return _moved(answer)
         return Settled([None if at < 0 else at for at in answer[1]])
+
+    async def make_cold(self, partition: PartitionNo, incarnation: Incarnation, campaigns: Sequence[CampaignId]) -> None:
+        """Forget these gates, and ring for the owner to seed them. Right at any time; raises RedisUnavailable."""
+        blanks = [Settlement(campaign, 0, 0, 1, None, {}) for campaign in campaigns]
+        if isinstance(await self.settle(partition, incarnation, blanks, mode="wipe"), Moved):
+            return
+        for campaign in campaigns:
+            await answer_of(self._redis.xadd(keys.bell(partition, incarnation), {"c": campaign.hex}, maxlen=1_000))
 
     async def living(self, partition: PartitionNo) -> Incarnation | None:
         """The incarnation that the partition's pointer names; None when there is none."""
@@ -236,9 +244,7 @@ def _campaign_keys(partition: PartitionNo, incarnation: Incarnation, campaign: C
 
 
 def _settle_arguments(settlement: Settlement) -> list[Any]:
-    free = "unlimited" if settlement.free is None else settlement.free
-    closed = "" if settlement.closed is None else settlement.closed.value
-    args: list[Any] = [settlement.seq, free, settlement.per_user_limit, closed, int(settlement.dry), len(settlement.users)]
+    args: list[Any] = [settlement.seq, *settlement.terms, len(settlement.users)]
     for user, active in settlement.users.items():
         args += (user, active, user_mark(user).to_bytes(4, "little"))
     return args

@@ -87,6 +87,9 @@ def _sentence(kind: str, story: dict[str, Any]) -> str:
             return f"refused   {_claim(story)}: {story['reason']}{about}"
         case Kind.DEAD_LETTERED:
             return f"set aside a claim of {shown(story.get('user_id', '?'))}: {story['error']}"
+        case Kind.CORRECTED:
+            what, campaign = shown(story["subject"]), shown(story["campaign"]["name"])
+            return f"corrected {what} of campaign {campaign} by {shown(story['by'])}: {story['before']} became {story['after']}"
     raise KeyError(kind)
 
 

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     REDEEMED = "redeemed"
     RELEASED = "released"
     DEAD_LETTERED = "dead_lettered"
+    CORRECTED = "corrected"
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

@@ -47,6 +47,12 @@ class Settlement(msgspec.Struct, frozen=True):
         free = _free_slots(budget, claimed, amount_budget, amount_claimed)
         return cls(campaign_id, seq, free, per_user_limit, closed_by_status(status), users, dry)
 
+    @property
+    def terms(self) -> tuple[str, str, str, str]:
+        """As a gate writes them: free slots, per-user limit, why closed or "", whether dry."""
+        free = "unlimited" if self.free is None else str(self.free)
+        return free, str(self.per_user_limit), "" if self.closed is None else self.closed.value, str(int(self.dry))
+
 
 class Counts(msgspec.Struct, frozen=True):
     """A slice's counters: slots that are held, and money that is given."""
