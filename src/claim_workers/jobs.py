@@ -5,6 +5,7 @@ a job is run again when its process dies, and is left out while Redis is away.
 """
 
 import asyncio
+from collections import Counter
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,19 @@ from arq.worker import Worker
 from claim_workers.filter_building import Builder
 from shared import attempts, clock, keys, metrics, process, segments
 from shared.audit import audit
+from shared.correcting import make_anew
 from shared.domain import velocity
+from shared.domain.drift import OF_GATES, DriftKind
 from shared.postgres import Pool, close_pool, open_pool
 from shared.process import stopped_within
+from shared.reconciling import opened_stores, reconcile
 from shared.redis_client import NO_ANSWER, RedisError
 from shared.settings import Settings
 from shared.statements import statement
 
 #: An audit reads the whole ledger; it is given up after this long, and tried again the next night.
 _AUDIT_WITHIN_S = 4 * 3600
+_RECONCILIATION_WITHIN_S = 2 * 3600
 _SHARD_GONE_S = 24 * 3600
 _DOOR_GONE_S = 24 * 3600.0
 _ORDER_DONE_S = 3600
@@ -97,6 +102,7 @@ def schedule(settings: Settings, pool: Pool, queue: ArqRedis) -> Worker:
     return Worker(
         cron_jobs=[
             cron(nightly_audit, hour=3, minute=17, timeout=_AUDIT_WITHIN_S, max_tries=1),
+            cron(nightly_reconciliation, hour=4, minute=17, timeout=_RECONCILIATION_WITHIN_S, max_tries=1),
             cron(forget_shards, minute=7, timeout=60),
             cron(forget_doors, minute=22, timeout=60),
             cron(forget_orders, minute=37, timeout=60),
@@ -107,7 +113,12 @@ def schedule(settings: Settings, pool: Pool, queue: ArqRedis) -> Worker:
         ],
         redis_pool=queue,
         queue_name=keys.JOBS_QUEUE,
-        ctx={"postgres_dsn": settings.postgres_dsn, "pool": pool, "attempts_keep_months": settings.attempts_keep_months},
+        ctx={
+            "postgres_dsn": settings.postgres_dsn,
+            "redis_url": settings.redis_url,
+            "pool": pool,
+            "attempts_keep_months": settings.attempts_keep_months,
+        },
         handle_signals=False,
         keep_result=0,
         poll_delay=1.0,
@@ -125,6 +136,22 @@ async def nightly_audit(ctx: dict[str, Any]) -> None:
     metrics.AUDIT_FAULTS.set(len(report.faults))
     metrics.AUDITED_AT.set(clock.unix_now())
     log.info("audited", ledger_rows=report.ledger_rows, faults=len(report.faults), seconds=round(report.seconds, 3))
+
+
+async def nightly_reconciliation(ctx: dict[str, Any]) -> None:
+    """Compare the stores; gates that drifted are made anew, the rest is logged and counted for the alert."""
+    async with opened_stores(ctx["postgres_dsn"], ctx["redis_url"]) as stores:
+        reconciled = await reconcile(stores)
+        await make_anew(stores.gate, reconciled.found)
+    left = Counter(drift.kind for drift in reconciled.found if drift.kind not in OF_GATES)
+    for kind, number in Counter(drift.kind for drift in reconciled.found).items():
+        metrics.DRIFTS_FOUND.labels(kind).inc(number)
+    for kind in DriftKind:
+        metrics.DRIFTS_LEFT.labels(kind).set(left[kind])
+    for drift in reconciled.found:
+        log.error("drift", **drift.told())
+    metrics.RECONCILED_AT.set(clock.unix_now())
+    log.info("reconciled", gates=reconciled.gates, drifts=len(reconciled.found), left=left.total())
 
 
 async def forget_shards(ctx: dict[str, Any]) -> None:

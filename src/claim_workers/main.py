@@ -7,6 +7,7 @@ import structlog
 
 from claim_workers.consumer import Stores
 from claim_workers.guard import Guard
+from claim_workers.inspecting import Inspector
 from claim_workers.keeper import Keeper
 from shared.domain.ids import ShardId
 from shared.domain.velocity import Policy
@@ -37,12 +38,14 @@ async def _work(settings: Settings, stopping: asyncio.Event) -> None:
     stores = Stores(pool, keeping, redis, reading, Gate(redis, settings.mailbox_max))
     guard = Guard(pool, redis, Policy(settings.velocity_factor, settings.velocity_floor), settings.alert_webhook)
     guarding = asyncio.create_task(guard.keep(stopping))
+    inspecting = asyncio.create_task(Inspector(stores, shard).keep(stopping))
     log.info("shard_started", shard=shard)
     try:
         await Keeper(stores, shard, settings.lease_ttl_s, settings.batch_max).keep(stopping)
     finally:
         stopping.set()
-        await guarding
+        inspecting.cancel()
+        await asyncio.gather(guarding, inspecting, return_exceptions=True)
         await redis.aclose()
         await reading.aclose()
         await close_pool(keeping)

@@ -36,6 +36,7 @@ class _Commands(click.Group):
         "campaign": "lastslot.campaign_commands",
         "codes": "lastslot.code_commands",
         "filter": "lastslot.filter_commands",
+        "reconcile": "lastslot.reconcile_command",
         "segments": "lastslot.segment_commands",
     }
 

@@ -77,11 +77,22 @@ DEAD_LETTERS = Counter("lastslot_dead_letters", "Entries set aside because no tr
 LEASES_HELD = Gauge("lastslot_leases_held", "Partitions owned.", multiprocess_mode="livesum")
 FENCED = Counter("lastslot_fenced", "Commits refused because the partition had a newer owner.")
 GUARD_PAUSES = Counter("lastslot_guard_pauses", "Campaigns paused by the velocity guard.")
+DRIFTS_FOUND = Counter("lastslot_drifts_found", "Differences found between the stores, by type.", ("kind",))
 ALERTS_NOT_TAKEN = Counter("lastslot_alerts_not_taken", "Alerts that the webhook did not take; they are tried again.")
 
 # The jobs.
 AUDIT_FAULTS = Gauge("lastslot_audit_faults", "Invariants that the last audit found broken.", multiprocess_mode="mostrecent")
 AUDITED_AT = Gauge("lastslot_audited_at_seconds", "When the last audit ended, in Unix time.", multiprocess_mode="mostrecent")
+
+DRIFTS_LEFT = Gauge(
+    "lastslot_drifts_left",
+    "Differences between the stores that the last reconciliation left to be looked at, by type.",
+    ("kind",),
+    multiprocess_mode="mostrecent",
+)
+RECONCILED_AT = Gauge(
+    "lastslot_reconciled_at_seconds", "When the last reconciliation ended, in Unix time.", multiprocess_mode="mostrecent"
+)
 
 
 def fold() -> None:

@@ -4,6 +4,8 @@ Reading twice, or setting right what is right, does no harm, so whoever thinks t
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 
@@ -13,8 +15,8 @@ from shared.domain.drift import Drift, DriftKind
 from shared.domain.ids import PARTITIONS, PartitionNo
 from shared.gate import Gate
 from shared.gate_comparing import PAUSE_S, GateComparison, Looked
-from shared.postgres import Pool
-from shared.redis_client import Redis
+from shared.postgres import Pool, close_pool, open_pool
+from shared.redis_client import Redis, open_redis
 from shared.statements import statement
 
 #: How many drifts within Postgres are told of by type: as many are set right at a time.
@@ -49,6 +51,17 @@ class Stores(msgspec.Struct, frozen=True):
     pause_s: float = PAUSE_S
 
 
+@asynccontextmanager
+async def opened_stores(postgres_dsn: str, redis_url: str) -> AsyncIterator[Stores]:
+    """Both stores, for as long as it takes to reconcile them."""
+    pool = await open_pool(postgres_dsn, CONNECTIONS)
+    try:
+        async with open_redis(redis_url, reply_within_s=5.0) as redis:
+            yield Stores(postgres_dsn, pool, redis, Gate(redis, mailbox_max=0))
+    finally:
+        await close_pool(pool)
+
+
 async def reconcile(stores: Stores) -> Reconciled:
     """Find what differs. Raises RedisUnavailable."""
     within = await _within_postgres(stores.postgres_dsn)
@@ -77,6 +90,8 @@ async def _within_postgres(dsn: str) -> list[Drift]:
 
 
 async def _of_gates(stores: Stores) -> Looked:
+    # Asked also when no partition lives: that there is no gate is something that only Redis can say.
+    await stores.gate.run_id()
     turns = asyncio.Semaphore(CONNECTIONS)
 
     async def look(partition: PartitionNo) -> Looked:

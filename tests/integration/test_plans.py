@@ -12,6 +12,7 @@ from shared.statements import statement
 HOT = [
     "claim_facts",
     "known_claims",
+    "known_users",
     "claim_outcomes",
     "redemptions_of_orders",
     "standing_of_orders",

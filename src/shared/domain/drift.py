@@ -61,6 +61,10 @@ class Drift(msgspec.Struct, frozen=True):
     expected: str
     found: str
 
+    def told(self) -> dict[str, str]:
+        """As a log tells of it."""
+        return {name: str(value) for name, value in msgspec.structs.asdict(self).items() if value is not None and value != ""}
+
 
 class GateState(msgspec.Struct, frozen=True):
     """A warm gate as it was read. `terms`: as in `Settlement.terms`, None where there is none; `users`: how many it knows."""
