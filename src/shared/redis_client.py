@@ -39,6 +39,11 @@ async def answer_of(call: Any) -> Any:
         return await call
     except (RedisError, *NO_ANSWER) as error:
         raise RedisUnavailable(f"Redis gave no answer: {error!r}") from error
+    except RuntimeError as error:
+        # So uvloop calls it when the other side has just hung up on what is written to.
+        if not str(error).endswith("the handler is closed"):
+            raise
+        raise RedisUnavailable("Redis hung up") from error
 
 
 def _open_redis(url: str, reply_within_s: float | None) -> Redis:

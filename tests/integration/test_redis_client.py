@@ -7,8 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+import uvloop
 
-from shared.redis_client import NO_ANSWER, Redis, open_redis
+from shared.errors import RedisUnavailable
+from shared.redis_client import NO_ANSWER, Redis, answer_of, open_redis
+from tests.proxy import network
 
 
 @asynccontextmanager
@@ -39,3 +42,18 @@ async def test_a_call_whose_answer_is_lost_is_run_once(redis: Redis, redis_url: 
             await lossy.incr("counted")
         counted: Any = redis.get("counted")  # its stubs cannot tell its calls' two flavours apart
         assert await counted == b"1"
+
+
+def test_a_redis_that_hangs_up_on_whoever_connects_is_away(redis_url: str) -> None:
+    """In the loop that the processes run, which has words of its own for it."""
+
+    async def asked(url: str) -> None:
+        async with open_redis(url) as client:
+            for _ in range(50):
+                with pytest.raises(RedisUnavailable):
+                    await answer_of(client.ping())
+
+    with network() as net:
+        link = net.to(redis_url)
+        link.refuse()
+        uvloop.run(asked(link.url))
