@@ -34,6 +34,8 @@ from shared import metrics
 #: How much of what is sent ahead of an answer is kept, before the connection is read no more.
 _AHEAD_BYTES = 64 * 1024
 
+_REQUEST_ID = REQUEST_ID_HEADER.encode()
+
 
 class Counter(NamedTuple):
     """A POST that is served at the wicket; its answers are counted by `name`."""
@@ -65,10 +67,13 @@ _running: set[asyncio.Task[None]] = set()
 class Wicket:
     """A connection's parser, as aiohttp uses it, that keeps for itself what it serves."""
 
+    __slots__ = ("_ahead", "_connection", "_counters", "_owes", "_parser", "_served", "begun_at", "ip", "unread_since")
+
     def __init__(self, parser: Any, connection: web.RequestHandler, served: Served) -> None:
         self._parser = parser
         self._connection = connection
         self._served = served
+        self._counters = served.counters
         self._owes = False
         self._ahead = b""
         peer = connection.peername
@@ -76,8 +81,19 @@ class Wicket:
         self.begun_at = 0.0
         self.unread_since = 0.0
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._parser, name)
+    # One by one: with a `__getattr__` every look at one of our own attributes would be a slow one.
+
+    def message_consumed(self) -> None:
+        """A message that was passed on has been served."""
+        self._parser.message_consumed()
+
+    def set_upgraded(self, upgraded: bool) -> None:
+        """What comes next is, or is no, HTTP."""
+        self._parser.set_upgraded(upgraded)
+
+    def pause_reading(self) -> None:
+        """The connection is read no more, for now."""
+        self._parser.pause_reading()
 
     def feed_data(self, data: bytes) -> tuple[Any, bool, bytes]:
         """Parse, and serve what can be served; the rest is returned."""
@@ -105,7 +121,7 @@ class Wicket:
 
     def refuse(self, problem: Problem) -> None:
         """Say why this connection is not served (any more), and end it."""
-        self._write(_rendered(NO_CALL, problem, request_id(None), "Connection: close\r\n"))
+        self._write(_rendered(NO_CALL, problem, request_id(None), b"Connection: close\r\n"))
         self._connection.force_close()
 
     def abort(self) -> None:
@@ -130,13 +146,14 @@ class Wicket:
 
     def _takes(self, message: Any, payload: Any) -> bool:
         """Whether this one is served here: then it has been answered, or will be."""
-        counter = self._served.counters.get(message.path)
+        counter = self._counters.get(message.path)
         if counter is None or not _plain(message):
             return False
         fields, raw = message.headers, _whole(payload)
         if raw is None or media_problem(fields.get("Content-Type"), fields.get("Content-Encoding")) is not None:
             return False
-        ip = client_ip(self.ip, fields, self._served.trusted_proxies)
+        proxies = self._served.trusted_proxies
+        ip = client_ip(self.ip, fields, proxies) if proxies else self.ip
         visit = Visit(fields, raw, ip, self._connection._loop.time())
         named = request_id(fields.get(REQUEST_ID_HEADER))
         try:
@@ -215,29 +232,43 @@ def _whole(payload: Any) -> bytes | None:
     return pieces[0] if len(pieces) == 1 and payload.is_eof() and len(pieces[0]) <= MAX_BODY_BYTES else None
 
 
-def _rendered(name: str, reply: Reply, named: str, fields: str = "") -> bytes:
+def _rendered(name: str, reply: Reply, named: str, fields: bytes = b"") -> bytes:
     if isinstance(reply, Problem):
         metrics.ANSWERS.add(name, reply.code)
-        head, content = _problem_head(reply), body(reply)
+        head, content = _problem(reply)
     else:
         metrics.ANSWERS.add(name, str(reply.status))
-        head, content = _shown_head(reply.status), encode(reply.shape)
+        content = encode(reply.shape)
+        head = b"%bContent-Length: %d\r\n" % (_shown_head(reply.status), len(content))
         if reply.fields is not None:
-            head += "".join(f"{field}: {value}\r\n" for field, value in reply.fields.items())
-    head += f"{fields}Content-Length: {len(content)}\r\n{REQUEST_ID_HEADER}: {named}\r\nDate: {rfc822_formatted_time()}\r\n\r\n"
-    return head.encode() + content
+            fields += _lines(reply.fields)
+    return b"%b%b%b: %b\r\nDate: %b\r\n\r\n%b" % (head, fields, _REQUEST_ID, named.encode(), _date(), content)
 
 
-def _head(status: int, fields: Mapping[str, str]) -> str:
-    lines = (f"{name}: {value}\r\n" for name, value in {"Server": SERVER, **fields}.items())
-    return "".join((f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n", *lines))
+def _head(status: int, fields: Mapping[str, str]) -> bytes:
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode() + _lines({"Server": SERVER, **fields})
+
+
+def _lines(fields: Mapping[str, str]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode()
 
 
 @lru_cache(maxsize=256)
-def _problem_head(problem: Problem) -> str:
-    return _head(problem.status, {"Content-Type": MEDIA_TYPE, **headers(problem)})
+def _problem(problem: Problem) -> tuple[bytes, bytes]:
+    """The head, as far as it is always the same, and the body."""
+    content = body(problem)
+    return _head(problem.status, {"Content-Type": MEDIA_TYPE, **headers(problem), "Content-Length": str(len(content))}), content
 
 
 @lru_cache(maxsize=16)
-def _shown_head(status: int) -> str:
+def _shown_head(status: int) -> bytes:
     return _head(status, {"Content-Type": JSON_TYPE})
+
+
+def _date() -> bytes:
+    return _in_bytes(rfc822_formatted_time())
+
+
+@lru_cache(maxsize=2)
+def _in_bytes(text: str) -> bytes:
+    return text.encode()
