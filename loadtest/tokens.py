@@ -1,6 +1,6 @@
 """What CPU it costs a front door to know who is asking: `python -m loadtest.tokens`.
 
-The ratios are what to keep. A token that is remembered costs the same whoever signed it.
+The ratios are what to keep. A token that is remembered costs the same whoever signed it; ours are not.
 """
 
 import json
@@ -40,15 +40,15 @@ def main() -> None:
     users = [f"usr_{number}" for number in range(_TOKENS)]
     claims = [{"sub": user, "exp": int(unix_now()) + 3600} for user in users]
     ours = [issue(_SECRET, user) for user in users]
-    seen = fresh()
+    seen, others = fresh(), [jwt.encode(each, _SECRET, headers={"kid": "k"}) for each in claims]
     costs = {
         "HS256, our header": _cost(fresh, ours),
-        "HS256, any other header": _cost(fresh, [jwt.encode(each, _SECRET, headers={"kid": "k"}) for each in claims]),
+        "HS256, any other header": _cost(fresh, others),
         **{
             name: _cost(fresh, [jwt.encode(each, key, algorithm=name, headers={"kid": name}) for each in claims])
             for name, (_, key) in families.items()
         },
-        "remembered": min(_cost(lambda: seen, ours), _cost(lambda: seen, ours)),
+        "remembered": min(_cost(lambda: seen, others), _cost(lambda: seen, others)),
     }
     for name, cost in costs.items():
         print(f"{name:25} {cost * 1e6:7.1f} us {cost / costs['HS256, our header']:6.2f} x")

@@ -5,9 +5,9 @@ with `hmac` here; any other is for the library to take apart. It is never left t
 secret is for HS256 alone, and a key for the one algorithm of its kind.
 """
 
+import hmac
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from hmac import compare_digest, digest
 from typing import Any, NamedTuple
 
 from jwt import PyJWS
@@ -35,10 +35,14 @@ _OTHER_KIND = invalid("algorithm_not_accepted", "The key that kid names signs wi
 
 
 class Proven(NamedTuple):
-    """What was signed, and by which key; None is our secret."""
+    """What was signed, and by which key; None is our secret.
+
+    `dear`: whether to prove it again costs more than to remember that it was proven.
+    """
 
     payload: bytes
     key: SigningKey | None
+    dear: bool
 
 
 class Signatures:
@@ -46,6 +50,7 @@ class Signatures:
 
     def __init__(self, secret: str | None, ring: KeyRing | None) -> None:
         self._secret = None if secret is None else secret.encode()
+        self._sealing = None if secret is None else hmac.new(secret.encode(), digestmod="sha256")
         self._ring = ring
         self._library = PyJWS()
         by_secret = frozenset() if secret is None else frozenset(("HS256",))
@@ -55,12 +60,14 @@ class Signatures:
     def proven(self, token: bytes) -> Proven | Problem:
         """What the token says, if its signature is good."""
         signed, _, signature = token.rpartition(b".")
-        if self._secret is None or not signed.startswith(HEADER):
+        if self._sealing is None or not signed.startswith(HEADER):
             return self._proven_by_library(token, signed)
-        if not compare_digest(seal(self._secret, signed), signature):
+        sealing = self._sealing.copy()
+        sealing.update(signed)
+        if not hmac.compare_digest(to_base64(sealing.digest()), signature):
             return _SIGNATURE_WRONG
         try:
-            return Proven(a2b_base64(signed[len(HEADER) :].translate(_PLAIN) + b"=="), None)
+            return Proven(a2b_base64(signed[len(HEADER) :].translate(_PLAIN) + b"=="), None, dear=False)
         except Base64Error:
             return invalid("claims_invalid", "The claims are not base64url.")
 
@@ -82,10 +89,12 @@ class Signatures:
             # The library reads over what is no base64url: one good token would be any number, each of them to be remembered.
             return _SIGNATURE_WRONG
         if key is None:
-            good = self._secret is not None and compare_digest(digest(self._secret, signed, "sha256"), read["signature"])
+            good = self._secret is not None and hmac.compare_digest(
+                hmac.digest(self._secret, signed, "sha256"), read["signature"]
+            )
         else:
             good = key.signed(signed, read["signature"])
-        return Proven(read["payload"], key) if good else _SIGNATURE_WRONG
+        return Proven(read["payload"], key, dear=True) if good else _SIGNATURE_WRONG
 
     def _read(self, token: bytes) -> dict[str, Any] | Problem:
         """Header, payload and signature, of which nothing is believed yet."""
@@ -117,7 +126,7 @@ class Signatures:
 
 def seal(secret: bytes, signed: bytes) -> bytes:
     """Our signature of it, in base64url."""
-    return to_base64(digest(secret, signed, "sha256"))
+    return to_base64(hmac.digest(secret, signed, "sha256"))
 
 
 def to_base64(raw: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """Who is asking: bearer tokens (RFC 6750) that are JWTs (RFC 7519).
 
 Whoever may have signed them (see `signatures`), all claims are looked at in the same way. A token that was verified is
-remembered until it expires, or until its key is no longer good, for people who press redeem come back.
+remembered until it expires, or until its key is no longer good, for people who press redeem come back; not one as we issue
+them: in a burst everybody has another, and to keep them all costs more, in time and memory, than to verify a few again.
 """
 
 from collections import OrderedDict
@@ -135,7 +136,7 @@ class TokenVerifier:
         if isinstance(proven, Problem):
             return proven
         identity = _identity(proven.payload, self._clock(), self._expected)
-        if isinstance(identity, Identity):
+        if isinstance(identity, Identity) and proven.dear:
             self._remember(token, _Verified(identity, proven.key))
         return identity
 
@@ -148,8 +149,10 @@ class TokenVerifier:
 def _bearer(authorization: str | None) -> str | None:
     if authorization is None:
         return None
+    if authorization.startswith("Bearer "):
+        return authorization[7:]
     scheme, _, token = authorization.partition(" ")
-    return token if scheme == "Bearer" or scheme.lower() == "bearer" else None
+    return token if scheme.lower() == "bearer" else None
 
 
 def _unfit(token: str) -> Problem | None:

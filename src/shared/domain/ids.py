@@ -25,8 +25,11 @@ _CLAIMS = UUID("6f0c9d8e-52a5-5b0c-9a53-0d6d9b8a6a11")
 
 def user_of(name: str) -> UserId | None:
     """The user of this name; None when it cannot be one, being empty, over-long, or nothing that Postgres could store."""
-    storable = "\0" not in name and not any("\ud800" <= character <= "\udfff" for character in name)
-    return UserId(name) if 0 < len(name) <= MAX_USER_LENGTH and storable else None
+    if not 0 < len(name) <= MAX_USER_LENGTH or "\0" in name:
+        return None
+    if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
+        return None
+    return UserId(name)
 
 
 def claim_id(user: UserId, idempotency_key: str) -> ClaimId:

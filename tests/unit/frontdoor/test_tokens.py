@@ -13,6 +13,7 @@ from tests.unit.frontdoor.bad_claims import BAD_CLAIMS, LATER, NOW, claims
 from tests.unit.frontdoor.keys import base64url
 
 SECRET = "a secret of at least thirty-two characters"
+OTHER_HEADER = b'{"typ":"JWT","alg":"HS256"}'
 
 
 class Clock:
@@ -128,8 +129,17 @@ def test_a_user_may_be_called_almost_anything(verifier: TokenVerifier) -> None:
         assert identity.user_id == user
 
 
-def test_a_remembered_token_still_expires(verifier: TokenVerifier, clock: Clock) -> None:
+def test_a_token_as_we_issue_it_is_verified_each_time_and_takes_no_room(verifier: TokenVerifier, clock: Clock) -> None:
     authorization = "Bearer " + issue(SECRET, "usr_1", ttl_s=10, now=NOW)
+    first = verifier.identify(authorization)
+    assert verifier.identify(authorization) == first
+    assert not verifier._verified
+    clock.now += 10
+    assert reason(verifier.identify(authorization)) == "expired"
+
+
+def test_a_remembered_token_still_expires(verifier: TokenVerifier, clock: Clock) -> None:
+    authorization = "Bearer " + signed(claims(exp=NOW + 10), OTHER_HEADER)
     first = verifier.identify(authorization)
     assert verifier.identify(authorization) is first
     clock.now += 10
@@ -137,7 +147,7 @@ def test_a_remembered_token_still_expires(verifier: TokenVerifier, clock: Clock)
 
 
 def test_no_more_tokens_are_remembered_than_allowed(verifier: TokenVerifier) -> None:
-    authorizations = ["Bearer " + issue(SECRET, f"usr_{n}", now=NOW) for n in range(4)]
+    authorizations = ["Bearer " + signed(claims(sub=f"usr_{n}"), OTHER_HEADER) for n in range(4)]
     identities = [verifier.identify(authorization) for authorization in authorizations]
     remembered = [verifier.identify(a) is i for a, i in zip(reversed(authorizations), reversed(identities), strict=True)]
     assert remembered == [True, True, True, False]
