@@ -17,7 +17,7 @@ from arq.cron import cron
 from arq.worker import Worker
 
 from claim_workers.filter_building import Builder
-from shared import attempts, clock, keys, metrics, process, segments
+from shared import attempts, attic, clock, keys, metrics, process, segments
 from shared.audit import audit
 from shared.correcting import make_anew
 from shared.domain import velocity
@@ -103,6 +103,7 @@ def schedule(settings: Settings, pool: Pool, queue: ArqRedis) -> Worker:
         cron_jobs=[
             cron(nightly_audit, hour=3, minute=17, timeout=_AUDIT_WITHIN_S, max_tries=1),
             cron(nightly_reconciliation, hour=4, minute=17, timeout=_RECONCILIATION_WITHIN_S, max_tries=1),
+            cron(count_letters, minute=set(range(0, 60, 2)), timeout=60, run_at_startup=True),
             cron(forget_shards, minute=7, timeout=60),
             cron(forget_doors, minute=22, timeout=60),
             cron(forget_orders, minute=37, timeout=60),
@@ -152,6 +153,12 @@ async def nightly_reconciliation(ctx: dict[str, Any]) -> None:
         log.error("drift", **drift.told())
     metrics.RECONCILED_AT.set(clock.unix_now())
     log.info("reconciled", gates=reconciled.gates, drifts=len(reconciled.found), left=left.total())
+
+
+async def count_letters(ctx: dict[str, Any]) -> None:
+    """Have it known how many dead letters wait."""
+    async with ctx["pool"].acquire() as connection:
+        metrics.DEAD_LETTERS_WAITING.set(await attic.waiting(connection))
 
 
 async def forget_shards(ctx: dict[str, Any]) -> None:

@@ -32,6 +32,7 @@ class _Commands(click.Group):
     """The commands below, and the groups that live in files of their own."""
 
     _elsewhere: ClassVar = {
+        "attic": "lastslot.attic_commands",
         "attempts": "lastslot.attempt_commands",
         "campaign": "lastslot.campaign_commands",
         "codes": "lastslot.code_commands",

@@ -74,6 +74,9 @@ COMMIT_SECONDS = Histogram(
 )
 SETTLE_CALLS = Counter("lastslot_settle_calls", "Calls of the gate's settle script.")
 DEAD_LETTERS = Counter("lastslot_dead_letters", "Entries set aside because no transaction could hold them.")
+DEAD_LETTERS_WAITING = Gauge(
+    "lastslot_dead_letters_waiting", "Entries set aside that nobody has dealt with.", multiprocess_mode="mostrecent"
+)
 LEASES_HELD = Gauge("lastslot_leases_held", "Partitions owned.", multiprocess_mode="livesum")
 FENCED = Counter("lastslot_fenced", "Commits refused because the partition had a newer owner.")
 GUARD_PAUSES = Counter("lastslot_guard_pauses", "Campaigns paused by the velocity guard.")

@@ -1,0 +1,170 @@
+"""The attic: entries that no transaction could hold, until somebody has them decided again, or discards them.
+
+Deciding one again is a claim like any other, under the lock of its partition; that it was done is noted in the same
+transaction, so that of two who do it at once one does.
+"""
+
+from datetime import datetime
+from functools import partial
+from typing import Literal, TypeAlias
+
+import asyncpg
+import msgspec
+
+from shared.book import DECIDE_AGAIN, decided, lock_partition
+from shared.deciding import Decided, decide_under
+from shared.domain.ids import PartitionNo
+from shared.domain.operations import SubmitClaim
+from shared.domain.outcomes import Granted, Outcome, Refused
+from shared.errors import RedisUnavailable
+from shared.gate import Gate
+from shared.mailbox import decode
+from shared.postgres import NO_ANSWER, Connection, Pool
+from shared.statements import statement
+
+_ERROR_LENGTH = 1_000
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry that was set aside. `claim` None: it cannot be read. `error`: what stood in its way, when it was last tried.
+
+    `outcome`: what deciding it again came to, or why it was discarded.
+    """
+
+    letter_no: int
+    partition_no: PartitionNo
+    entry_id: str
+    claim: SubmitClaim | None
+    raw: bytes
+    error: str
+    at: datetime
+    tried_at: datetime | None
+    replayed_at: datetime | None
+    discarded_at: datetime | None
+    dealt_by: str | None
+    outcome: str | None
+
+    @property
+    def state(self) -> Literal["waiting", "replayed", "discarded"]:
+        if self.replayed_at is not None:
+            return "replayed"
+        return "waiting" if self.discarded_at is None else "discarded"
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """The claim was decided again. `settled`: its gate knows of it."""
+
+    outcome: Outcome
+    settled: bool
+
+
+class StillPoison(msgspec.Struct, frozen=True):
+    """It cannot be decided now either, and goes on waiting."""
+
+    error: str
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """It is no claim, and can only be discarded."""
+
+
+#: A letter: it does not wait any more. None: there is none of that number.
+Dealt: TypeAlias = Replay | StillPoison | Unreadable | Letter | None
+
+
+async def waiting(connection: Connection) -> int:
+    """How many letters wait."""
+    number: int = await connection.fetchval(statement("letters_waiting"))
+    return number
+
+
+async def page(connection: Connection, after: int, most: int, *, all_of_them: bool) -> list[Letter]:
+    """Letters in the order in which they came, from behind the one of that number on; those that wait, or all of them."""
+    return [_letter(row) for row in await connection.fetch(statement("letters"), after, most, not all_of_them)]
+
+
+async def find(connection: Connection, letter_no: int) -> Letter | None:
+    """The letter of that number."""
+    row = await connection.fetchrow(statement("letter"), letter_no)
+    return None if row is None else _letter(row)
+
+
+async def replay(pool: Pool, gate: Gate, letter_no: int, by: str) -> Dealt:
+    """Decide a letter's claim again, in the name of `by`; committed when this returns.
+
+    Raises RedisUnavailable, before anything is decided, when the gate could not be told; what DECIDE_AGAIN and NO_ANSWER name
+    when Postgres would not have it now.
+    """
+    async with pool.acquire() as connection:
+        letter = await find(connection, letter_no)
+        if letter is None or letter.state != "waiting":
+            return letter
+        if letter.claim is None:
+            return Unreadable()
+        home = await connection.fetchval(statement("slice_home"), letter.claim.campaign_id, letter.claim.slice_no)
+    partition = letter.partition_no if home is None else PartitionNo(home)
+    await _answers(pool, gate, partition)
+    try:
+        done = await decided(pool, partial(_decide, letter_no=letter_no, claim=letter.claim, partition=partition, by=by))
+    except (*DECIDE_AGAIN, *NO_ANSWER):
+        raise
+    except Exception as error:
+        told = repr(error)[:_ERROR_LENGTH]
+        await pool.execute(statement("letter_tried"), letter_no, told)
+        return StillPoison(told)
+    if not isinstance(done, Decided):
+        return done
+    return Replay(done.decisions[0].outcome, await _settled(gate, partition, done))
+
+
+async def discard(pool: Pool, letter_no: int, by: str, why: str) -> Letter | None:
+    """Discard a letter if it waits, in the name of `by`; the letter as it stands then."""
+    async with pool.acquire() as connection:
+        await connection.execute(statement("discard_letter"), letter_no, by, why)
+        return await find(connection, letter_no)
+
+
+def told(outcome: Outcome) -> str:
+    """What a claim came to, in a few words."""
+    match outcome:
+        case Granted():
+            return "granted"
+        case Refused(reason):
+            return f"refused: {reason}"
+        case _:
+            return "granted before"
+
+
+async def _decide(
+    connection: Connection, *, letter_no: int, claim: SubmitClaim, partition: PartitionNo, by: str
+) -> Decided | Letter | None:
+    head = await lock_partition(connection, partition)
+    if await connection.fetchval(statement("lock_letter"), letter_no) is None:
+        return await find(connection, letter_no)
+    done = await decide_under(connection, head, partial(lock_partition, partition_no=partition), [claim], None)
+    await connection.execute(statement("letter_replayed"), letter_no, by, told(done.decisions[0].outcome))
+    return done
+
+
+async def _answers(pool: Pool, gate: Gate, partition: PartitionNo) -> None:
+    """Raises RedisUnavailable when the partition has gates that cannot be told: they would refuse who wins here."""
+    async with pool.acquire() as connection:
+        [(incarnation, _)] = await connection.fetch(statement("partition_life"), partition)
+    if incarnation is not None:
+        await gate.living(partition)
+
+
+async def _settled(gate: Gate, partition: PartitionNo, done: Decided) -> bool:
+    try:
+        living = await gate.living(partition)
+        if living is not None:
+            await gate.settle(partition, living, done.settlements)
+    except RedisUnavailable:
+        return False
+    return True
+
+
+def _letter(row: asyncpg.Record) -> Letter:
+    columns = dict(row)
+    raw = columns.pop("entry")
+    return Letter(claim=decode(row["entry_id"], raw).claim, raw=raw, **columns)
