@@ -1,6 +1,8 @@
 """Real Postgres and Redis for tests: started once a session, on a directory that goes with it."""
 
 import itertools
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +27,18 @@ def running(server: EmbeddedServer) -> Iterator[EmbeddedServer]:
         yield server
     finally:
         server.stop()
+
+
+@contextmanager
+def frozen(server: EmbeddedServer) -> Iterator[None]:
+    """The server does nothing, and hears what was said meanwhile afterwards."""
+    pid = server.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def embedded_postgres(directory: Path) -> EmbeddedServer:

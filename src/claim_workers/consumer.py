@@ -9,6 +9,7 @@ from claim_workers.committer import Committed, Committer
 from claim_workers.expiry import expire_overdue
 from claim_workers.incarnation import Life, enter
 from claim_workers.settling import Settler
+from claim_workers.vouching import Vouching
 from shared import clock, metrics
 from shared.book import DECIDE_AGAIN
 from shared.crash_points import crash_point
@@ -55,19 +56,27 @@ class Consumer:
         self._stores = stores
         self._batch_max = batch_max
         self._stopping = False
+        self._vouching = Vouching(stores.gate, lambda: self.lease.trusted_until)
 
     def stop(self) -> None:
         """Finish the batch at hand, then end."""
         self._stopping = True
 
     async def run(self) -> None:
-        lease, stores = self.lease, self._stores
+        try:
+            await self._serve()
+        finally:
+            # Whose lease ran out because Postgres is away vouches on: nobody decides anything there.
+            if self._stopping or self.lease.trusted(clock.monotonic()):
+                self._vouching.end()
+
+    async def _serve(self) -> None:
+        lease = self.lease
         log.info("partition_gained", partition=lease.partition_no, epoch=lease.epoch)
         crash_point("W0")
         while self._may_act():
             try:
-                life = await enter(stores.pool, stores.redis, stores.gate, lease.partition_no, lease.epoch)
-                await self._live(life)
+                await self._live(await self._enter())
             except Fenced as fenced:
                 metrics.FENCED.inc()
                 log.warning("fenced", partition=lease.partition_no, epoch=lease.epoch, reason=str(fenced))
@@ -83,6 +92,19 @@ class Consumer:
 
     def _may_act(self) -> bool:
         return not self._stopping and self.lease.trusted(clock.monotonic())
+
+    async def _enter(self) -> Life:
+        """Go on with the partition's life, or begin one, and vouch for it; or end what cannot be reached."""
+        lease, stores = self.lease, self._stores
+        if self._vouching.given_up:
+            await self._vouching.give_up(stores.pool, lease)
+        try:
+            life = await enter(stores.pool, stores.redis, stores.gate, lease.partition_no, lease.epoch)
+        except RedisUnavailable:
+            await self._vouching.give_up(stores.pool, lease)
+            raise
+        await self._vouching.begin(stores.pool, life)
+        return life
 
     async def _live(self, life: Life) -> None:
         """Consume one incarnation, from its cursor on."""

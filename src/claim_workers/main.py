@@ -20,6 +20,9 @@ from shared.settings import Settings
 #: Connections for the leases alone, so that rows which somebody holds are waited for side by side.
 KEEPING = 4
 
+#: A read blocks for a fifth of a second. One that Redis does not end is not waited for much longer than that.
+READ_WITHIN_S = 1.5
+
 log = structlog.get_logger()
 
 
@@ -34,7 +37,7 @@ async def _work(settings: Settings, stopping: asyncio.Event) -> None:
     pool = await open_pool(settings.postgres_dsn, settings.postgres_pool)
     keeping = await open_pool(settings.postgres_dsn, KEEPING, lock_wait_s=settings.lease_ttl_s / 10)
     redis = open_redis(settings.redis_url)
-    reading = open_redis(settings.redis_url, reply_within_s=5.0)
+    reading = open_redis(settings.redis_url, reply_within_s=READ_WITHIN_S)
     stores = Stores(pool, keeping, redis, reading, Gate(redis, settings.mailbox_max))
     guard = Guard(pool, redis, Policy(settings.velocity_factor, settings.velocity_floor), settings.alert_webhook)
     guarding = asyncio.create_task(guard.keep(stopping))

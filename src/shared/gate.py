@@ -115,6 +115,7 @@ class Gate:
         self._mailbox_max = mailbox_max
         self._admit = redis.register_script(script("admit"))
         self._settle = redis.register_script(script("settle"))
+        self._vouch = redis.register_script(script("vouch"))
         self._point = redis.register_script(script("point"))
         self._forget = redis.register_script(script("forget"))
 
@@ -129,6 +130,7 @@ class Gate:
             keys.reserved(partition, incarnation),
             keys.active(partition, incarnation),
             keys.bell(partition, incarnation),
+            keys.term(partition, incarnation),
         ]
         args: list[Any] = [incarnation, self._mailbox_max, CERTIFICATE_MS, len(campaigns)]
         for campaign in campaigns:
@@ -183,6 +185,17 @@ class Gate:
             return
         for campaign in campaigns:
             await answer_of(self._redis.xadd(keys.bell(partition, incarnation), {"c": campaign.hex}, maxlen=1_000))
+
+    async def vouch(self, partition: PartitionNo, incarnation: Incarnation, epoch: int, until_ms: int) -> int | Moved:
+        """Let the gate of a life refuse by itself until then, by the clock of Redis, which is returned (ms).
+
+        Moved also when the owner at `epoch` has an heir. Raises RedisUnavailable when there was no answer.
+        """
+        names = [keys.incarnation_pointer(partition), keys.term(partition, incarnation)]
+        answer = await answer_of(self._vouch(keys=names, args=[incarnation, epoch, until_ms]))
+        if answer[0] != b"ok":
+            return _moved(answer)
+        return int(answer[1])
 
     async def living(self, partition: PartitionNo) -> Incarnation | None:
         """The incarnation that the partition's pointer names; None when there is none."""

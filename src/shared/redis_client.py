@@ -22,10 +22,13 @@ NO_ANSWER = (ConnectionLost, ReplyLate, OSError)
 
 _CONNECTIONS = 64
 
-__all__ = ["NO_ANSWER", "Redis", "RedisError", "answer_of", "open_redis"]
+#: For how long a call waits for its answer.
+REPLY_WITHIN_S = 1.0
+
+__all__ = ["NO_ANSWER", "REPLY_WITHIN_S", "Redis", "RedisError", "answer_of", "open_redis"]
 
 
-def open_redis(url: str, *, reply_within_s: float | None = 1.0) -> Redis:
+def open_redis(url: str, *, reply_within_s: float | None = REPLY_WITHIN_S) -> Redis:
     """A client whose calls fail after `reply_within_s` seconds rather than wait (None: for channels, which may be silent)."""
     try:
         return _open_redis(url, reply_within_s)

@@ -14,7 +14,7 @@ from claim_workers.committer import Committed, Committer
 from claim_workers.consumer import Stores
 from claim_workers.incarnation import Life, enter
 from claim_workers.keeper import Keeper
-from claim_workers.main import KEEPING
+from claim_workers.main import KEEPING, READ_WITHIN_S
 from claim_workers.settling import Settler
 from frontdoor.certificates import Certificates
 from frontdoor.desk import Desk
@@ -137,10 +137,20 @@ class Owner:
         life = await enter(pool, redis, Gate(redis, MAILBOX_MAX), partition, epoch)
         if not fresh:
             await redis.hset(keys.term(partition, life.incarnation), "began", "0")  # type: ignore[misc]
-        return cls(pool, redis, life)
+        owner = cls(pool, redis, life)
+        await owner.vouch()
+        return owner
+
+    async def vouch(self) -> None:
+        """Let the gate refuse by itself for a moment; every other step does so, too."""
+        partition, name, epoch = self.life.partition_no, self.life.incarnation, self.life.epoch
+        now_ms = await self.gate.vouch(partition, name, epoch, 0)
+        if isinstance(now_ms, int):
+            await self.gate.vouch(partition, name, epoch, now_ms + 1_900)
 
     async def commit(self) -> list[Committed]:
         """Read and commit what has come, and tell nobody: what a shard leaves that is killed here."""
+        await self.vouch()
         post = await self.mailbox.read(self.cursor, self._bell, 512, 1)
         self._bell = post.bell
         committed = await self.committer.commit(post.entries) if post.entries else []
@@ -155,6 +165,7 @@ class Owner:
 
     async def ask(self, *claims: tuple[Campaign, SubmitClaim]) -> tuple[list[Verdict], list[CampaignReply]]:
         """What the gate says to a door that knows nothing."""
+        await self.vouch()
         known = list({campaign.campaign_id: campaign for campaign, _ in claims})
         answer = await self.gate.admit(
             self.life.partition_no,
@@ -180,7 +191,7 @@ class Owner:
 async def opened_stores(dsn: str, redis_url: str) -> AsyncIterator[Stores]:
     """What one worker process connects to."""
     pool, keeping = await open_pool(dsn, 16), await open_pool(dsn, KEEPING, lock_wait_s=0.1)
-    redis, reading = open_redis(redis_url), open_redis(redis_url, reply_within_s=5.0)
+    redis, reading = open_redis(redis_url), open_redis(redis_url, reply_within_s=READ_WITHIN_S)
     try:
         yield Stores(pool, keeping, redis, reading, Gate(redis, MAILBOX_MAX))
     finally:

@@ -27,6 +27,7 @@ class Bench:
         self.gate = Gate(redis, mailbox_max=5)
         self.life = Incarnation(f"{run}-1")
         self._seedings = count(1)
+        self.vouches = True
 
     async def seed(self, free: int | None, limit: int = 1, seq: int = 1, **users: int) -> None:
         seeding = f"seeding {next(self._seedings)}"
@@ -67,10 +68,15 @@ class Bench:
         known: int = 0,
         own_code: bool = False,
     ) -> tuple[list[Verdict], CampaignReply]:
+        if self.vouches:
+            await self.vouch(1_000)
         claims = [ClaimAsk(0, claim(user, key), UserId(user), checked, b"entry", own_code=own_code) for user in users]
         answer = await self.gate.admit(PARTITION, self.life, [CampaignAsk(CAMPAIGN, closed, edition, known)], claims)
         assert isinstance(answer, Admission)
         return [Verdict(verdict) for verdict in answer.verdicts], answer.campaigns[0]
+
+    async def vouch(self, for_ms: int, epoch: int = EPOCH) -> int | Moved:
+        return await self.gate.vouch(PARTITION, self.life, epoch, await self.now_ms() + for_ms)
 
     async def given_out_after_the_hold(self) -> None:
         """See that the slot goes to b, and not before the certificate that was given has run out."""
@@ -154,6 +160,7 @@ async def test_a_claim_may_be_closed_out_alone_and_whoever_holds_something_is_lo
         ClaimAsk(0, claim(user), UserId(user), False, b"entry", closed)
         for user, closed in (("a", "audience_mismatch"), ("b", "audience_mismatch"), ("c", ""))
     ]
+    await bench.vouch(1_000)
     answer = await bench.gate.admit(PARTITION, bench.life, [CampaignAsk(CAMPAIGN, "", b"", 0)], asks)
     assert isinstance(answer, Admission)
     assert answer.verdicts == [Verdict.LOOK_CLOSED, Verdict.CLOSED, Verdict.ADMITTED]
@@ -453,3 +460,48 @@ async def test_unlimited_campaigns_are_never_exhausted(bench: Bench) -> None:
     await bench.seed(free=None)
     verdicts, reply = await bench.asked("a", "b", "c")
     assert (verdicts, reply.certified) == ([Verdict.ADMITTED] * 3, False)
+
+
+async def refused_by_itself(bench: Bench) -> bool:
+    """Whether the gate's word is the last one for whoever it knows nothing of."""
+    asks = [ClaimAsk(0, claim("stranger"), UserId("stranger"), False, b"entry", closed) for closed in ("", "not_first_order")]
+    answer = await bench.gate.admit(PARTITION, bench.life, [CampaignAsk(CAMPAIGN, "", b"", 0)], asks)
+    assert isinstance(answer, Admission)
+    [reply] = answer.campaigns
+    itself, looked_up = [Verdict.EXHAUSTED, Verdict.CLOSED], [Verdict.LOOK_EXHAUSTED, Verdict.LOOK_CLOSED]
+    assert answer.verdicts == (itself if reply.certified else looked_up)
+    return reply.certified
+
+
+async def test_a_gate_for_which_nobody_vouches_certifies_nothing_and_has_its_refusals_looked_up(bench: Bench) -> None:
+    bench.vouches = False
+    await bench.seed(free=0)
+    assert not await refused_by_itself(bench)
+    await bench.vouch(300)
+    assert await refused_by_itself(bench)
+    while await refused_by_itself(bench):
+        pass
+    await bench.vouch(-1)
+    assert not await refused_by_itself(bench)
+
+
+async def test_a_word_that_is_good_for_longer_than_any_is_none(bench: Bench) -> None:
+    """The clock of Redis was set back."""
+    bench.vouches = False
+    await bench.seed(free=0)
+    await bench.vouch(3_600_000)
+    assert not await refused_by_itself(bench)
+
+
+async def test_an_owner_that_has_an_heir_vouches_for_nothing(bench: Bench) -> None:
+    bench.vouches = False
+    await bench.seed(free=0)
+    await bench.vouch(-1, epoch=EPOCH + 1)
+    assert await bench.vouch(1_000) == Moved(None)
+    assert not await refused_by_itself(bench)
+
+
+async def test_nobody_vouches_for_a_life_that_is_over(bench: Bench) -> None:
+    await bench.seed(free=0)
+    await bench.redis.set(keys.incarnation_pointer(PARTITION), "another")
+    assert await bench.vouch(1_000) == Moved(Incarnation("another"))

@@ -1,5 +1,5 @@
 -- purpose: answer a micro-batch of claims: in the mailbox already? does the user hold something? a slot left? then reserve it
--- KEYS: 1 pointer, 2 mailbox, 3 reservations, 4 reserved, 5 active, 6 bell; then for each campaign: gate, users, marks
+-- KEYS: 1 pointer, 2 mailbox, 3 reservations, 4 reserved, 5 active, 6 bell, 7 term; then for each campaign: gate, users, marks
 -- ARGV: 1 incarnation, 2 longest mailbox, 3 how long a certificate is good for (ms), 4 number of campaigns;
 --       then for each campaign: its id, why the caller thinks it closed ('' if it does not), the edition of the gate whose marks
 --       the caller has, and how many bytes of them;
@@ -10,11 +10,14 @@
 --         verdicts: an integer a claim, see shared.gate.Verdict
 --         campaigns: {why closed, 1 if certified for all, 2 if for who asks by its own code, edition of the gate, bytes of
 --         marks in all, marks the caller lacks}
+-- While no owner vouches for the life, somebody may be winning without this gate: it certifies nothing then, and its refusals are
+-- to be looked up.
 -- Lua does not roll back: everything is checked first, totals are kept in locals, and no write can fail half-way.
 local ADMITTED, PENDING, WAIT, COLD, BUSY = 1, 2, 3, 4, 5
 local EXHAUSTED, CLOSED = 6, 7
 local LOOK_ALREADY, LOOK_EXHAUSTED, LOOK_CLOSED = 8, 9, 10
 local TAIL_MAX = 262144
+local VOUCHED_MAX = 2000
 local REASONS = {[''] = true, campaign_paused = true, ended = true}
 
 local elsewhere = over(KEYS[1], ARGV[1])
@@ -25,11 +28,13 @@ end
 
 local now = milliseconds()
 local certificate_ms = tonumber(ARGV[3])
+local vouched_until = is(KEYS[7], 'hash') and number(redis.call('HGET', KEYS[7], 'vouched_until')) or 0
+local vouched = now < vouched_until and vouched_until <= now + VOUCHED_MAX
 local room = tonumber(ARGV[2]) - redis.call('XLEN', KEYS[2])
 
 local campaigns, count, arg = {}, tonumber(ARGV[4]), 5
 for i = 1, count do
-  local k = 7 + (i - 1) * 3
+  local k = 8 + (i - 1) * 3
   local c = {gate = KEYS[k], users = KEYS[k + 1], marks = KEYS[k + 2], id = ARGV[arg], closed = ARGV[arg + 1], known = tonumber(ARGV[arg + 3])}
   if is(c.gate, 'hash') and is(c.users, 'hash') and is(c.marks, 'string') then
     local state = redis.call('HMGET', c.gate, 'free', 'limit', 'closed', 'members', 'held_until', 'seq', 'edition', 'dry', 'dry_until')
@@ -95,11 +100,11 @@ local function decide(claim)
   if pending[claim.id] then return PENDING end
   if not c.warm then return COLD end
   local held = c.held[claim.user]
-  if claim.closed or c.closed ~= '' then return held and LOOK_CLOSED or CLOSED end
+  if claim.closed or c.closed ~= '' then return (held or not vouched) and LOOK_CLOSED or CLOSED end
   local others = number(waiting[claim.holder]) or 0
   local has = held and not claim.checked and tonumber(string.match(held, '^(%-?%d+):')) or 0
   if has + others >= c.limit then return others > 0 and WAIT or LOOK_ALREADY end
-  if c.free - c.reserved <= 0 or (claim.own_code and c.dry) then return held and LOOK_EXHAUSTED or EXHAUSTED end
+  if c.free - c.reserved <= 0 or (claim.own_code and c.dry) then return (held or not vouched) and LOOK_EXHAUSTED or EXHAUSTED end
   if now < c.held_until or (claim.own_code and now < c.dry_until) then return WAIT end
   if room <= 0 then return BUSY end
   room = room - 1
@@ -132,7 +137,7 @@ for i, c in ipairs(campaigns) do
   local certified, total, tail = 0, 0, ''
   if c.warm then
     -- What only the caller thinks to be closed is not certified: nobody would know when that ends.
-    if c.reserved == 0 and (c.shut or (c.closed == '' and (c.free <= 0 or c.dry))) then
+    if vouched and c.reserved == 0 and (c.shut or (c.closed == '' and (c.free <= 0 or c.dry))) then
       certified, total = (c.shut or c.free <= 0) and 1 or 2, 4 * c.members
       if c.known < total then tail = redis.call('GETRANGE', c.marks, c.known, math.min(total, c.known + TAIL_MAX) - 1) end
       -- Until it has run out nothing is given that it says is not: whoever won would be refused where it is still good.

@@ -1,6 +1,7 @@
 -- purpose: take a free partition; the epoch counts up at every acquisition
 -- takes: $1 partition_no, $2 shard_id, $3 lease seconds
 -- returns: {epoch}, or no row when somebody else has it, or holds its row (nobody waits here for one of many)
+-- Its last owner may have vouched for its life a while longer than the lease (see claim_workers.vouching), and then not any more.
 WITH free AS MATERIALIZED (
     SELECT partition_no
     FROM partitions
@@ -9,7 +10,8 @@ WITH free AS MATERIALIZED (
     FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE partitions p
-SET owner = $2, epoch = p.epoch + 1, lease_until = clock_timestamp() + make_interval(secs => $3)
+SET owner = $2, epoch = p.epoch + 1, lease_until = clock_timestamp() + make_interval(secs => $3),
+    life_until = least(p.life_until, clock_timestamp() + interval '15 s')
 FROM free
 WHERE p.partition_no = free.partition_no
 RETURNING p.epoch
