@@ -265,8 +265,20 @@ GATE = (
     Mutant(
         "certified-while-pending",
         "certificate while claims are pending",
-        (Edit("shared/scripts/admit.lua", "    if c.reserved == 0 and (c.shut", "    if (c.shut"),),
+        (Edit("shared/scripts/admit.lua", "    if vouched and c.reserved == 0 and (c.shut", "    if vouched and (c.shut"),),
         "integration/test_gate.py::test_who_is_pending_forbids_a_certificate_also_of_a_gate_that_has_nothing_to_give",
+    ),
+    Mutant(
+        "certified-by-a-gate-that-nobody-vouches-for",
+        "certificate of a life that may be over",
+        (
+            Edit(
+                "shared/scripts/admit.lua",
+                "    if vouched and c.reserved == 0 and (c.shut",
+                "    if c.reserved == 0 and (c.shut",
+            ),
+        ),
+        "integration/test_gate.py::test_a_gate_for_which_nobody_vouches_certifies_nothing_and_has_its_refusals_looked_up",
     ),
     Mutant(
         "certified-without-the-marks",
