@@ -26,6 +26,7 @@ MISTAKES = {
     "window checked before replay",
     "inserts before releases",
     "freed slot given out before the certificate ran out",
+    "certificate of a life that may be over",
 }
 
 
