@@ -74,7 +74,7 @@ class GateDesk:
         """Why each campaign gives nothing now; None when it may. Raises RedisUnavailable."""
         for _ in range(2):
             asked_at = clock.monotonic()
-            asks = [self._campaign_ask(campaign, None) for campaign in campaigns]
+            asks = [self._campaign_ask(campaign, self._shut(campaign)) for campaign in campaigns]
             life = self._incarnation
             answer = await self._gate.admit(self._partition, life, asks, [])
             if isinstance(answer, Admission):

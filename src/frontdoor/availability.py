@@ -23,6 +23,7 @@ class Availability:
         self._most = most
         self._said: dict[CampaignId, tuple[float, Lack | None]] = {}
         self._surveys = MicroBatch(self._survey)
+        self._renewals: set[asyncio.Task[Lack | None]] = set()
 
     def knows(self, campaign: Campaign) -> bool:
         """Whether the gate was asked lately."""
@@ -33,6 +34,12 @@ class Availability:
         """Ask the gate, unless it was asked lately."""
         if not self.knows(campaign):
             await self._surveys.get(campaign)
+
+    def renew(self, campaign: Campaign) -> None:
+        """Have the gate asked again, while nobody waits for it."""
+        renewal = asyncio.create_task(self._surveys.get(campaign))
+        self._renewals.add(renewal)
+        renewal.add_done_callback(self._renewals.discard)
 
     def refusal(self, campaign: Campaign, *, own_code: bool) -> Refusal | None:
         """Why `campaign` gave nothing when the gate was last asked; None when it may, or when the gate did not say.

@@ -2,11 +2,13 @@
 
 While a front door holds one it answers everyone from memory, except the few who may hold something of that campaign: for
 them only the gate knows the exact answer (their own success shown again, or 409). The set of those only grows, so what is
-known of it stays true; there is no broadcast that could be lost, because a certificate ends by itself.
+known of it stays true; there is no broadcast that could be lost, because a certificate ends by itself. While people keep
+coming it is asked for anew a little before it ends: else all who come until the gate has answered would have to ask it, too.
 """
 
 from array import array
 from collections import OrderedDict
+from collections.abc import Callable
 
 from shared.domain.ids import CampaignId, UserId, user_mark
 from shared.domain.outcomes import Refusal
@@ -18,13 +20,16 @@ MARKS_MAX = 500_000
 #: How many marks are remembered of all campaigns together.
 MARKS_IN_ALL_MAX = 1_000_000
 
+#: For how long before its end the first whom a certificate refuses has it renewed.
+RENEWED_WITHIN_S = 0.15
+
 _MARK_BYTES = 4
 
 
 class Certificate:
     """What one front door knows of one campaign's gate: why it gives nothing, until when, and who may hold something."""
 
-    __slots__ = ("dry", "edition", "known", "marks", "reason", "until")
+    __slots__ = ("dry", "edition", "known", "marks", "reason", "renewed_from", "until")
 
     def __init__(self, edition: bytes) -> None:
         self.edition = edition
@@ -32,18 +37,21 @@ class Certificate:
         self.marks: set[int] = set()
         self.reason = Refusal.EXHAUSTED
         self.dry = False
+        self.renewed_from = 0.0
         self.until = 0.0
 
 
 class Certificates:
     """The certificates of one front door; at most `most` campaigns are remembered.
 
+    `renew` is called when the gate of a campaign is to be asked again, once for each certificate.
     `_held` has them in the order in which they were heard of, so that the one that ended first is forgotten first; `_known`:
     bytes of marks of all of them.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, renew: Callable[[CampaignId], None] = lambda _: None) -> None:
         self._most = most
+        self._renew = renew
         self._known = 0
         self._held: OrderedDict[CampaignId, Certificate] = OrderedDict()
 
@@ -55,6 +63,9 @@ class Certificates:
         held = self._held.get(campaign)
         if held is None or now >= held.until or (held.dry and not own_code) or user_mark(user) in held.marks:
             return None
+        if now >= held.renewed_from:
+            held.renewed_from = held.until
+            self._renew(campaign)
         return held.reason
 
     def known(self, campaign: CampaignId) -> tuple[bytes, int]:
@@ -79,6 +90,7 @@ class Certificates:
             held.reason = Refusal(reply.closed) if reply.closed else Refusal.EXHAUSTED
             held.dry = reply.dry
             held.until = asked_at + CERTIFICATE_MS / 1000
+            held.renewed_from = held.until - RENEWED_WITHIN_S
 
     def _newest(self, campaign: CampaignId, edition: bytes) -> Certificate:
         """What is known of this edition of a campaign's gate, put behind what is known of the others."""

@@ -26,7 +26,7 @@ from shared import code_log
 from shared.catalogue import used_codes
 from shared.domain.campaign import Campaign
 from shared.domain.code import Code
-from shared.domain.ids import DoorId, PartitionNo
+from shared.domain.ids import CampaignId, DoorId, PartitionNo
 from shared.domain.outcomes import Refusal
 from shared.domain.settlement import Settlement
 from shared.errors import RedisUnavailable
@@ -64,7 +64,7 @@ class Door:
         self.verifier = verifier
         self.keeper = keeper
         self.gate = Gate(redis, settings.mailbox_max)
-        self.certificates = Certificates(settings.campaign_cache_max)
+        self.certificates = Certificates(settings.campaign_cache_max, self._renew)
         self.desk = Desk(self.gate, pool, self.certificates, self.shut, settings.waiters_max)
         self.availability = Availability(self.desk, settings.campaign_cache_max)
         self.code_filter = CodeFilter(door_id, pool, settings.filter_dir)
@@ -119,6 +119,11 @@ class Door:
         """Ask what the look-up of a code asks: for leave, in Redis, and then Postgres, for what is no code."""
         await answer_of(self.redis.ping())
         await self.directory.look_in_vain()
+
+    def _renew(self, campaign_id: CampaignId) -> None:
+        campaign = self.campaigns.peek(campaign_id)
+        if campaign is not None:
+            self.availability.renew(campaign)
 
     def _looked_up(self, read: Callable[[Connection, list[K]], Awaitable[Mapping[K, V]]]) -> MicroBatch[K, V]:
         """Look-ups in Postgres that share a statement."""

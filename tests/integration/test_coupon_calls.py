@@ -21,11 +21,13 @@ from frontdoor.reception import HIDDEN, Answering
 from frontdoor.replies import Reply, Shown, respond
 from frontdoor.ticks import TICK_S
 from frontdoor.visit import Visit
-from shared import clock, codes
+from shared import campaigns, clock, codes
 from shared.audit import audit
+from shared.campaigns import Committed
 from shared.codes import Minted, Wish
 from shared.domain.campaign import Campaign, StackingRules
 from shared.domain.discount import MAX_SUBTOTAL, Discount
+from shared.domain.draft import CampaignChange
 from shared.domain.ids import UserId, claim_id
 from shared.settings import Settings
 from tests.integration.engine import launch, opened_stores, shard_at_work, until
@@ -223,6 +225,42 @@ async def test_from_memory_only_what_is_certain_is_answered(
     await until(certified)
     assert (await at_once(shop, campaign, "bob", age=18), await at_once(shop, campaign, "bob", age=17)) == expected
     assert await at_once(shop, campaign, "ann", age=17) is None
+
+
+async def certified(shop: Shop, campaign: Campaign) -> bool:
+    # A loser brings the certificate.
+    await shop.redeem(campaign.code, "loser")
+    return shop.door.certificates.refusal(campaign.campaign_id, UserId("loser"), clock.monotonic()) is not None
+
+
+async def test_a_certificate_is_renewed_while_people_keep_coming_and_none_of_them_asks_the_gate(shop: Shop) -> None:
+    campaign = await shop.launch(1)
+    assert (await shop.redeem(campaign.code))[0] == 201
+    await until(lambda: certified(shop, campaign))
+    held = shop.door.certificates._held[campaign.campaign_id]
+    first = held.until
+
+    async def renewed() -> bool:
+        assert await at_once(shop, campaign, "bob") == "exhausted" or clock.monotonic() > held.until
+        return held.until > first and shop.door.availability.knows(campaign)
+
+    await until(renewed)
+
+
+async def test_whoever_only_looks_does_not_have_others_hear_sold_out_of_what_is_over(shop: Shop) -> None:
+    campaign = await shop.launch(1)
+    assert (await shop.redeem(campaign.code))[0] == 201
+    change = CampaignChange(starts_at="2000-01-01T00:00", ends_at="2001-01-01T00:00")
+    changed = await campaigns.change(shop.pool, campaign.campaign_id, change, UserId("admin"))
+    assert isinstance(changed, Committed)
+    await shop.door.campaigns.changed(changed.campaign)
+
+    async def surveyed() -> bool:
+        assert code(await shop.validate(campaign.code)) == (410, "expired")
+        return shop.door.availability.knows(changed.campaign)
+
+    await until(surveyed)
+    assert code(await shop.redeem(campaign.code, "bob")) == (410, "expired")
 
 
 async def test_segments_are_looked_up_where_the_filter_names_them(shop: Shop) -> None:

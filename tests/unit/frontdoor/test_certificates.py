@@ -28,7 +28,8 @@ def reply(
 
 class Bench:
     def __init__(self, most: int = 10) -> None:
-        self.certificates = Certificates(most)
+        self.renewed: list[CampaignId] = []
+        self.certificates = Certificates(most, self.renewed.append)
 
     def ask(self, campaign: CampaignId = CAMPAIGN) -> CampaignAsk:
         edition, known = self.certificates.known(campaign)
@@ -52,6 +53,20 @@ def bench() -> Bench:
 def test_everybody_but_the_holders_is_refused(bench: Bench) -> None:
     bench.hear("a", "b")
     assert [bench.refused(user) for user in "abc"] == [None, None, Refusal.EXHAUSTED]
+
+
+def test_whoever_comes_shortly_before_its_end_has_a_certificate_renewed_and_nobody_else_does(bench: Bench) -> None:
+    bench.hear("a", asked_at=10.0)
+    bench.refused("x", now=10.3)
+    bench.refused("a", now=10.4)
+    assert not bench.renewed
+    assert [bench.refused(user, now=10.4) for user in "xyz"] == [Refusal.EXHAUSTED] * 3
+    assert bench.renewed == [CAMPAIGN]
+    bench.hear("a", asked_at=10.4)
+    bench.refused("x", now=10.6)
+    assert bench.renewed == [CAMPAIGN]
+    bench.refused("x", now=10.8)
+    assert bench.renewed == [CAMPAIGN, CAMPAIGN]
 
 
 def test_a_certificate_ends_half_a_second_after_the_gate_was_asked(bench: Bench) -> None:
