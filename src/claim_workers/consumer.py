@@ -48,7 +48,8 @@ class Stores(msgspec.Struct, frozen=True):
 class Consumer:
     """Consumes one partition until it is told to stop, is fenced, or can no longer trust its lease.
 
-    The keeper moves `lease` on as it renews it.
+    The keeper moves `lease` on as it renews it. `progressed_at` is when a store last answered to its work (see `serving`), in
+    seconds of the monotonic clock.
     """
 
     def __init__(self, stores: Stores, lease: Lease, batch_max: int) -> None:
@@ -57,6 +58,7 @@ class Consumer:
         self._batch_max = batch_max
         self._stopping = False
         self._vouching = Vouching(stores.gate, lambda: self.lease.trusted_until)
+        self.progressed_at = clock.monotonic()
 
     def stop(self) -> None:
         """Finish the batch at hand, then end."""
@@ -74,9 +76,11 @@ class Consumer:
         lease = self.lease
         log.info("partition_gained", partition=lease.partition_no, epoch=lease.epoch)
         crash_point("W0")
-        while self._may_act():
+        while self.may_act():
             try:
-                await self._live(await self._enter())
+                life = await self._enter()
+                self._progressed()
+                await self._live(life)
             except Fenced as fenced:
                 metrics.FENCED.inc()
                 log.warning("fenced", partition=lease.partition_no, epoch=lease.epoch, reason=str(fenced))
@@ -90,8 +94,12 @@ class Consumer:
                 log.warning("facts_keep_moving", partition=lease.partition_no, error=repr(error))
                 await asyncio.sleep(_PAUSE_S)
 
-    def _may_act(self) -> bool:
+    def may_act(self) -> bool:
+        """Whether it is to go on: it was not told to stop, and may trust its lease."""
         return not self._stopping and self.lease.trusted(clock.monotonic())
+
+    def _progressed(self) -> None:
+        self.progressed_at = clock.monotonic()
 
     async def _enter(self) -> Life:
         """Go on with the partition's life, or begin one, and vouch for it; or end what cannot be reached."""
@@ -110,12 +118,13 @@ class Consumer:
         """Consume one incarnation, from its cursor on."""
         mailbox = Mailbox(self._stores.reading, life.partition_no, life.incarnation)
         committer = Committer(self._stores.pool, life)
-        settler = Settler(self._stores.pool, self._stores.gate, life)
+        settler = Settler(self._stores.pool, self._stores.gate, life, self._progressed)
         # Whoever was here before may have committed without settling.
         await settler.make_good(await mailbox.unsettled(life.cursor), life.cursor)
         cursor, bell, tick_due, expiry_due = life.cursor, "0-0", 0.0, False
-        while self._may_act():
+        while self.may_act():
             post: Post = await mailbox.read(cursor, bell, self._batch_max, 0 if expiry_due else _BLOCK_MS)
+            self._progressed()
             bell = post.bell
             if post.entries:
                 crash_point("W1")
@@ -130,6 +139,7 @@ class Consumer:
     async def _commit(self, committer: Committer, settler: Settler, post: Post) -> str:
         """Commit what was read, then say so: to those who wait, and to the gates. Returns the cursor reached."""
         for committed in await committer.commit(post.entries):
+            self._progressed()
             crash_point("W5")
             await asyncio.gather(self._tell(committed), settler.settle(committed.settlements, committed.cursor))
         return post.entries[-1].entry_id

@@ -1,8 +1,9 @@
 """Keeping a shard's leases: say that we live, see who else does, take our share, give up what is too much, renew the rest.
 
 Each lease is served by one consumer, in a task of its own, which finishes its batch and then resigns the lease, so that the
-next owner starts from a settled partition and at once. The keeper waits for no consumer and for no row that somebody holds
-(a front door that was frozen in a release holds one for seconds): one partition that stands still stops no other.
+next owner starts from a settled partition; it hears of that and starts at once. The keeper waits for no consumer and for no
+row that somebody holds (a front door that was frozen in a release holds one for seconds): one partition that stands still
+stops no other.
 """
 
 import asyncio
@@ -15,13 +16,19 @@ import structlog
 
 from claim_workers.consumer import Consumer, Stores
 from claim_workers.core.ownership import plan
+from claim_workers.reach import Reach
+from claim_workers.ringing import listen
+from claim_workers.serving import served
 from shared import clock, metrics
 from shared.crash_points import crash_point
 from shared.domain.ids import PartitionNo, ShardId
 from shared.domain.lease import Lease, trusted_until
 from shared.postgres import Connection
-from shared.process import stopped_within
+from shared.process import abandoned
 from shared.statements import statement
+
+#: How many leases' time a shard takes nothing after a partition stood still with it. Others have what it had meanwhile.
+_REST_TTLS = 10
 
 log = structlog.get_logger()
 
@@ -35,24 +42,67 @@ class Keeper:
         self._ttl_s = ttl_s
         self._batch_max = batch_max
         self._serving: dict[PartitionNo, tuple[Consumer, asyncio.Task[None]]] = {}
+        self._rung = asyncio.Event()
+        self._reach = Reach(stores.redis)
+        self._listed = False
+        self._cut_off_since: float | None = None
+        self._rests_until = 0.0
 
     async def keep(self, stopping: asyncio.Event) -> None:
         """Keep leases until told to stop, then resign them all."""
-        while not stopping.is_set():
-            try:
-                await self._round()
-            except Exception as error:
-                # A store that does not answer costs us our leases in time, by trust running out; it must not end the shard.
-                log.warning("leases_not_kept", error=repr(error))
-            await stopped_within(stopping, self._ttl_s / 6)
-        await self._leave()
+        await self._reach.ask()
+        ears = [
+            asyncio.create_task(listen(self._stores.keeping, self._rung, self._ttl_s / 3)),
+            asyncio.create_task(self._reach.keep_asking(self._ttl_s / 6)),
+            asyncio.create_task(self._ring_at(stopping)),
+        ]
+        try:
+            while not stopping.is_set():
+                await self._look()
+                await self._rung_within(self._ttl_s / 6)
+            await self._leave()
+        finally:
+            await abandoned(*ears)
+
+    async def _ring_at(self, stopping: asyncio.Event) -> None:
+        await stopping.wait()
+        self._rung.set()
+
+    async def _rung_within(self, seconds: float) -> None:
+        """Wait until ownership changed, for so long at most."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
+        except TimeoutError:
+            return
+
+    async def _look(self) -> None:
+        self._rung.clear()
+        try:
+            await self._round()
+        except Exception as error:
+            # A store that does not answer costs us our leases in time, by trust running out; it must not end the shard.
+            log.warning("leases_not_kept", error=repr(error))
 
     async def _round(self) -> None:
         await self._renew()
         async with self._connection() as connection:
-            await connection.execute(statement("shard_heartbeat"), self._shard, self._ttl_s)
-            [(living, partitions, owners)] = await connection.fetch(statement("ownership"), self._ttl_s)
-        todo = plan(self._shard, living, dict(zip(partitions, owners, strict=True)))
+            [(living, reaching, resting, *places)] = await connection.fetch(statement("ownership"), self._ttl_s)
+        if self._cut_off(others_reach=bool(set(reaching) - {self._shard})):
+            await self._step_back()
+            return
+        rests = clock.monotonic() < self._rests_until
+        async with self._connection() as connection:
+            await connection.execute(statement("shard_heartbeat"), self._shard, self._ttl_s, self._reach.answers, rests)
+        self._listed = True
+        partitions, owners, wanted = places
+        todo = plan(
+            self._shard,
+            living,
+            dict(zip(partitions, owners, strict=True)),
+            {partition: shard for partition, shard in zip(partitions, wanted, strict=True) if shard is not None},
+            {*resting, self._shard} if rests else set(resting) - {self._shard},
+        )
         # What is ours in Postgres and not served here (an answer was lost) runs out by itself.
         for partition in self._serving.keys() & set(todo.resign):
             self._serving[partition][0].stop()
@@ -60,9 +110,35 @@ class Keeper:
             await self._acquire(partition)
         metrics.LEASES_HELD.set(len(self._serving))
 
+    def _cut_off(self, *, others_reach: bool) -> bool:
+        """Whether Redis answers others and not us, and that for as long as a lease lasts, unless we have nothing to lose."""
+        if self._reach.answers or not others_reach:
+            self._cut_off_since = None
+            return False
+        now = clock.monotonic()
+        self._cut_off_since = self._cut_off_since or now
+        return not self._listed or now - self._cut_off_since > self._ttl_s
+
+    async def _step_back(self) -> None:
+        """Leave everything to those whom Redis answers, until it answers us."""
+        if self._listed:
+            log.error("shard_cut_off", shard=self._shard)
+        await self._give_up_everything()
+
+    async def _give_up_everything(self) -> None:
+        """First off the list: those who live then take each partition as it is resigned, without regard to our share."""
+        try:
+            async with self._connection() as connection:
+                await connection.execute(statement("shard_farewell"), self._shard)
+            self._listed = False
+        except Exception as error:
+            log.warning("farewell_not_said", error=repr(error))
+        for consumer, _ in self._serving.values():
+            consumer.stop()
+
     async def _renew(self) -> None:
         """Renew what is served: what nobody holds in one statement, the rest one by one."""
-        serving = {partition: consumer for partition, (consumer, _) in self._serving.items()}
+        serving = {partition: consumer for partition, (consumer, _) in self._serving.items() if consumer.may_act()}
         if not serving:
             return
         started = clock.monotonic()
@@ -85,6 +161,7 @@ class Keeper:
             log.warning("partition_held", partition=lease.partition_no)
             return
         if renewed is None:
+            log.warning("lease_lost", partition=lease.partition_no, epoch=lease.epoch)
             consumer.stop()
         else:
             self._trust(consumer, started)
@@ -101,13 +178,13 @@ class Keeper:
         if epoch is None:
             return
         consumer = Consumer(self._stores, Lease(partition, epoch, trusted_until(started, self._ttl_s)), self._batch_max)
-        self._serving[partition] = (consumer, asyncio.create_task(self._serve(consumer), name=f"consumer-{partition}"))
+        self._serving[partition] = (consumer, asyncio.create_task(self._serve(consumer), name=f"lease-{partition}"))
 
     async def _serve(self, consumer: Consumer) -> None:
         """Consume until the lease is lost or to be given up, and give it up by its exact epoch."""
         partition, epoch = consumer.lease.partition_no, consumer.lease.epoch
         try:
-            await self._consume(consumer)
+            await served(consumer, self._reach, self._ttl_s, self._rest)
             async with self._connection() as connection:
                 await connection.execute(statement("resign_lease"), partition, epoch)
             log.info("partition_resigned", partition=partition, epoch=epoch)
@@ -116,32 +193,19 @@ class Keeper:
         finally:
             del self._serving[partition]
 
-    async def _consume(self, consumer: Consumer) -> None:
-        try:
-            await consumer.run()
-        except Exception:
-            log.exception("consumer_failed", partition=consumer.lease.partition_no)
+    def _rest(self) -> None:
+        """Take nothing for a while: where one partition stood still, the next one may."""
+        self._rests_until = clock.monotonic() + _REST_TTLS * self._ttl_s
+        self._rung.set()
 
     async def _leave(self) -> None:
-        serving = list(self._serving.values())
-        for consumer, _ in serving:
-            consumer.stop()
-        await self._ended([task for _, task in serving])
-        try:
-            async with self._connection() as connection:
-                await connection.execute(statement("shard_farewell"), self._shard)
-        except Exception as error:
-            log.warning("farewell_not_said", error=repr(error))
-
-    async def _ended(self, tasks: list[asyncio.Task[None]]) -> None:
         """Wait for what consumers have at hand; what takes longer than a lease is decided by the next owner."""
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=self._ttl_s)
-        for task in late:
-            log.warning("consumer_abandoned", task=task.get_name())
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await self._give_up_everything()
+        if tasks := [task for _, task in self._serving.values()]:
+            _, late = await asyncio.wait(tasks, timeout=1.5 * self._ttl_s)
+            for task in late:
+                log.warning("lease_abandoned", task=task.get_name())
+            await abandoned(*late)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:

@@ -17,8 +17,8 @@ from shared.process import run
 from shared.redis_client import open_redis
 from shared.settings import Settings
 
-#: Connections for the leases alone, so that rows which somebody holds are waited for side by side.
-KEEPING = 4
+#: Connections for the leases alone: one listens, and rows which somebody holds are waited for side by side.
+KEEPING = 5
 
 #: A read blocks for a fifth of a second. One that Redis does not end is not waited for much longer than that.
 READ_WITHIN_S = 1.5
@@ -34,7 +34,8 @@ def work(settings: Settings) -> None:
 async def _work(settings: Settings, stopping: asyncio.Event) -> None:
     # A new name at every start: what was owned before a restart is not ours.
     shard = ShardId(f"shard-{secrets.token_hex(4)}")
-    pool = await open_pool(settings.postgres_dsn, settings.postgres_pool)
+    # Who was frozen in a transaction keeps its partition from the next owner for no longer than its lease does.
+    pool = await open_pool(settings.postgres_dsn, settings.postgres_pool, quiet_s=max(1.0, settings.lease_ttl_s))
     keeping = await open_pool(settings.postgres_dsn, KEEPING, lock_wait_s=settings.lease_ttl_s / 10)
     redis = open_redis(settings.redis_url)
     reading = open_redis(settings.redis_url, reply_within_s=READ_WITHIN_S)

@@ -4,7 +4,7 @@ What was committed is set at once, what is awaited is seeded, and what is in use
 or spoilt value lives no longer than that.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from secrets import token_hex
 
 import msgspec
@@ -36,9 +36,13 @@ log = structlog.get_logger()
 
 
 class Settler:
-    """Sets the gates of one life of a partition. Raises IncarnationOver when that life is over."""
+    """Sets the gates of one life of a partition. Raises IncarnationOver when that life is over.
 
-    def __init__(self, pool: Pool, gate: Gate, life: Life) -> None:
+    `progressed` hears of every call that set something: seeding one gate may take longer than a lease lasts.
+    """
+
+    def __init__(self, pool: Pool, gate: Gate, life: Life, progressed: Callable[[], None] = lambda: None) -> None:
+        self._progressed = progressed
         self._pool = pool
         self._gate = gate
         self._life = life
@@ -129,6 +133,7 @@ class Settler:
         partition, incarnation, term = self._life.partition_no, self._life.incarnation, Term(self._life.epoch, cursor)
         answer = await self._gate.settle(partition, incarnation, settlements, term, mode=mode, seeding=seeding)
         metrics.SETTLE_CALLS.inc()
+        self._progressed()
         if isinstance(answer, Moved):
             raise IncarnationOver(f"incarnation {incarnation} of partition {partition} is over, or has another owner")
         return answer.sequences

@@ -37,6 +37,7 @@ class _Commands(click.Group):
         "campaign": "lastslot.campaign_commands",
         "codes": "lastslot.code_commands",
         "filter": "lastslot.filter_commands",
+        "partitions": "lastslot.partition_commands",
         "reconcile": "lastslot.reconcile_command",
         "segments": "lastslot.segment_commands",
     }

@@ -74,6 +74,14 @@ class Mailbox:
         items = await answer_of(self._redis.xrange(self._mail, "-", cursor))
         return [_entry(entry_id, fields) for entry_id, fields in items]
 
+    async def lag(self, cursor: str) -> int:
+        """How many entries came after `cursor`. Raises RedisUnavailable.
+
+        Those before it are gone but for the last batch or two, so counting them costs less than reading all others.
+        """
+        entries = int(await answer_of(self._redis.xlen(self._mail)))
+        return max(0, entries - len(await self.unsettled(cursor))) if entries else 0
+
     async def last_id(self) -> str:
         """The id of the last entry ever appended, "0-0" when there was none."""
         if not await answer_of(self._redis.exists(self._mail)):

@@ -79,6 +79,7 @@ DEAD_LETTERS_WAITING = Gauge(
 )
 LEASES_HELD = Gauge("lastslot_leases_held", "Partitions owned.", multiprocess_mode="livesum")
 FENCED = Counter("lastslot_fenced", "Commits refused because the partition had a newer owner.")
+STANDSTILLS = Counter("lastslot_standstills", "Partitions given up because their consumer got nowhere.")
 GUARD_PAUSES = Counter("lastslot_guard_pauses", "Campaigns paused by the velocity guard.")
 DRIFTS_FOUND = Counter("lastslot_drifts_found", "Differences found between the stores, by type.", ("kind",))
 ALERTS_NOT_TAKEN = Counter("lastslot_alerts_not_taken", "Alerts that the webhook did not take; they are tried again.")

@@ -11,7 +11,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from shared.errors import DurabilityOff, SchemaMissing, StoreAway
 
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0008"
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -45,20 +45,22 @@ _LOOK_WITHIN_S = 2.0
 _CLOSE_WITHIN_S = 5.0
 
 
-async def open_pool(dsn: str, size: int, *, lock_wait_s: float | None = None) -> Pool:
+async def open_pool(dsn: str, size: int, *, lock_wait_s: float | None = None, quiet_s: float | None = None) -> Pool:
     """A pool of at most `size` connections to a durable server at this version's schema.
 
-    Its statements wait for a lock for at most `lock_wait_s` seconds (None: for as long as a statement may take).
+    Its statements wait for a lock for at most `lock_wait_s` seconds (None: for as long as a statement may take), and its
+    transactions are ended when they were quiet for `quiet_s` (None: as SERVER_SETTINGS says).
     Raises StoreAway when there is none, DurabilityOff or SchemaMissing when it does not qualify.
     """
     try:
-        return await _open_pool(dsn, size, SERVER_SETTINGS | _lock_timeout(lock_wait_s))
+        return await _open_pool(dsn, size, SERVER_SETTINGS | _bounds(lock_wait_s, quiet_s))
     except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.ClientConfigurationError) as error:
         raise StoreAway(f"Postgres cannot be reached (LASTSLOT_POSTGRES_DSN): {error or type(error).__name__}") from error
 
 
-def _lock_timeout(seconds: float | None) -> dict[str, str]:
-    return {} if seconds is None else {"lock_timeout": f"{round(seconds * 1000)}ms"}
+def _bounds(lock_wait_s: float | None, quiet_s: float | None) -> dict[str, str]:
+    bounds = {"lock_timeout": lock_wait_s, "idle_in_transaction_session_timeout": quiet_s}
+    return {name: f"{round(seconds * 1000)}ms" for name, seconds in bounds.items() if seconds is not None}
 
 
 async def _open_pool(dsn: str, size: int, settings: dict[str, str]) -> Pool:

@@ -9,6 +9,9 @@ import uvloop
 from shared import crash_points, logs
 from shared.settings import Settings
 
+#: How long a cancelled task is given before it is cancelled again.
+_ENDED_WITHIN_S = 0.05
+
 Serve = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
 
@@ -26,6 +29,18 @@ async def stopped_within(stopping: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+async def abandoned(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once is not enough: it ends but one of the waits that a task is in (a query, then its rollback, then the connection's
+    return), and may be lost behind an error of a store that answers at the same moment.
+    """
+    while alive := [task for task in tasks if not task.done()]:
+        for task in alive:
+            task.cancel()
+        await asyncio.wait(alive, timeout=_ENDED_WITHIN_S)
 
 
 async def _run(settings: Settings, serve: Serve) -> None:

@@ -1,4 +1,4 @@
--- purpose: take a free partition; the epoch counts up at every acquisition
+-- purpose: take a free partition; the epoch counts up at every acquisition, and who wanted it and is gone is forgotten
 -- takes: $1 partition_no, $2 shard_id, $3 lease seconds
 -- returns: {epoch}, or no row when somebody else has it, or holds its row (nobody waits here for one of many)
 -- Its last owner may have vouched for its life a while longer than the lease (see claim_workers.vouching), and then not any more.
@@ -11,7 +11,8 @@ WITH free AS MATERIALIZED (
 )
 UPDATE partitions p
 SET owner = $2, epoch = p.epoch + 1, lease_until = clock_timestamp() + make_interval(secs => $3),
-    life_until = least(p.life_until, clock_timestamp() + interval '15 s')
+    life_until = least(p.life_until, clock_timestamp() + interval '15 s'),
+    wanted_by = (SELECT shard_id FROM shards WHERE shard_id = p.wanted_by AND seen_until > clock_timestamp())
 FROM free
 WHERE p.partition_no = free.partition_no
 RETURNING p.epoch

@@ -1,10 +1,12 @@
 """Shards that each follow their own plan come to an even spread, and stay there."""
 
+from collections.abc import Mapping
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from claim_workers.core.ownership import plan
+from claim_workers.core.ownership import plan, spread
 from shared.domain.ids import PARTITIONS, PartitionNo, ShardId
 
 Owners = dict[PartitionNo, ShardId | None]
@@ -19,10 +21,16 @@ any_owners = st.builds(
 )
 
 
-def turn(owners: Owners, me: ShardId, living: list[ShardId], seen: Owners | None = None) -> None:
+def turn(
+    owners: Owners,
+    me: ShardId,
+    living: list[ShardId],
+    seen: Owners | None = None,
+    wanted: Mapping[PartitionNo, ShardId] | None = None,
+) -> None:
     """One shard acts on what it saw, as Postgres lets it: only what is free, or whose owner is dead, can be acquired."""
-    todo = plan(me, living, owners if seen is None else seen)
-    assert not (todo.acquire and todo.resign)
+    todo = plan(me, living, owners if seen is None else seen, wanted or {})
+    assert wanted or not (todo.acquire and todo.resign)
     assert len(set(todo.acquire)) == len(todo.acquire)
     for partition in todo.resign:
         assert owners[partition] == me
@@ -74,7 +82,7 @@ def test_shards_that_all_look_at_the_same_moment_come_to_an_even_spread_too(livi
 @given(st.integers(1, 19))
 def test_a_shard_that_joins_moves_no_more_than_its_share(number: int) -> None:
     living = SHARDS[:number]
-    owners = spread(living)
+    owners = settled(living)
     before, joined = dict(owners), [*living, SHARDS[20]]
     for _ in range(2):
         for shard in joined:
@@ -87,7 +95,7 @@ def test_a_shard_that_joins_moves_no_more_than_its_share(number: int) -> None:
 @given(st.integers(2, 20))
 def test_only_the_partitions_of_a_shard_that_left_move(number: int) -> None:
     living = SHARDS[:number]
-    owners = spread(living)
+    owners = settled(living)
     before, left = dict(owners), living[1:]
     for _ in range(2):
         for shard in left:
@@ -96,7 +104,7 @@ def test_only_the_partitions_of_a_shard_that_left_move(number: int) -> None:
     assert {before[partition] for partition in owners if owners[partition] != before[partition]} <= {living[0]}
 
 
-def spread(living: list[ShardId]) -> Owners:
+def settled(living: list[ShardId]) -> Owners:
     """What `living` come to when they start from nothing."""
     owners = dict(FREE)
     for _ in range(2):
@@ -127,4 +135,79 @@ def test_shards_that_look_at_the_same_moment_ask_for_different_partitions() -> N
 
 @pytest.mark.parametrize(("number", "expected"), [(1, [16]), (3, [5, 5, 6]), (16, [1] * 16), (20, [0] * 4 + [1] * 16)])
 def test_what_does_not_divide_is_spread_by_one(number: int, expected: list[int]) -> None:
-    assert shares(spread(SHARDS[:number]), SHARDS[:number]) == expected
+    assert shares(settled(SHARDS[:number]), SHARDS[:number]) == expected
+
+
+wishes = st.dictionaries(st.sampled_from(list(FREE)), st.sampled_from(SHARDS), max_size=PARTITIONS)
+
+
+@given(living_shards, any_owners, wishes)
+def test_what_is_wanted_goes_where_it_is_wanted_and_the_rest_is_spread_around_it(
+    living: list[ShardId], owners: Owners, wanted: dict[PartitionNo, ShardId]
+) -> None:
+    intended = spread(living, owners, wanted)
+    honoured = {partition: shard for partition, shard in wanted.items() if shard in living}
+    assert honoured.items() <= intended.items()
+    counts = {shard: list(intended.values()).count(shard) for shard in living}
+    bound = {shard: list(honoured.values()).count(shard) for shard in living}
+    # Whoever has more than somebody else by two has it by wish alone.
+    assert all(counts[shard] <= max(bound[shard], min(counts.values()) + 1) for shard in living)
+
+
+@given(living_shards, any_owners, wishes)
+def test_shards_come_to_the_spread_with_wishes_too_and_stay_there(
+    living: list[ShardId], owners: Owners, wanted: dict[PartitionNo, ShardId]
+) -> None:
+    owners, rounds = dict(owners), 0
+    while (intended := spread(living, owners, wanted)) != owners:
+        rounds += 1
+        seen = dict(owners)
+        for shard in living:
+            turn(owners, shard, living, seen, wanted)
+        assert rounds <= 3
+    for shard in living:
+        turn(owners, shard, living, wanted=wanted)
+    assert owners == intended
+
+
+@given(living_shards, any_owners)
+def test_nothing_moves_that_need_not(living: list[ShardId], owners: Owners) -> None:
+    intended = spread(living, owners)
+    moved = sum(intended[partition] != owner for partition, owner in owners.items() if owner in living)
+    owned = sorted((list(owners.values()).count(shard) for shard in living), reverse=True)
+    base, rest = divmod(PARTITIONS, len(living))
+    shares = [base + (place < rest) for place in range(len(living))]
+    assert moved == sum(max(0, has - share) for has, share in zip(owned, shares, strict=True))
+
+
+def test_one_shard_three_and_two_again_move_shares_alone() -> None:
+    owners = settled(SHARDS[:1])
+    for living, moves in ((SHARDS[:3], 10), (SHARDS[:2], 5), (SHARDS[:3], 5), (SHARDS[1:3], 6)):
+        before = dict(owners)
+        for _ in range(2):
+            for shard in living:
+                turn(owners, shard, living)
+        assert even(owners, living)
+        assert sum(before[partition] != owners[partition] for partition in owners) == moves
+
+
+@given(living_shards, any_owners, st.sets(st.sampled_from(SHARDS)))
+def test_who_rests_keeps_what_it_has_and_takes_nothing_unless_all_rest(
+    living: list[ShardId], owners: Owners, resting: set[ShardId]
+) -> None:
+    intended = spread(living, owners, resting=resting)
+    assert intended.keys() == owners.keys()
+    if resting >= set(living):
+        assert intended == spread(living, owners)
+        return
+    for shard in resting & set(living):
+        taken = [partition for partition, owner in intended.items() if owner == shard and owners[partition] != shard]
+        assert not taken
+
+
+def test_what_a_resting_shard_gave_up_goes_to_the_others() -> None:
+    owners = settled(SHARDS[:2])
+    given_up = next(partition for partition, owner in owners.items() if owner == SHARDS[0])
+    owners[given_up] = None
+    assert plan(SHARDS[1], SHARDS[:2], owners, resting={SHARDS[0]}).acquire == [given_up]
+    assert plan(SHARDS[0], SHARDS[:2], owners, resting={SHARDS[0]}).acquire == []
