@@ -4,6 +4,7 @@ What was committed is set at once, what is awaited is seeded, and what is in use
 or spoilt value lives no longer than that.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from secrets import token_hex
 
@@ -26,7 +27,7 @@ from shared.statements import statement
 _TICKS_REMEMBERED = 60
 
 #: Users per script call when a gate is seeded.
-_SEED_CHUNK = 2_000
+_SEED_PAGE = 2_000
 
 #: How far back slots are looked for that were given back: more than a tick, and by a new owner more than any change of owners.
 _FREED_LATELY_S = 3.0
@@ -97,10 +98,17 @@ class Settler:
         async with self._pool.acquire(timeout=5) as connection, connection.transaction(isolation="repeatable_read"):
             facts = await gate_facts(connection, partition, [campaign])
             users = await connection.cursor(statement("gate_users"), campaign, partition)
-            while chunk := await users.fetch(_SEED_CHUNK):
-                holders = {UserId(user): active for user, active in chunk}
-                await self._apply([msgspec.structs.replace(each, users=holders) for each in facts], cursor, "more", seeding)
-                crash_point("W9")
+            page = await users.fetch(_SEED_PAGE)
+            while page:
+                holders = {UserId(user): active for user, active in page}
+                more = [msgspec.structs.replace(each, users=holders) for each in facts]
+                # Postgres reads the next page while Redis takes this one; and is not left in the middle of it.
+                reading = asyncio.create_task(users.fetch(_SEED_PAGE))
+                try:
+                    await self._apply(more, cursor, "more", seeding)
+                    crash_point("W9")
+                finally:
+                    page = await reading
         await self._apply(facts, cursor, "seed", seeding)
 
     async def _freed(self) -> list[CampaignId]:

@@ -7,6 +7,7 @@ and lives exactly as long as the entry that carries the claim.
 
 from collections.abc import Sequence
 from enum import IntEnum
+from struct import pack
 from typing import Any, Literal
 from uuid import UUID
 
@@ -22,6 +23,8 @@ from shared.scripts import script
 CERTIFICATE_MS = 500
 
 Mode = Literal["move", "wipe", "more", "seed"]
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Verdict(IntEnum):
@@ -256,11 +259,10 @@ def _campaign_keys(partition: PartitionNo, incarnation: Incarnation, campaign: C
     )
 
 
-def _settle_arguments(settlement: Settlement) -> list[Any]:
-    args: list[Any] = [settlement.seq, *settlement.terms, len(settlement.users)]
-    for user, active in settlement.users.items():
-        args += (user, active, user_mark(user).to_bytes(4, "little"))
-    return args
+def _settle_arguments(settlement: Settlement) -> tuple[Any, ...]:
+    users, active = list(settlement.users), list(settlement.users.values())
+    marks = pack(f"<{len(users)}I", *map(user_mark, users))
+    return settlement.seq, *settlement.terms, _encode((users, active)), marks
 
 
 def _campaign_reply(reply: list[Any]) -> CampaignReply:

@@ -52,6 +52,16 @@ class Bench:
         assert await self.ask_until_warm(*users) == [Verdict.ADMITTED] * len(users)
         await self.owner.turn()
 
+    async def sell_out(self, slots: int) -> None:
+        """Have so many users hold all there is, of whom the gate was never told."""
+        await self.pool.execute("UPDATE campaigns SET total_limit = $1", slots)
+        await self.pool.execute("UPDATE campaign_slices SET budget = $1, claimed = $1", slots)
+        await self.pool.execute(
+            "INSERT INTO redemptions SELECT gen_random_uuid(), campaign_id, 0, 1, code, 'user ' || n, 1, 1, 'o', '{}', 'k', '', "
+            "'claimed', now() FROM campaigns, generate_series(1, $1) AS n",
+            slots,
+        )
+
     async def release(self, user: str) -> None:
         """Give a slot back, without telling the gate."""
         stepped = await lifecycle.take(self.pool, self.claim(user).claim_id, Step.RELEASE_FOR_FAILURE)
@@ -202,15 +212,26 @@ async def test_a_gate_is_seeded_while_requests_wait(bench: Bench) -> None:
 
 
 async def test_a_gate_is_seeded_with_everybody_who_ever_held_something(bench: Bench) -> None:
-    await bench.pool.execute("UPDATE campaigns SET total_limit = 4500")
-    await bench.pool.execute("UPDATE campaign_slices SET budget = 4500, claimed = 4500")
-    await bench.pool.execute(
-        "INSERT INTO redemptions SELECT gen_random_uuid(), campaign_id, 0, 1, code, 'user ' || n, 1, 1, 'o', '{}', 'k', '', "
-        "'claimed', now() FROM campaigns, generate_series(1, 4500) AS n"
-    )
+    await bench.sell_out(4500)
     assert await bench.ask_until_warm("user 1", "user 4500", "x") == [Verdict.LOOK_ALREADY] * 2 + [Verdict.EXHAUSTED]
     assert await bench.redis.hget(bench.gate, "members") == b"4500"
     assert await bench.redis.strlen(bench.marks) == 4 * 4_500
+
+
+async def test_a_life_that_ends_while_a_gate_is_seeded_is_over(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    await bench.sell_out(4500)
+    settle, modes = bench.owner.gate.settle, list[Mode]()
+
+    async def settle_and_lose(*asked: Any, mode: Mode = "move", **how: Any) -> Any:
+        modes.append(mode)
+        if modes.count("more") == 2:
+            await bench.redis.flushall()
+        return await settle(*asked, mode=mode, **how)
+
+    monkeypatch.setattr(bench.owner.gate, "settle", settle_and_lose)
+    with pytest.raises(IncarnationOver):
+        await bench.owner.settler.seed([bench.campaign.campaign_id], bench.owner.cursor)
+    assert modes[-1] == "more"
 
 
 async def test_a_gate_is_cold_until_everybody_is_in_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

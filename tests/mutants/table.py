@@ -225,7 +225,7 @@ GATE = (
                 "shared/scripts/settle.lua",
                 "      redis.call('HSET', gate, 'seq', seq, 'free', free,",
                 "      local before = number(redis.call('HGET', gate, 'free'))\n"
-                "      if before and n > 0 then free = before - n end\n"
+                "      if before and mode == 'move' then free = before - #cmsgpack.unpack(said)[1] end\n"
                 "      redis.call('HSET', gate, 'seq', seq, 'free', free,",
             ),
         ),

@@ -3,8 +3,8 @@
 -- ARGV: 1 incarnation, 2 epoch of the owner ('' for a front door), 3 cursor (last entry decided; '' leaves the mailbox alone),
 --       4 first id after the cursor, 5 how long a certificate is good for (ms), 6 mode, 7 name of the seeding;
 --       then for each campaign: ledger sequence, free slots or 'unlimited', per-user limit, why closed or '',
---       1 if its own code gives nothing, number of users,
---       then for each user: user, active redemptions, mark (4 bytes)
+--       1 if its own code gives nothing, users and their active redemptions (two lists, msgpack: an argument for each would cost
+--       more than all the rest), their marks (4 bytes each)
 --       mode: 'move' sets a gate that is warm · 'wipe' empties it, for a seeding if one is named · 'more' adds users to that
 --       seeding · 'seed' makes the gate warm that it has filled. What is moved while a seeding goes on is part of it
 -- answer: {'moved', living incarnation or ''} | {'broken'} | {'ok', for each campaign the sequence it is at (-1: cold)}
@@ -72,14 +72,13 @@ if ARGV[3] ~= '' then
   end
 end
 
-local function set_users(users, marks, first, n, seq)
-  local names, appended, changed = {}, {}, {}
-  for i = 1, n do names[i] = ARGV[first + (i - 1) * 3] end
+local function set_users(users, marks, said, marked, seq)
+  local names, active = unpack(cmsgpack.unpack(said))
+  local appended, changed = {}, {}
   for i, held in ipairs(many('HMGET', users, names)) do
-    local u = first + (i - 1) * 3
-    if not held then appended[#appended + 1] = ARGV[u + 2] end
+    if not held then appended[#appended + 1] = string.sub(marked, 4 * i - 3, 4 * i) end
     local known = held and tonumber(string.match(held, ':(%d+)$')) or -1
-    if not held or seq >= known then changed[#changed + 1], changed[#changed + 2] = names[i], ARGV[u + 1] .. ':' .. seq end
+    if not held or seq >= known then changed[#changed + 1], changed[#changed + 2] = names[i], active[i] .. ':' .. seq end
   end
   if #appended > 0 then redis.call('APPEND', marks, table.concat(appended)) end
   many('HSET', users, changed)
@@ -104,8 +103,8 @@ local mode, seeding = ARGV[6], ARGV[7]
 local answer, arg, key = {}, 8, 7
 while key <= #KEYS do
   local gate, users, marks = KEYS[key], KEYS[key + 1], KEYS[key + 2]
-  local seq, free, limit, closed, dry, n = unpack(ARGV, arg, arg + 5)
-  seq, n = tonumber(seq), tonumber(n)
+  local seq, free, limit, closed, dry, said, marked = unpack(ARGV, arg, arg + 6)
+  seq = tonumber(seq)
   if mode == 'wipe' or not (is(gate, 'hash') and is(users, 'hash') and is(marks, 'string')) then
     redis.call('DEL', gate, users, marks)
     if mode == 'wipe' and seeding ~= '' then redis.call('HSET', gate, 'seeding', seeding) end
@@ -113,7 +112,7 @@ while key <= #KEYS do
   local at = position(gate, users, marks)
   local filling = not at and redis.call('HGET', gate, 'seeding')
   local ours = mode == 'move' or (filling and filling == seeding)
-  if ours then set_users(users, marks, arg + 6, n, seq) end
+  if ours then set_users(users, marks, said, marked, seq) end
   if ours and mode == 'seed' then
     redis.call('HSET', gate, 'edition', seeding, 'held_until', held_until(gate))
     redis.call('HDEL', gate, 'seeding')
@@ -129,6 +128,6 @@ while key <= #KEYS do
     at = at and newest
   end
   answer[#answer + 1] = at or -1
-  arg, key = arg + 6 + n * 3, key + 3
+  arg, key = arg + 7, key + 3
 end
 return {'ok', answer}
