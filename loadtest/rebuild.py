@@ -20,6 +20,7 @@ from lastslot.burst import LOST, fire
 from lastslot.running import Stack, address, own_stack
 from loadtest.growths.redemptions import insert
 from loadtest.machine import machine_line
+from loadtest.processes import takings
 from loadtest.running import run
 from loadtest.trial import Wrong
 from shared.clock import monotonic
@@ -36,13 +37,17 @@ async def rebuild(console: Console, given: Namespace) -> None:
         await crowd.open_campaign(stack, code, given.redemptions + given.rounds)
         with console.status(f"inserting {given.redemptions:,} redemptions"):
             await insert(stack, code, given.redemptions)
+        before = takings()
         took = [await _emptied(stack, code) for _ in range(given.rounds)]
+        spent = {kind: (after.cpu_s - before[kind].cpu_s) / given.rounds for kind, after in takings().items()}
     rounds = ", ".join(f"{seconds:.2f}" for seconds in took)
     console.print(
         f"{given.redemptions:,} redemptions of one campaign: somebody wins {median(took):.2f} s after Redis was emptied "
         f"({rounds}), {given.redemptions / median(took):,.0f} a second",
         highlight=False,
     )
+    shares = ", ".join(f"{kind} {seconds:.1f}" for kind, seconds in spent.items())
+    console.print(f"seconds of CPU a round: {sum(spent.values()):.1f} ({shares})", highlight=False)
     if median(took) > given.within_s:
         raise Wrong(f"that is more than {given.within_s:.0f} s")
 

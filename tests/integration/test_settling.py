@@ -57,8 +57,8 @@ class Bench:
         await self.pool.execute("UPDATE campaigns SET total_limit = $1", slots)
         await self.pool.execute("UPDATE campaign_slices SET budget = $1, claimed = $1", slots)
         await self.pool.execute(
-            "INSERT INTO redemptions SELECT gen_random_uuid(), campaign_id, 0, 1, code, 'user ' || n, 1, 1, 'o', '{}', 'k', '', "
-            "'claimed', now() FROM campaigns, generate_series(1, $1) AS n",
+            "INSERT INTO redemptions SELECT gen_random_uuid(), campaign_id, 0, 1, code, 'user ' || n, 1, 1, 'o', '{}', 'k', "
+            "'', 'claimed', now() FROM campaigns, generate_series(1, $1) AS n",
             slots,
         )
 
