@@ -13,7 +13,7 @@ import msgspec
 
 from shared.book import DECIDE_AGAIN, decided, lock_partition
 from shared.deciding import Decided, decide_under
-from shared.domain.ids import PartitionNo
+from shared.domain.ids import Incarnation, PartitionNo
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Granted, Outcome, Refused
 from shared.errors import RedisUnavailable
@@ -103,18 +103,18 @@ async def replay(pool: Pool, gate: Gate, letter_no: int, by: str) -> Dealt:
             return Unreadable()
         home = await connection.fetchval(statement("slice_home"), letter.claim.campaign_id, letter.claim.slice_no)
     partition = letter.partition_no if home is None else PartitionNo(home)
-    await _answers(pool, gate, partition)
+    decide = partial(_decide, gate=gate, letter_no=letter_no, claim=letter.claim, partition=partition, by=by)
     try:
-        done = await decided(pool, partial(_decide, letter_no=letter_no, claim=letter.claim, partition=partition, by=by))
-    except (*DECIDE_AGAIN, *NO_ANSWER):
+        done = await decided(pool, decide)
+    except (RedisUnavailable, *DECIDE_AGAIN, *NO_ANSWER):
         raise
     except Exception as error:
         told = repr(error)[:_ERROR_LENGTH]
         await pool.execute(statement("letter_tried"), letter_no, told)
         return StillPoison(told)
-    if not isinstance(done, Decided):
+    if not isinstance(done, _Done):
         return done
-    return Replay(done.decisions[0].outcome, await _settled(gate, partition, done))
+    return Replay(done.decided.decisions[0].outcome, await _settled(gate, partition, done))
 
 
 async def discard(pool: Pool, letter_no: int, by: str, why: str) -> Letter | None:
@@ -135,30 +135,30 @@ def told(outcome: Outcome) -> str:
             return "granted before"
 
 
+class _Done(msgspec.Struct, frozen=True):
+    decided: Decided
+    incarnation: Incarnation | None
+
+
 async def _decide(
-    connection: Connection, *, letter_no: int, claim: SubmitClaim, partition: PartitionNo, by: str
-) -> Decided | Letter | None:
+    connection: Connection, *, gate: Gate, letter_no: int, claim: SubmitClaim, partition: PartitionNo, by: str
+) -> _Done | Letter | None:
     head = await lock_partition(connection, partition)
     if await connection.fetchval(statement("lock_letter"), letter_no) is None:
         return await find(connection, letter_no)
+    if head.incarnation is not None:
+        # Gates would refuse who wins here: nothing is decided that they cannot be told of.
+        await gate.living(partition)
     done = await decide_under(connection, head, partial(lock_partition, partition_no=partition), [claim], None)
     await connection.execute(statement("letter_replayed"), letter_no, by, told(done.decisions[0].outcome))
-    return done
+    return _Done(done, head.incarnation)
 
 
-async def _answers(pool: Pool, gate: Gate, partition: PartitionNo) -> None:
-    """Raises RedisUnavailable when the partition has gates that cannot be told: they would refuse who wins here."""
-    async with pool.acquire() as connection:
-        [(incarnation, _)] = await connection.fetch(statement("partition_life"), partition)
-    if incarnation is not None:
-        await gate.living(partition)
-
-
-async def _settled(gate: Gate, partition: PartitionNo, done: Decided) -> bool:
+async def _settled(gate: Gate, partition: PartitionNo, done: _Done) -> bool:
+    """Tell the gates of the life in which it was decided; those of a later one are made out of Postgres."""
     try:
-        living = await gate.living(partition)
-        if living is not None:
-            await gate.settle(partition, living, done.settlements)
+        if done.incarnation is not None:
+            await gate.settle(partition, done.incarnation, done.decided.settlements)
     except RedisUnavailable:
         return False
     return True
