@@ -29,7 +29,7 @@ _LOOK_AGAIN_S = 0.1
 
 #: How many users of one gate are told of.
 _MOST_USERS = 100
-_USERS_AT_A_TIME = 2_000
+_USERS_AT_A_TIME = 500
 
 #: After each page of users, so that whatever else this process does is not kept waiting.
 _BREATH_S = 0.005

@@ -11,7 +11,7 @@ from shared.domain.ids import CampaignId, Incarnation, PartitionNo, UserId
 from shared.redis_client import Redis, answer_of
 
 _PAGE = 500
-_USERS_AT_A_TIME = 2_000
+_USERS_AT_A_TIME = 500
 _MARKS_AT_A_TIME = 65_536
 _FIELDS = ("free", "limit", "closed", "dry", "seq", "members", "edition")
 _NUMBER = re.compile(r"-?\d+")
