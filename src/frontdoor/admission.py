@@ -6,12 +6,14 @@ which knows what comes next.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 import msgspec
 import structlog
 
 from frontdoor.certificates import Certificates
+from frontdoor.circuit import Circuit
 from frontdoor.submissions import Stage, Submission
 from shared import clock, mailbox, metrics
 from shared.crash_points import crash_point
@@ -59,6 +61,7 @@ class GateDesk:
         self._shut = shut
         self._tell = tell
         self._moved = moved
+        self._circuit = Circuit(partition, partial(gate.living, partition))
         self._incarnation = Incarnation("")
         self._queue: list[Submission] = []
         self._asking: asyncio.Task[None] | None = None
@@ -70,13 +73,20 @@ class GateDesk:
         if self._asking is None:
             self._asking = asyncio.create_task(self._drain())
 
+    @property
+    def away(self) -> bool:
+        """Whether the gate has not answered for a while."""
+        return self._circuit.away
+
     async def survey(self, campaigns: list[Campaign]) -> list[Lack | None]:
         """Why each campaign gives nothing now; None when it may. Raises RedisUnavailable."""
+        if self.away:
+            raise RedisUnavailable
         for _ in range(2):
             asked_at = clock.monotonic()
             asks = [self._campaign_ask(campaign, self._shut(campaign)) for campaign in campaigns]
             life = self._incarnation
-            answer = await self._gate.admit(self._partition, life, asks, [])
+            answer = await self._circuit.watch(self._gate.admit(self._partition, life, asks, []))
             if isinstance(answer, Admission):
                 self._take_certificates(asks, answer, asked_at)
                 return [_nothing_to_give(reply) for reply in answer.campaigns]
@@ -115,7 +125,7 @@ class GateDesk:
             claims.append(ClaimAsk(index, claim.claim_id, claim.user_id, submission.checked, entry, closed, own_code))
         asked_at, life = clock.monotonic(), self._incarnation
         crash_point("F1")
-        answer = await self._gate.admit(self._partition, life, asks, claims)
+        answer = await self._circuit.watch(self._gate.admit(self._partition, life, asks, claims))
         crash_point("F3")
         metrics.GATE_CALLS.add()
         metrics.GATE_CLAIMS.add(n=len(batch))

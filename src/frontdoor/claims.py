@@ -13,9 +13,11 @@ from frontdoor.replies import refuse, reply, respond, shown_pending
 from frontdoor.shapes import OrderRedemptions
 from frontdoor.tokens import SERVICE, Identity
 from shared import clock
+from shared.book import lifeless
 from shared.domain.ids import PARTITIONS, ClaimId, PartitionNo, UserId
 from shared.domain.outcomes import Granted, Outcome, Refused, Replayed
 from shared.errors import RedisUnavailable
+from shared.postgres import for_a_look
 from shared.redemptions import Told
 
 routes = web.RouteTableDef()
@@ -68,14 +70,14 @@ async def _find(door: Door, claim: ClaimId, partitions: list[PartitionNo]) -> To
     """What is known of a claim: its outcome, or that it waits for one.
 
     A success is for ever. A refusal may be of the claim's last life while it waits in its next one, so without Redis nothing
-    but a success is known: raises RedisUnavailable then.
+    but a success is known, unless there is no mailbox: raises RedisUnavailable then.
     """
     waits, silence = None, None
     try:
         # First, for whatever leaves a mailbox has been committed before.
         waits = await _look_in_mailboxes(door, claim, partitions)
     except RedisUnavailable as error:
-        silence = error
+        silence = None if await _have_no_mailbox(door, partitions) else error
     told = await door.outcomes.get(claim)
     if told is not None and not isinstance(told.outcome, Refused):
         return told
@@ -88,6 +90,11 @@ async def _look_in_mailboxes(door: Door, claim: ClaimId, partitions: list[Partit
     found = await asyncio.gather(*(door.gate.pending(partition, [claim]) for partition in partitions))
     holders = zip(partitions, found, strict=True)
     return next((_Waits(users[claim], partition) for partition, users in holders if claim in users), None)
+
+
+async def _have_no_mailbox(door: Door, partitions: list[PartitionNo]) -> bool:
+    async with for_a_look(door.pool) as connection:
+        return len(await lifeless(connection, partitions)) == len(partitions)
 
 
 def _partitions(named: str | None) -> list[PartitionNo]:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from frontdoor.admission import GateDesk, Lack, Shut
 from frontdoor.agenda import Agenda
 from frontdoor.certificates import Certificates
+from frontdoor.direct import DirectPath
 from frontdoor.lookups import LookUps
 from frontdoor.problems import BUSY, UNAVAILABLE
 from frontdoor.submissions import Answer, Stage, Submission, Undecided
@@ -55,6 +56,7 @@ class Desk:
         self._by_ticket: dict[int, Submission] = {}
         self._agenda = Agenda(self._see_to)
         self._look_ups = LookUps(gate, pool)
+        self._direct = DirectPath(pool, self._hear_directly)
         self._sought: set[Submission] = set()
         self._busy_until: dict[PartitionNo, float] = {}
         self._errands: set[asyncio.Task[None]] = set()
@@ -115,7 +117,26 @@ class Desk:
         self._by_ticket.pop(submission.claim.ticket, None)
         submission.claim = replace(submission.claim, ticket=next(self._tickets))
         self._by_ticket[submission.claim.ticket] = submission
-        self._gates[submission.partition_no].ask(submission)
+        gate = self._gates[submission.partition_no]
+        if gate.away:
+            self._ask_directly(submission)
+        else:
+            gate.ask(submission)
+
+    def _ask_directly(self, submission: Submission) -> None:
+        """Have it decided without the gate, if its partition has no life."""
+        if submission.unfit is not None:
+            self._look_whether_replay(submission, submission.unfit)
+            return
+        submission.stage = Stage.DECIDING
+        self._agenda.put(submission, submission.admit_by)
+        self._direct.ask(submission)
+
+    def _hear_directly(self, submission: Submission, answer: Answer | None) -> None:
+        if answer is None:
+            self._ask_again(submission)
+        else:
+            submission.resolve(answer)
 
     def _go_on(self, submission: Submission, verdict: Verdict, closed: str) -> None:
         """What comes next by the gate's verdict; `closed`: why it gives nothing, if it does not."""
@@ -168,9 +189,9 @@ class Desk:
         awaiting: list[Submission] = []
         for submission in due:
             match submission.stage:
-                case Stage.ASKING | Stage.AGAIN if now >= submission.admit_by:
+                case Stage.ASKING | Stage.AGAIN | Stage.DECIDING if now >= submission.admit_by:
                     submission.resolve(UNAVAILABLE)
-                case Stage.ASKING:
+                case Stage.ASKING | Stage.DECIDING:
                     pass
                 case Stage.AGAIN:
                     self._ask(submission)
@@ -190,6 +211,7 @@ class Desk:
         try:
             pending = await self._look_ups.pending(awaiting)
             found = await self._look_ups.standings(awaiting)
+            lifeless = await self._look_ups.lifeless({submission.partition_no for submission in awaiting})
         except NO_ANSWER as error:
             log.warning("outcomes_not_looked_up", claims=len(awaiting), error=repr(error))
             return
@@ -199,6 +221,9 @@ class Desk:
             standing = found.get(submission.claim.claim_id)
             if standing is not None and standing.redemption is not None:
                 submission.resolve_with(standing.redemption)
+            elif submission.partition_no in lifeless and submission.awaits(ticket):
+                # Nobody will read the mailbox it is in.
+                self._ask_directly(submission)
             elif standing is not None and submission.claim.claim_id not in pending and submission.awaits(ticket):
                 self._ask(submission)
 
@@ -214,6 +239,7 @@ class Desk:
         """
         try:
             standing = await self._look_ups.standing(submission)
+            alive = submission.unfit is not None or not await self._look_ups.lifeless({submission.partition_no})
         except NO_ANSWER:
             submission.resolve(UNAVAILABLE)
             return
@@ -228,8 +254,11 @@ class Desk:
         elif standing.hold is not None and refusal in _FOR_LACK:
             # A hold never blocks its own owner.
             submission.resolve(Replayed(standing.hold))
-        else:
+        elif alive:
             submission.resolve(Refused(refusal))
+        else:
+            # The gate that refused is over: what it knows nothing of may have been decided since.
+            self._ask_directly(submission)
 
     def _run(self, errand: Coroutine[None, None, None], submissions: list[Submission]) -> None:
         """Run beside everything else; if it breaks, so do the requests it was for."""

@@ -34,11 +34,15 @@ Answer: TypeAlias = Outcome | Undecided | Problem
 
 
 class Stage(Enum):
-    """Where a submission is. ASKING: at the gate, or about to be; AWAITING: in a mailbox; AGAIN: to ask the gate once more."""
+    """Where a submission is.
+
+    ASKING: at the gate, or about to be; AWAITING: in a mailbox; AGAIN: to ask the gate once more; DECIDING: on the direct path.
+    """
 
     ASKING = auto()
     AWAITING = auto()
     AGAIN = auto()
+    DECIDING = auto()
 
 
 class Submission:

@@ -6,7 +6,7 @@ when the epoch has moved on (fenced); the direct path names none.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import TypeVar
 
@@ -72,6 +72,11 @@ async def lock_partition(connection: Connection, partition_no: PartitionNo, epoc
     if row is None:
         raise Fenced(f"partition {partition_no} is no longer at epoch {epoch}")
     return Head(partition_no, row[0], row[1], row[2], row[3], row[4], row[5])
+
+
+async def lifeless(connection: Connection, partitions: Iterable[PartitionNo]) -> set[PartitionNo]:
+    """Those of `partitions` that have no life in Redis, as last committed; only their lock says that it stays so."""
+    return {PartitionNo(number) for (number,) in await connection.fetch(statement("lifeless"), list(partitions))}
 
 
 async def lock_codes(connection: Connection) -> None:

@@ -59,6 +59,11 @@ FILTER_LATE = Gauge(
 )
 ATTEMPTS_SHIPPED = Tally("lastslot_attempts_shipped", "Attempts written to Postgres by the doors.")
 ATTEMPTS_SPILLED = Tally("lastslot_attempts_spilled", "Attempts not kept, because too many were waiting to be written.")
+DIRECT_CLAIMS = Tally("lastslot_direct_claims", "Claims decided by front doors while Redis was away, by outcome.", ("outcome",))
+DIRECT_TURNS = Tally("lastslot_direct_turns", "Gates that front doors took to be away (entered), or back (left).", ("turn",))
+GATES_AWAY = Gauge(
+    "lastslot_gates_away", "Gates that front doors take to be away, each door for itself.", multiprocess_mode="livesum"
+)
 PENDING_WAITERS = Gauge(
     "lastslot_pending_waiters", "Requests that wait for their claim's outcome.", multiprocess_mode="livesum"
 )

@@ -449,6 +449,7 @@ async def test_who_waits_longer_than_he_said_is_undecided(stores: Stores, alone:
 
 async def test_a_redis_that_is_away_is_said_at_once_rather_than_waited_for(stores: Stores) -> None:
     campaign = await launch(stores.pool, 5)
+    await Owner.of(stores.pool, stores.redis, home(campaign))
     async with open_redis(f"redis://127.0.0.1:{free_port()}") as redis:
         door = Door("door", stores.pool, redis)
         began = clock.monotonic()

@@ -1,0 +1,151 @@
+"""The direct path: claims decided by the front door itself, by the worker's own lock, read, decide and write.
+
+It is for partitions that have no life: Redis is away, and their owner has ended what it could not reach (see
+`claim_workers.vouching`), or nobody has begun one yet. That is looked at under the partition's lock, so what a door believes of
+Redis is only a reason to come here: where there is a life, its gate may answer others at this very moment, and nothing is
+decided. A life that begins waits for that lock, and its gates are made of what was committed before.
+
+Each claim costs Postgres far more than in an owner's batch, so there is a bound on how many a door decides in a second.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from frontdoor.problems import BUSY
+from frontdoor.submissions import Answer, Submission
+from shared import clock, metrics
+from shared.book import DECIDE_AGAIN, Head, decided, lifeless, lock_partition
+from shared.deciding import decide_under
+from shared.domain.ids import PartitionNo
+from shared.domain.outcomes import Outcome, Refusal, Refused
+from shared.postgres import NO_ANSWER, Connection, Pool, for_a_look
+
+#: Claims that one door decides in a second at most, and in one transaction.
+CLAIMS_PER_S = 300
+_BATCH_MAX = 64
+
+#: How many partitions are decided at once: the door's look-ups need connections, too.
+_AT_ONCE = 4
+
+#: For how long a partition that has a life is not looked at again.
+_ALIVE_S = 0.1
+
+log = structlog.get_logger()
+
+
+class _Alive(Exception):
+    """The partition has a life, whose owner decides."""
+
+
+class Allowance:
+    """So many claims a second, and at most a second's worth of them at once."""
+
+    def __init__(self, per_s: int) -> None:
+        self._per_s = per_s
+        self._left = float(per_s)
+        self._at = clock.monotonic()
+
+    def take(self, most: int) -> int:
+        """How many of `most` may be decided now."""
+        now = clock.monotonic()
+        self._left = min(float(self._per_s), self._left + (now - self._at) * self._per_s)
+        self._at = now
+        taken = min(most, int(self._left))
+        self._left -= taken
+        return taken
+
+    def give_back(self, number: int) -> None:
+        """So many were not decided after all."""
+        self._left += number
+
+
+class DirectPath:
+    """Decides submissions of one front door.
+
+    `tell` hears what each came to: its outcome, BUSY, or None when it was not decided, or that is not known: ask again.
+    """
+
+    def __init__(self, pool: Pool, tell: Callable[[Submission, Answer | None], None]) -> None:
+        self._pool = pool
+        self._tell = tell
+        self._allowance = Allowance(CLAIMS_PER_S)
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._queues: dict[PartitionNo, list[Submission]] = {}
+        self._alive_until: dict[PartitionNo, float] = {}
+        self._tasks: dict[PartitionNo, asyncio.Task[None]] = {}
+
+    def ask(self, submission: Submission) -> None:
+        """Decide this one with the next transaction."""
+        partition = submission.partition_no
+        self._queues.setdefault(partition, []).append(submission)
+        if partition not in self._tasks:
+            self._tasks[partition] = asyncio.create_task(self._drain(partition), name=f"direct-{partition}")
+
+    async def _drain(self, partition: PartitionNo) -> None:
+        queue = self._queues[partition]
+        try:
+            while queue:
+                batch = [submission for submission in queue[:_BATCH_MAX] if not submission.answer.done()]
+                del queue[:_BATCH_MAX]
+                async with self._turns:
+                    await self._serve(partition, batch)
+        finally:
+            del self._tasks[partition]
+
+    async def _serve(self, partition: PartitionNo, batch: Sequence[Submission]) -> None:
+        granted = self._allowance.take(len(batch))
+        for submission in batch[granted:]:
+            self._tell(submission, BUSY)
+        mine = batch[:granted]
+        if not mine:
+            return
+        try:
+            answers = await self._decide(partition, mine)
+        except _Alive:
+            self._alive_until[partition] = clock.monotonic() + _ALIVE_S
+            self._allowance.give_back(granted)
+            answers = [None] * len(mine)
+        for submission, answer in zip(mine, answers, strict=True):
+            self._tell(submission, answer)
+
+    async def _decide(self, partition: PartitionNo, batch: Sequence[Submission]) -> Sequence[Answer | None]:
+        """What they come to. A batch that no transaction can hold is halved until what is to blame stands alone."""
+        try:
+            await self._see_that_nobody_lives(partition)
+            outcomes = await decided(self._pool, lambda connection: _write(connection, partition, batch))
+        except _Alive:
+            raise
+        except (*DECIDE_AGAIN, *NO_ANSWER) as error:
+            # It may have been committed: asked again, it is decided as the claim that it is.
+            log.warning("direct_claims_undecided", partition=partition, claims=len(batch), error=repr(error))
+            return [None] * len(batch)
+        except Exception as error:
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                return [*await self._decide(partition, batch[:middle]), *await self._decide(partition, batch[middle:])]
+            log.error("direct_claim_rejected", claim=str(batch[0].claim.claim_id), error=repr(error))
+            return [Refused(Refusal.CLAIM_REJECTED)]
+        for outcome in outcomes:
+            metrics.DIRECT_CLAIMS.add(type(outcome).__name__.lower())
+        return outcomes
+
+    async def _see_that_nobody_lives(self, partition: PartitionNo) -> None:
+        """Before the lock, which others need. Raises _Alive."""
+        if clock.monotonic() < self._alive_until.get(partition, 0.0):
+            raise _Alive
+        async with for_a_look(self._pool) as connection:
+            if partition not in await lifeless(connection, [partition]):
+                raise _Alive
+
+
+async def _write(connection: Connection, partition: PartitionNo, batch: Sequence[Submission]) -> list[Outcome]:
+    async def lock(connection: Connection) -> Head:
+        head = await lock_partition(connection, partition)
+        if head.incarnation is not None:
+            raise _Alive
+        return head
+
+    done = await decide_under(connection, await lock(connection), lock, [submission.claim for submission in batch], None)
+    return [decision.outcome for decision in done.decisions]
