@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: up demo test lint mutants bench lock
+.PHONY: up demo test lint mutants soak bench lock
 
 # make up FLAGS="--port 9000 --workers 4"
 up: $(INSTALLED)
@@ -29,6 +29,11 @@ lint: $(INSTALLED)
 # make mutants FLAGS="ack-from-redis settled-by-adding"
 mutants: $(INSTALLED)
 	@$(BIN)/python -m tests.mutants $(FLAGS)
+
+# Everything that may break, broken again and again, for so long; the table goes to docs/reliability.md. Then what no stack can
+# be made to suffer, and the mistakes that tests must notice. make soak FLAGS="--minutes 5 --seed 7"
+soak: $(INSTALLED)
+	@$(BIN)/python -m tests.soak --write $(FLAGS)
 
 # All benchmarks, which takes about an hour; with FLAGS, only the bursts: make bench FLAGS="--scenario burst --rounds 9"
 bench: $(INSTALLED)

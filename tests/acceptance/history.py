@@ -1,6 +1,6 @@
 """What users ask, every answer they get, and the verdict: whoever was told yes has a row, and hears no refusal afterwards."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -72,25 +72,56 @@ class History:
         return dict(told)
 
     async def judge(self, postgres_dsn: str) -> None:
-        """No lost ack, nobody doubled, no refusal after a success."""
-        successes = self.successes()
-        assert [ask for ask, ids in successes.items() if len(ids) > 1] == []
-        claims: defaultdict[UUID, set[tuple[str, str]]] = defaultdict(set)
-        for ask, [redemption] in successes.items():
-            claims[redemption].add((ask.user, ask.key))
-        assert [names for names in claims.values() if len(names) > 1] == [], "one redemption was shown to two claims"
-        rows = await _redemptions(postgres_dsn, list(claims))
-        lost = [ask for ask, [redemption] in successes.items() if rows.get(redemption) != ask.user]
-        assert lost == [], "an acknowledged claim is not in the database"
-        for ask in successes:
-            self._judge_order(ask)
+        """No lost ack, nobody doubled, no refusal after a success, and nothing kept from who was refused."""
+        verdict = await self.verdict(postgres_dsn)
+        assert verdict == Verdict(), verdict
 
-    def _judge_order(self, ask: Ask) -> None:
-        replies = self._answers[ask]
-        acknowledged = min(reply.ended for reply in replies if reply.status in (200, 201))
-        later = [reply for reply in replies if reply.began > acknowledged and reply.status in _REFUSALS]
-        assert later == [], f"{ask} was refused after its success"
-        assert sum(reply.status == 201 for reply in replies) <= 1, f"{ask} was created twice"
+    async def verdict(self, postgres_dsn: str) -> "Verdict":
+        """What the answers say, held against what is committed now. Only what is settled can be judged."""
+        successes = self.successes()
+        claims: defaultdict[UUID, set[tuple[str, str]]] = defaultdict(set)
+        for ask, ids in successes.items():
+            for redemption in ids:
+                claims[redemption].add((ask.user, ask.key))
+        refused = self._refused()
+        rows = await _redemptions(postgres_dsn, [*claims, *refused])
+        return Verdict(
+            lost=[ask for ask, ids in successes.items() if any(rows.get(redemption) != ask.user for redemption in ids)],
+            doubled=[ask for ask, ids in successes.items() if len(ids) > 1 or self._created(ask) > 1],
+            shared=[names for names in claims.values() if len(names) > 1],
+            refused_after=[ask for ask in successes if self._refused_after(ask)],
+            kept_from=[ask for redemption, ask in refused.items() if redemption in rows],
+        )
+
+    def _created(self, ask: Ask) -> int:
+        return sum(reply.status == 201 for reply in self._answers[ask])
+
+    def _refused_after(self, ask: Ask) -> bool:
+        acknowledged = min(reply.ended for reply in self._answers[ask] if reply.status in (200, 201))
+        return any(reply.began > acknowledged and reply.status in _REFUSALS for reply in self._answers[ask])
+
+    def _refused(self) -> dict[UUID, Ask]:
+        """Claims whose last word was that nothing is left, and for which nothing else was ever asked."""
+        bodies = Counter((ask.user, ask.key) for ask in self._answers)
+        last = {ask: max(replies, key=lambda reply: reply.began) for ask, replies in self._answers.items()}
+        return {
+            claim_id(UserId(ask.user), ask.key): ask
+            for ask, reply in last.items()
+            if reply.code == "exhausted" and bodies[ask.user, ask.key] == 1
+        }
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What must not be. `lost`: acknowledged, and not in the database. `doubled`: told of two redemptions, or of one as new
+    twice. `shared`: claims that were shown the same redemption. `refused_after`: refused after a success. `kept_from`: told
+    at last that nothing is left, with a redemption in the database that nobody knows of.
+    """
+
+    lost: list[Ask] = []
+    doubled: list[Ask] = []
+    shared: list[set[tuple[str, str]]] = []
+    refused_after: list[Ask] = []
+    kept_from: list[Ask] = []
 
 
 async def _redemptions(postgres_dsn: str, ids: Sequence[UUID]) -> dict[UUID, str]:
