@@ -44,7 +44,7 @@ async def correct(pool: Pool, drifts: Iterable[Drift], by: str) -> None:
             case DriftKind.SLOTS_MISCOUNTED | DriftKind.MONEY_MISCOUNTED:
                 subjects["slice", (drift.campaign_id, int(drift.subject.rpartition(" ")[2]))] = None
             case DriftKind.CODE_MISSTATED:
-                subjects["code", (drift.subject,)] = None
+                subjects["code", (drift.subject.removeprefix("code "),)] = None
     for kind, named in subjects:
         try:
             await decided(pool, partial(_correct, kind=kind, named=named, by=by))

@@ -86,7 +86,9 @@ async def set_right(stores: Stores, by: str) -> Reconciled:
 async def _within_postgres(dsn: str) -> list[Drift]:
     """Where tables differ, in one snapshot: nothing of it can lag."""
     async with snapshot(dsn) as connection:
-        return [Drift(kind, *row) for kind, name in _WITHIN_POSTGRES for row in await connection.fetch(statement(name), _MOST)]
+        return [
+            Drift(kind, *row[:5]) for kind, name in _WITHIN_POSTGRES for row in await connection.fetch(statement(name), _MOST)
+        ]
 
 
 async def _of_gates(stores: Stores) -> Looked:

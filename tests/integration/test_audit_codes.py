@@ -128,7 +128,7 @@ DAMAGE = {
     "money is not given back": ("UPDATE campaign_slices SET amount_claimed = 1200", FaultKind.MONEY_IS_MISCOUNTED, "slice 0"),
     "more money is gone than there was": (
         "ALTER TABLE campaign_slices DROP CONSTRAINT no_overspend; UPDATE campaign_slices SET amount_budget = 799",
-        FaultKind.MONEY_IS_MISCOUNTED,
+        FaultKind.SLICE_IS_OVERDRAWN,
         "slice 0",
     ),
     "a redemption is made to have taken less": (
@@ -157,7 +157,7 @@ async def test_the_first_of_many_misstated_codes_is_named(dsn: str, pool: Pool, 
     await damage(pool, "UPDATE codes SET state = 'claimed', claimed_by = 'eve' WHERE state = 'unused'")
     first = await pool.fetchval("SELECT code FROM codes WHERE claimed_by = 'eve' ORDER BY code_id LIMIT 1")
     [fault] = [fault for fault in (await audit(dsn)).faults if fault.kind is FaultKind.CODE_IS_MISSTATED]
-    assert fault.where == f"code {first}"
+    assert fault.where.endswith(f", code {first}")
     assert fault.detail.endswith("(the first of 8)")
 
 

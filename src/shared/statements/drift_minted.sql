@@ -1,8 +1,8 @@
 -- purpose: campaigns that have another number of single-use codes than was minted for them (codes without a campaign count too)
 -- takes: $1 how many at most
--- returns: {partition_no, campaign_id, subject, expected, found}
-SELECT NULL::smallint AS partition_no, campaign_id, 'minted' AS subject, coalesce(codes, 0)::text AS expected,
-       coalesce(minted::text, 'no campaign') AS found
+-- returns: {partition_no, campaign_id, subject, expected, found, how many there are in all}, in order
+SELECT NULL::smallint AS partition_no, campaign_id, 'single-use codes' AS subject, coalesce(codes, 0)::text AS expected,
+       coalesce(minted::text, 'no campaign') AS found, count(*) OVER () AS drifts
 FROM campaigns
 FULL JOIN (
     SELECT campaign_id, count(*) AS codes
