@@ -100,5 +100,11 @@ async def _of_gates(stores: Stores) -> Looked:
         async with turns:
             return await GateComparison(stores.pool, stores.redis, stores.gate, partition, stores.pause_s).look()
 
-    looked = await asyncio.gather(*(look(PartitionNo(number)) for number in range(PARTITIONS)))
+    looks = [asyncio.create_task(look(PartitionNo(number))) for number in range(PARTITIONS)]
+    try:
+        looked = await asyncio.gather(*looks)
+    finally:
+        # When one store gave no answer, the others' connections are not in use any longer either.
+        for each in looks:
+            each.cancel()
     return Looked(sum(each.gates for each in looked), [drift for each in looked for drift in each.drifts])
