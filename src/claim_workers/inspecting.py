@@ -12,6 +12,7 @@ import structlog
 from claim_workers.consumer import Stores
 from shared import metrics
 from shared.correcting import make_anew
+from shared.domain.drift import DriftKind
 from shared.domain.ids import PartitionNo, ShardId
 from shared.errors import RedisUnavailable
 from shared.gate_comparing import PAUSE_S, GateComparison
@@ -32,6 +33,9 @@ class Inspector:
         self._shard = shard
         self._pause_s = pause_s
         self._inspected: dict[PartitionNo, int] = {}
+        # From the start, or who watches would take the first of a kind for what had been there before.
+        for kind in DriftKind:
+            metrics.DRIFTS_FOUND.labels(kind)
 
     async def keep(self, stopping: asyncio.Event) -> None:
         """Inspect until told to stop, through any failure of a store."""

@@ -23,6 +23,8 @@ ALARMS = [
     metrics.DEAD_LETTERS,
     metrics.DEAD_LETTERS_WAITING,
     metrics.FENCED,
+    metrics.STANDSTILLS,
+    metrics.DIRECT_CLAIMS._counter,
     metrics.FILTER_LATE,
     metrics.GUARD_PAUSES,
     metrics.ALERTS_NOT_TAKEN,
