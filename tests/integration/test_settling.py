@@ -1,6 +1,5 @@
 """Whatever a gate's values are, the owner sets them right from Postgres, and what was lost on the way is found again."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -15,11 +14,10 @@ from shared.errors import IncarnationOver
 from shared.gate import Mode, Verdict
 from shared.postgres import Pool
 from shared.redis_client import Redis
+from tests.garbage import GARBAGE, Target, gate_field, gone
 from tests.integration.engine import Owner, claim_of, launch
 
 PARTITION = PartitionNo(3)
-
-Garbage = Callable[["Bench"], Awaitable[Any]]
 
 
 class Bench:
@@ -78,28 +76,10 @@ class Bench:
         return claim_of(self.campaign, user, key=str(self.campaign.code))
 
     @property
-    def gate(self) -> str:
-        return keys.gate(PARTITION, self.owner.life.incarnation, self.campaign.campaign_id)
-
-    @property
-    def users(self) -> str:
-        return keys.users(PARTITION, self.owner.life.incarnation, self.campaign.campaign_id)
-
-    @property
-    def marks(self) -> str:
-        return keys.marks(PARTITION, self.owner.life.incarnation, self.campaign.campaign_id)
-
-    @property
-    def reserved(self) -> str:
-        return keys.reserved(PARTITION, self.owner.life.incarnation)
-
-    @property
-    def reservations(self) -> str:
-        return keys.reservations(PARTITION, self.owner.life.incarnation)
-
-    @property
-    def mailbox(self) -> str:
-        return keys.mailbox(PARTITION, self.owner.life.incarnation)
+    def target(self) -> Target:
+        """What Redis has of the campaign, to be spoilt."""
+        claim = self.claim("x").claim_id
+        return Target(self.redis, PARTITION, self.owner.life.incarnation, self.campaign.campaign_id, claim)
 
 
 @pytest.fixture
@@ -109,80 +89,11 @@ async def bench(pool: Pool, redis: Redis) -> Bench:
     return bench
 
 
-def gate_field(field: str, value: str | None) -> Garbage:
-    async def spoil(bench: Bench) -> None:
-        await (bench.redis.hdel(bench.gate, field) if value is None else bench.redis.hset(bench.gate, field, value))
-
-    return spoil
-
-
-def gone(*names: str) -> Garbage:
-    async def spoil(bench: Bench) -> None:
-        await bench.redis.delete(*(getattr(bench, name) for name in names))
-
-    return spoil
-
-
-def wrongly_typed(name: str) -> Garbage:
-    async def spoil(bench: Bench) -> None:
-        await bench.redis.delete(getattr(bench, name))
-        await bench.redis.zadd(getattr(bench, name), {"garbage": 1})
-
-    return spoil
-
-
-def another_user(name: str, value: str) -> Garbage:
-    async def spoil(bench: Bench) -> None:
-        await bench.redis.hset(bench.users, name, value)
-
-    return spoil
-
-
-def counted(value: str) -> Garbage:
-    async def spoil(bench: Bench) -> None:
-        await bench.redis.hset(bench.reserved, bench.campaign.campaign_id.hex, value)
-
-    return spoil
-
-
-def ghost(user: str) -> Garbage:
-    """A reservation whose entry is in no mailbox."""
-
-    async def spoil(bench: Bench) -> None:
-        holder = bench.campaign.campaign_id.hex + user
-        await bench.redis.hset(bench.reservations, bench.claim(user).claim_id.hex, holder)
-        await bench.redis.hset(bench.reserved, mapping={holder: 1, bench.campaign.campaign_id.hex: 1})
-
-    return spoil
-
-
-NUMBERS = [None, "0", "-3", "30", "1000000000000000000", "nan", "inf", "garbage"]
-GARBAGE: dict[str, Garbage] = {
-    **{f"free {value}": gate_field("free", value) for value in [*NUMBERS, "unlimited"]},
-    **{f"seq {value}": gate_field("seq", value) for value in NUMBERS},
-    **{f"limit {value}": gate_field("limit", value) for value in NUMBERS},
-    **{f"members {value}": gate_field("members", value) for value in [None, "0", "nan"]},
-    **{f"held_until {value}": gate_field("held_until", value) for value in ["1000000000000000000", "nan"]},
-    **{f"closed {value}": gate_field("closed", value) for value in [None, "ended", "campaign_paused", "exhausted", "garbage"]},
-    **{f"edition {value}": gate_field("edition", value) for value in [None, "garbage"]},
-    **{f"{name} gone": gone(name) for name in ["gate", "users", "marks", "reserved", "reservations", "mailbox"]},
-    "users and marks gone": gone("users", "marks"),
-    "all gone": gone("gate", "users", "marks"),
-    **{f"{name} of the wrong type": wrongly_typed(name) for name in ["gate", "users", "marks"]},
-    **{f"user {value}": another_user("a", value) for value in ["0:1", "99:1", "garbage", "1:1000000000000000000"]},
-    "a user nobody knows": another_user("stranger", "1:1"),
-    "a newcomer who holds something": another_user("x", "5:1000000000000000000"),
-    **{f"reserved {value}": counted(value) for value in ["1000", "-1000", "nan", "garbage"]},
-    "a ghost": ghost("x"),
-    "a stranger's ghost": ghost("stranger"),
-}
-
-
 async def test_garbage_in_a_gate_is_gone_within_two_ticks(bench: Bench) -> None:
     for name, garbage in GARBAGE.items():
         await bench.open(limit=3)
         await bench.take("a")
-        await garbage(bench)
+        await garbage(bench.target)
         for _ in range(2):
             await bench.owner.settler.tick(bench.owner.cursor)
         asked = await bench.ask_until_warm("x", "y", "z")
@@ -197,7 +108,7 @@ async def test_garbage_that_is_asked_before_it_is_put_right_over_issues_nothing(
     for name, garbage in GARBAGE.items():
         await bench.open(limit=3)
         await bench.take("a")
-        await garbage(bench)
+        await garbage(bench.target)
         _, [reply] = await bench.owner.ask(*((bench.campaign, bench.claim(user)) for user in "uvwxyz"))
         assert reply.closed in ("", *Refusal), name
         await bench.owner.turn()
@@ -214,8 +125,8 @@ async def test_a_gate_is_seeded_while_requests_wait(bench: Bench) -> None:
 async def test_a_gate_is_seeded_with_everybody_who_ever_held_something(bench: Bench) -> None:
     await bench.sell_out(4500)
     assert await bench.ask_until_warm("user 1", "user 4500", "x") == [Verdict.LOOK_ALREADY] * 2 + [Verdict.EXHAUSTED]
-    assert await bench.redis.hget(bench.gate, "members") == b"4500"
-    assert await bench.redis.strlen(bench.marks) == 4 * 4_500
+    assert await bench.redis.hget(bench.target.gate, "members") == b"4500"
+    assert await bench.redis.strlen(bench.target.marks) == 4 * 4_500
 
 
 async def test_a_life_that_ends_while_a_gate_is_seeded_is_over(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +147,7 @@ async def test_a_life_that_ends_while_a_gate_is_seeded_is_over(bench: Bench, mon
 
 async def test_a_gate_is_cold_until_everybody_is_in_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     await bench.take("a")
-    await gone("gate", "users", "marks")(bench)
+    await gone("gate", "users", "marks")(bench.target)
     settle, said = bench.owner.gate.settle, list[Verdict]()
 
     async def settle_and_ask(*asked: Any, **how: Any) -> Any:
@@ -256,7 +167,7 @@ async def test_what_is_given_back_while_a_gate_is_seeded_is_free_in_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     await bench.take("a", "b", "c")
-    await gone("gate", "users", "marks")(bench)
+    await gone("gate", "users", "marks")(bench.target)
     settle, incarnation = bench.owner.gate.settle, bench.owner.life.incarnation
 
     async def settle_as_somebody_releases(*asked: Any, mode: Mode = "move", **how: Any) -> Any:
@@ -270,7 +181,7 @@ async def test_what_is_given_back_while_a_gate_is_seeded_is_free_in_it(
 
     monkeypatch.setattr(bench.owner.gate, "settle", settle_as_somebody_releases)
     await bench.owner.settler.seed([bench.campaign.campaign_id], bench.owner.cursor)
-    assert await bench.redis.hget(bench.gate, "free") == b"1"
+    assert await bench.redis.hget(bench.target.gate, "free") == b"1"
     assert await bench.ask_until_warm("a", "b", "x") == [Verdict.ADMITTED, Verdict.LOOK_ALREADY, Verdict.EXHAUSTED]
 
 
@@ -290,7 +201,7 @@ async def test_who_gave_everything_back_is_seeded_too(bench: Bench) -> None:
     await bench.take("a", "b", "c")
     await bench.release("a")
     await bench.pool.execute("UPDATE campaign_slices SET budget = 2")
-    await gone("gate", "users", "marks")(bench)
+    await gone("gate", "users", "marks")(bench.target)
     assert await bench.ask_until_warm("a", "b", "x") == [Verdict.LOOK_EXHAUSTED, Verdict.LOOK_ALREADY, Verdict.EXHAUSTED]
 
 
@@ -306,9 +217,9 @@ async def test_a_slot_that_was_given_back_in_silence_is_found_by_the_next_tick(b
 
 async def test_a_gate_that_is_warm_is_not_made_anew_by_a_bell(bench: Bench) -> None:
     await bench.take("a")
-    edition = await bench.redis.hget(bench.gate, "edition")
+    edition = await bench.redis.hget(bench.target.gate, "edition")
     await bench.owner.settler.seed([bench.campaign.campaign_id] * 3, bench.owner.cursor)
-    assert await bench.redis.hget(bench.gate, "edition") == edition
+    assert await bench.redis.hget(bench.target.gate, "edition") == edition
 
 
 async def test_a_bell_for_a_campaign_of_another_partition_is_passed_over(bench: Bench) -> None:
@@ -321,17 +232,17 @@ async def test_entries_whose_settlement_was_lost_are_trimmed_by_the_next(bench: 
     await bench.take("a")
     await bench.ask("b")
     await bench.owner.commit()
-    assert await bench.redis.xlen(bench.mailbox) == 1
+    assert await bench.redis.xlen(bench.target.mailbox) == 1
     await bench.owner.settler.settle([], bench.owner.cursor)
-    assert await bench.redis.xlen(bench.mailbox) == 0
-    assert not await bench.redis.exists(bench.reservations, bench.reserved)
+    assert await bench.redis.xlen(bench.target.mailbox) == 0
+    assert not await bench.redis.exists(bench.target.reservations, bench.target.reserved)
 
 
 async def test_the_mailbox_is_not_trimmed_beyond_the_cursor(bench: Bench) -> None:
     await bench.take("a")
     await bench.ask("b")
     await bench.owner.settler.tick(bench.owner.cursor)
-    assert await bench.redis.xlen(bench.mailbox) == 1
+    assert await bench.redis.xlen(bench.target.mailbox) == 1
     assert await bench.ask("b") == [Verdict.PENDING]
 
 
@@ -339,12 +250,12 @@ async def test_a_campaign_that_is_asked_for_is_set_every_tick_until_it_is_forgot
     await bench.take("a")
     for _ in range(60):
         await bench.owner.settler.tick(bench.owner.cursor)
-    await gate_field("free", "0")(bench)
+    await gate_field("free", "0")(bench.target)
     await bench.owner.settler.tick(bench.owner.cursor)
-    assert await bench.redis.hget(bench.gate, "free") == b"0"
+    assert await bench.redis.hget(bench.target.gate, "free") == b"0"
     await bench.ask("b")
     await bench.owner.settler.tick(bench.owner.cursor)
-    assert await bench.redis.hget(bench.gate, "free") == b"2"
+    assert await bench.redis.hget(bench.target.gate, "free") == b"2"
 
 
 async def test_what_a_direct_writer_changed_and_could_not_settle_is_set_by_the_next_tick(bench: Bench) -> None:
@@ -352,7 +263,7 @@ async def test_what_a_direct_writer_changed_and_could_not_settle_is_set_by_the_n
     await bench.release("a")
     assert await bench.ask("x") == [Verdict.EXHAUSTED]
     await bench.owner.settler.tick(bench.owner.cursor)
-    assert await bench.redis.hget(bench.gate, "free") == b"1"
+    assert await bench.redis.hget(bench.target.gate, "free") == b"1"
 
 
 @pytest.mark.parametrize("living", [None, "run-2"])
