@@ -69,7 +69,7 @@ class Consumer:
             await self._serve()
         finally:
             # Whose lease ran out because Postgres is away vouches on: nobody decides anything there.
-            if self._stopping or self.lease.trusted(clock.monotonic()):
+            if self.lease.trusted(clock.monotonic()):
                 self._vouching.end()
 
     async def _serve(self) -> None:

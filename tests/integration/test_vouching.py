@@ -14,13 +14,14 @@ from lastslot.ports import free_port
 from shared import clock, keys
 from shared.domain.ids import PartitionNo
 from shared.domain.lease import Lease
+from shared.domain.outcomes import Granted, Refusal, Refused
 from shared.errors import RedisUnavailable
 from shared.gate import Gate
 from shared.postgres import Pool
 from shared.redis_client import open_redis
 from shared.statements import statement
-from tests.integration.engine import MAILBOX_MAX, gain, opened_stores, shard_at_work, until
-from tests.servers import embedded_redis, frozen, running
+from tests.integration.engine import MAILBOX_MAX, gain, launch, open_door, opened_stores, shard_at_work, until
+from tests.servers import embedded_postgres, embedded_redis, fresh_database, frozen, make_template, running
 
 PARTITION = PartitionNo(3)
 
@@ -159,6 +160,23 @@ async def test_a_shard_that_loses_redis_ends_its_lives_and_begins_others_when_it
             await until(ended)
         await until(alive)
         assert await named(stores.pool) != before
+
+
+async def test_the_sold_out_are_told_so_while_postgres_is_away(server: EmbeddedServer, tmp_path: Path) -> None:
+    with running(embedded_postgres(tmp_path)) as postgres:
+        make_template(postgres.url)
+        with fresh_database(postgres.url) as dsn:
+            async with opened_stores(dsn, server.url) as stores, shard_at_work(stores, ttl_s=1.0):
+                campaign = await launch(stores.pool, 1)
+                async with open_door(stores.pool, server.url) as door:
+                    assert isinstance(await door.redeem(campaign, "a"), Granted)
+                    assert await door.redeem(campaign, "b") == Refused(Refusal.EXHAUSTED)
+                    postgres.kill()
+                    for _ in range(9):
+                        await asyncio.sleep(0.5)
+                        assert await door.redeem(campaign, "b") == Refused(Refusal.EXHAUSTED)
+                    postgres.start()
+                    assert await door.redeem(campaign, "b") == Refused(Refusal.EXHAUSTED)
 
 
 async def test_a_shard_that_postgres_does_not_answer_goes_on_vouching_after_its_lease(stores: Stores) -> None:

@@ -27,6 +27,8 @@ MISTAKES = {
     "inserts before releases",
     "freed slot given out before the certificate ran out",
     "certificate of a life that may be over",
+    "refusal by a life that is over",
+    "decided beside a living gate",
 }
 
 
