@@ -96,7 +96,11 @@ class GateComparison:
             facts = await gate_facts(connection, self._partition, [gate.campaign_id])
             if not facts:
                 return gate_drifts(self._partition, None, gate)
-            return [*gate_drifts(self._partition, facts[0], gate), *await self._compare_users(connection, reader, gate)]
+            of_terms = gate_drifts(self._partition, facts[0], gate)
+            if any(drift.kind is DriftKind.GATE_FREE_DIFFERS for drift in of_terms):
+                slices = await connection.fetchval(statement("slices_in_all"), gate.campaign_id)
+                of_terms = gate_drifts(self._partition, facts[0], gate, slices)
+            return [*of_terms, *await self._compare_users(connection, reader, gate)]
 
     async def _compare_users(self, connection: Connection, reader: GateReader, gate: GateState) -> list[Drift]:
         """Everybody whom Postgres knows, then whoever the gate knows besides, then the marks if both know as many."""

@@ -158,6 +158,17 @@ async def test_what_was_committed_and_not_settled_is_no_drift_of_the_gate(
     assert await comparing == []
 
 
+async def test_a_gate_of_several_slices_may_let_more_through_but_not_less(bench: Bench) -> None:
+    await bench.damage(
+        "INSERT INTO campaign_slices (campaign_id, slice_no, partition_no, budget, amount_budget) "
+        "SELECT campaign_id, 1, 4, 0, 0 FROM campaigns"
+    )
+    await field("free", "3")(bench)
+    assert await bench.found() == []
+    await field("free", "1")(bench)
+    assert await bench.found() == [DriftKind.GATE_FREE_DIFFERS]
+
+
 async def test_a_life_that_is_over_has_no_drift(bench: Bench) -> None:
     await field("free", "4")(bench)
     await bench.redis.delete(keys.incarnation_pointer(PARTITION))

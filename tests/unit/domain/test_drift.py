@@ -54,6 +54,13 @@ def test_each_term_of_a_gate_has_its_type(terms: tuple[str | None, ...], kind: D
     assert kinds(gate_drifts(PARTITION, SHOULD, gate(*terms))) == [kind]
 
 
+def test_of_several_slices_a_gate_may_not_have_heard_yet_what_the_others_gave() -> None:
+    assert gate_drifts(PARTITION, SHOULD, gate("6", "1", "", "0"), slices=2) == []
+    for found in ("4", "-6", "many", "unlimited"):
+        assert kinds(gate_drifts(PARTITION, SHOULD, gate(found, "1", "", "0"), slices=2)) == [DriftKind.GATE_FREE_DIFFERS]
+    assert kinds(gate_drifts(PARTITION, SHOULD, gate("6", "2", "", "0"), slices=2)) == [DriftKind.GATE_LIMIT_DIFFERS]
+
+
 def test_a_gate_that_knows_of_rows_which_are_not_written_is_ahead_whatever_else_it_says() -> None:
     assert kinds(gate_drifts(PARTITION, SHOULD, gate("9", "9", "", "0", seq=13))) == [DriftKind.GATE_AHEAD]
 
