@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from shared.clock import monotonic
 from tests.soak import table
-from tests.soak.runs import Result, Scenario, play
+from tests.soak.result import Result
+from tests.soak.runs import Scenario, play
 from tests.soak.scenarios import SCENARIOS
 from tests.soak.stage import stage
 

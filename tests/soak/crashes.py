@@ -45,7 +45,7 @@ def _scenario(label: str, name: str, flushed: bool) -> Scenario:
     if label == "F2":
         return Scenario(name=name, harm=_deaf(_door, ADMIT, flushed))
     if label == "W4":
-        return Scenario(name=name, prepare=_a_worker, harm=_deaf(_worker, COMMIT, flushed))
+        return Scenario(name=name, prepare=the_worker, harm=_deaf(_worker, COMMIT, flushed))
     if label[0] == "F":
         return Scenario(name=name, prepare=_armed_door(label), harm=_dies(_door, flushed))
     if label in _NEWCOMERS:
@@ -64,7 +64,8 @@ def _worker(run: Run) -> Place:
     return run.stage.workers[0]
 
 
-async def _a_worker(run: Run) -> Place | None:
+async def the_worker(run: Run) -> Place | None:
+    """The worker to which it will happen: the campaigns live in its partitions."""
     return _worker(run)
 
 

@@ -20,47 +20,22 @@ from shared.audit import audit
 from shared.clock import monotonic, utc_now
 from tests.acceptance.client import Client
 from tests.acceptance.history import Ask, Reply
+from tests.soak.result import Result
 from tests.soak.stage import Place, Stage
+from tests.soak.watch import watched
 
 #: How many come a second: slowly, so that something is left to be sold after a fault, or almost all at once.
 _PACES = (50, 100, 400)
+#: Answers that are not the last word.
+NOT_YET = (202, 503)
 _SETTLED_WITHIN_S = 90.0
 _HARMED_WITHIN_S = 20.0
 _LATER = 40
-_LOOK_EACH_S = 0.05
 
-_READING = """
-SELECT slices.campaign_id, slices.budget, slices.claimed,
-       (SELECT count(*) FROM redemptions WHERE redemptions.campaign_id = slices.campaign_id AND released_at IS NULL)
-FROM (SELECT campaign_id, sum(budget) AS budget, sum(claimed) AS claimed
-      FROM campaign_slices WHERE campaign_id = ANY ($1) GROUP BY 1) AS slices
-"""
+_PARTITION = "SELECT partition_no FROM campaign_slices WHERE campaign_id = $1"
 _NEXT_COMMITS = (
     "SELECT min(at) FROM ledger WHERE kind = 'claimed' AND at > $1 AND partition_no = ANY ($2) GROUP BY partition_no"
 )
-
-
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one run. `takeover_s`: from an owner's loss to the next commit in each of its partitions; `recovery_s`: from
-    the end of any other fault to the next commit. `wrong`: what else must not be, in words. `missed`: the burst was over before
-    what was to happen had happened."""
-
-    scenario: str
-    seed: int
-    acked: int = 0
-    lost: int = 0
-    over: int = 0
-    double: int = 0
-    under: int = 0
-    takeover_s: list[float] = []
-    recovery_s: list[float] = []
-    seconds: float = 0.0
-    wrong: list[str] = []
-    missed: bool = False
-
-    @property
-    def clean(self) -> bool:
-        return not (self.lost or self.over or self.double or self.under or self.wrong)
 
 
 class Run:
@@ -176,48 +151,12 @@ class Run:
             connection.terminate()
 
 
-_PARTITION = "SELECT partition_no FROM campaign_slices WHERE campaign_id = $1"
-
-
 @asynccontextmanager
 async def prepared(stage: Stage, scenario: "Scenario", seed: int) -> AsyncIterator[Run]:
     """A run on a stage that is whole, with a client that connects anew for each call, now to this front door, now to that."""
     await stage.heal()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True)) as session:
         yield Run(stage, Client(stage.stack, session), scenario.demand, random.Random(seed))
-
-
-@asynccontextmanager
-async def watched(run: Run) -> AsyncIterator[list[str]]:
-    """Read the counters all the while; what they must never be is noted."""
-    seen: list[str] = []
-    watching = asyncio.create_task(_watch(run, seen))
-    try:
-        yield seen
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-
-
-async def _watch(run: Run, seen: list[str]) -> None:
-    while True:
-        try:
-            connection = await asyncpg.connect(run.stage.postgres.url, timeout=2, command_timeout=5)
-            try:
-                await _read_on(connection, run, seen)
-            finally:
-                connection.terminate()
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            await asyncio.sleep(_LOOK_EACH_S)  # Postgres is away; that is what is played, perhaps
-
-
-async def _read_on(connection: "asyncpg.Connection[asyncpg.Record]", run: Run, seen: list[str]) -> None:
-    while True:
-        ids = [campaign["campaign_id"] for campaign in run.campaigns]
-        for campaign, budget, claimed, active in await connection.fetch(_READING, ids):
-            if budget != run.demand.slots or not 0 <= claimed == active <= budget:
-                seen.append(f"{campaign}: {claimed} of {budget} claimed, {active} active")
-        await asyncio.sleep(_LOOK_EACH_S)
 
 
 async def play(stage: Stage, scenario: "Scenario", seed: int) -> Result:
@@ -227,7 +166,9 @@ async def play(stage: Stage, scenario: "Scenario", seed: int) -> Result:
         async with prepared(stage, scenario, seed) as run:
             owner = await scenario.prepare(run)
             await run.launch(owner)
-            async with watched(run) as seen:
+            async with watched(
+                stage.postgres.url, [campaign["campaign_id"] for campaign in run.campaigns], run.demand.slots
+            ) as seen:
                 async with asyncio.TaskGroup() as happening:
                     harm = happening.create_task(scenario.harm(run))
                     await run.burst()

@@ -1,8 +1,10 @@
 """All scenarios, by name."""
 
-from tests.soak.accidents import accidents
 from tests.soak.crashes import crashes
+from tests.soak.crowds import crowds
 from tests.soak.links import links
+from tests.soak.owners import owners
 from tests.soak.runs import Scenario
+from tests.soak.stores import stores
 
-SCENARIOS: tuple[Scenario, ...] = (*crashes(), *accidents(), *links())
+SCENARIOS: tuple[Scenario, ...] = (*crashes(), *stores(), *owners(), *crowds(), *links())

@@ -6,7 +6,7 @@ from statistics import median
 
 import msgspec
 
-from tests.soak.runs import Result
+from tests.soak.result import Result
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 JSON = Path(__file__).parents[2] / "data" / "soak.json"
