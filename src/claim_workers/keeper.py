@@ -47,6 +47,8 @@ class Keeper:
         self._listed = False
         self._cut_off_since: float | None = None
         self._rests_until = 0.0
+        #: When to renew again. Who is rung in between only looks, and takes what was given up: somebody may be waiting.
+        self._due = 0.0
 
     async def keep(self, stopping: asyncio.Event) -> None:
         """Keep leases until told to stop, then resign them all."""
@@ -59,7 +61,7 @@ class Keeper:
         try:
             while not stopping.is_set():
                 await self._look()
-                await self._rung_within(self._ttl_s / 6)
+                await self._rung_within(max(0.0, self._due - clock.monotonic()) or self._ttl_s / 6)
             await self._leave()
         finally:
             await abandoned(*ears)
@@ -85,16 +87,20 @@ class Keeper:
             log.warning("leases_not_kept", error=repr(error))
 
     async def _round(self) -> None:
-        await self._renew()
+        if due := clock.monotonic() >= self._due:
+            await self._renew()
         async with self._connection() as connection:
             [(living, reaching, resting, *places)] = await connection.fetch(statement("ownership"), self._ttl_s)
         if self._cut_off(others_reach=bool(set(reaching) - {self._shard})):
             await self._step_back()
             return
         rests = clock.monotonic() < self._rests_until
-        async with self._connection() as connection:
-            await connection.execute(statement("shard_heartbeat"), self._shard, self._ttl_s, self._reach.answers, rests)
-        self._listed = True
+        if due or not self._listed or rests != (self._shard in resting):
+            async with self._connection() as connection:
+                await connection.execute(statement("shard_heartbeat"), self._shard, self._ttl_s, self._reach.answers, rests)
+            self._listed = True
+        if due:
+            self._due = clock.monotonic() + self._ttl_s / 6
         partitions, owners, wanted = places
         todo = plan(
             self._shard,
@@ -106,8 +112,7 @@ class Keeper:
         # What is ours in Postgres and not served here (an answer was lost) runs out by itself.
         for partition in self._serving.keys() & set(todo.resign):
             self._serving[partition][0].stop()
-        for partition in todo.acquire:
-            await self._acquire(partition)
+        await self._acquire(todo.acquire)
         metrics.LEASES_HELD.set(len(self._serving))
 
     def _cut_off(self, *, others_reach: bool) -> bool:
@@ -169,16 +174,16 @@ class Keeper:
     def _trust(self, consumer: Consumer, started: float) -> None:
         consumer.lease = msgspec.structs.replace(consumer.lease, trusted_until=trusted_until(started, self._ttl_s))
 
-    async def _acquire(self, partition: PartitionNo) -> None:
-        if partition in self._serving:
+    async def _acquire(self, partitions: list[PartitionNo]) -> None:
+        wanted = [partition for partition in partitions if partition not in self._serving]
+        if not wanted:
             return
         started = clock.monotonic()
         async with self._connection() as connection:
-            epoch = await connection.fetchval(statement("acquire_lease"), partition, self._shard, self._ttl_s)
-        if epoch is None:
-            return
-        consumer = Consumer(self._stores, Lease(partition, epoch, trusted_until(started, self._ttl_s)), self._batch_max)
-        self._serving[partition] = (consumer, asyncio.create_task(self._serve(consumer), name=f"lease-{partition}"))
+            rows = await connection.fetch(statement("acquire_leases"), wanted, self._shard, self._ttl_s)
+        for epoch, partition in rows:
+            consumer = Consumer(self._stores, Lease(partition, epoch, trusted_until(started, self._ttl_s)), self._batch_max)
+            self._serving[partition] = (consumer, asyncio.create_task(self._serve(consumer), name=f"lease-{partition}"))
 
     async def _serve(self, consumer: Consumer) -> None:
         """Consume until the lease is lost or to be given up, and give it up by its exact epoch."""

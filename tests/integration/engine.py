@@ -103,7 +103,7 @@ async def gain(pool: Pool, partition: PartitionNo, shard: str = "shard") -> int:
     """Own a partition from now on, whoever did before; the epoch of the lease."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("UPDATE partitions SET lease_until = '-infinity' WHERE partition_no = $1", partition)
-        epoch: int = await connection.fetchval(statement("acquire_lease"), partition, shard, 60.0)
+        epoch: int = await connection.fetchval(statement("acquire_leases"), [partition], shard, 60.0)
     return epoch
 
 

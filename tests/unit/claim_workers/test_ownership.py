@@ -164,7 +164,7 @@ def test_shards_come_to_the_spread_with_wishes_too_and_stay_there(
         seen = dict(owners)
         for shard in living:
             turn(owners, shard, living, seen, wanted)
-        assert rounds <= 3
+        assert rounds <= PARTITIONS + 2
     for shard in living:
         turn(owners, shard, living, wanted=wanted)
     assert owners == intended
@@ -197,12 +197,13 @@ def test_who_rests_keeps_what_it_has_and_takes_nothing_unless_all_rest(
 ) -> None:
     intended = spread(living, owners, resting=resting)
     assert intended.keys() == owners.keys()
+    kept = {partition: owner for partition, owner in owners.items() if owner in living}
     if resting >= set(living):
-        assert intended == spread(living, owners)
+        # What nobody has must go somewhere; all else stays.
+        assert kept.items() <= intended.items()
         return
     for shard in resting & set(living):
-        taken = [partition for partition, owner in intended.items() if owner == shard and owners[partition] != shard]
-        assert not taken
+        assert all(owners[partition] == shard for partition, owner in intended.items() if owner == shard)
 
 
 def test_what_a_resting_shard_gave_up_goes_to_the_others() -> None:
