@@ -4,16 +4,12 @@ A copy lacks only what other doors have not told yet, so whoever has nothing lef
 milliseconds of one clock, and `now` comes in as an argument.
 """
 
-from collections import OrderedDict
-from typing import TypeVar
-
 import msgspec
 
+from frontdoor.latest import Latest
 from frontdoor.problems import Problem
 from frontdoor.quotas import rate_limited, too_many_failures
 from shared.domain.limits import BAN_MS, LimitedCall, Policies, Subject
-
-V = TypeVar("V")
 
 
 class Failures(msgspec.Struct, frozen=True, gc=False):
@@ -28,14 +24,13 @@ _NONE = Failures()
 
 
 class Accounts:
-    """The copies of at most `most` subjects; those that were not asked for the longest are forgotten."""
+    """The copies of at most `most` subjects; those that have not come for the longest are forgotten."""
 
     def __init__(self, policies: Policies, most: int) -> None:
         self._policies = policies
-        self._most = most
         #: For each call when whose bucket is full; numbers alone, for there are many.
-        self._full_at: tuple[OrderedDict[Subject, int], OrderedDict[Subject, int]] = OrderedDict(), OrderedDict()
-        self._failures: OrderedDict[Subject, Failures] = OrderedDict()
+        self._full_at: tuple[Latest[Subject, int], Latest[Subject, int]] = Latest(most), Latest(most)
+        self._failures: Latest[Subject, Failures] = Latest(most)
 
     def refusal(self, subject: Subject, call: LimitedCall, now: int) -> Problem | None:
         """Why the subject may not ask now; None when it may, as far as is known here."""
@@ -51,28 +46,22 @@ class Accounts:
 
     def take(self, subject: Subject, call: LimitedCall, now: int) -> None:
         """Take a call of the subject's bucket."""
-        full_at = self._full_at[call].get(subject, 0)
-        self._keep(self._full_at[call], subject, self._policies[call].taken(full_at, now, 1))
+        buckets = self._full_at[call]
+        buckets.put(subject, self._policies[call].taken(buckets.get(subject) or 0, now, 1))
 
     def fail(self, subject: Subject, call: LimitedCall, now: int) -> None:
         """Count a failure."""
-        before = self._failures.get(subject, _NONE)
+        before = self._failures.get(subject) or _NONE
         number = before.number + 1 if now < before.remembered_until else 1
         blocked_until = max(before.blocked_until, now + self._policies[call].block_ms(number))
-        self._keep(self._failures, subject, Failures(number, now + BAN_MS, blocked_until))
+        self._failures.put(subject, Failures(number, now + BAN_MS, blocked_until))
 
     def hear(self, subject: Subject, call: LimitedCall, full_at: int, taken_since: int) -> None:
         """Believe when the shared bucket is full; `taken_since`: calls that were taken here and that it does not know of."""
-        self._keep(self._full_at[call], subject, self._policies[call].taken(full_at, 0, taken_since))
+        self._full_at[call].put(subject, self._policies[call].taken(full_at, 0, taken_since))
 
     def hear_of_failures(self, subject: Subject, number: int, blocked_until: int) -> None:
         """Believe how often the subject has failed. What blocks it ends by itself, and never sooner than was said before."""
-        before = self._failures.get(subject, _NONE)
+        before = self._failures.get(subject) or _NONE
         blocked_until = max(before.blocked_until, blocked_until)
-        self._keep(self._failures, subject, Failures(number, max(before.remembered_until, blocked_until), blocked_until))
-
-    def _keep(self, known: OrderedDict[Subject, V], subject: Subject, value: V) -> None:
-        known[subject] = value
-        known.move_to_end(subject)
-        if len(known) > self._most:
-            known.popitem(last=False)
+        self._failures.put(subject, Failures(number, max(before.remembered_until, blocked_until), blocked_until))

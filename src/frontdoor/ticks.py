@@ -59,8 +59,11 @@ class Ticks:
         random.shuffle(together)
         loop = asyncio.get_running_loop()
         for then in together:
-            # Each by itself: what goes wrong with one answer must not keep the others from leaving.
-            loop.call_soon(then)
+            try:
+                then()
+            except Exception as error:
+                # What goes wrong with one answer must not keep the others from leaving.
+                loop.call_exception_handler({"message": "an answer was not sent", "exception": error})
 
 
 def _since(arrived_at: float) -> float:
