@@ -60,6 +60,8 @@ async def _lives(gate: Gate, partition: PartitionNo, incarnation: Incarnation, e
 
 async def _begin(pool: Pool, gate: Gate, life: Life, pointed: bytes) -> Life:
     partition, epoch, name = life.partition_no, life.epoch, life.incarnation
+    # While Redis takes nothing, claims are decided without it; a life in name alone would be in their way.
+    await gate.probe(partition)
     async with pool.acquire(timeout=5) as connection:
         begun = await connection.fetchval(statement("begin_incarnation"), partition, epoch, name)
     if begun is None:

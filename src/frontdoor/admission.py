@@ -61,7 +61,7 @@ class GateDesk:
         self._shut = shut
         self._tell = tell
         self._moved = moved
-        self._circuit = Circuit(partition, partial(gate.living, partition))
+        self._circuit = Circuit(partition, partial(gate.probe, partition))
         self._incarnation = Incarnation("")
         self._queue: list[Submission] = []
         self._asking: asyncio.Task[None] | None = None

@@ -205,6 +205,10 @@ class Gate:
         pointer = await answer_of(self._redis.get(keys.incarnation_pointer(partition)))
         return None if pointer is None else Incarnation(pointer.decode(errors="replace"))
 
+    async def probe(self, partition: PartitionNo) -> None:
+        """See that something can be written: out of memory, or of disk, Redis only reads. Raises RedisUnavailable."""
+        await answer_of(self._redis.set(keys.probe(partition), b"", px=1_000))
+
     async def pending(self, partition: PartitionNo, claims: Sequence[ClaimId]) -> dict[ClaimId, UserId]:
         """Which of the claims are in the partition's mailbox, and whose they are. Raises RedisUnavailable."""
         incarnation = await self.living(partition)

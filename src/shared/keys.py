@@ -61,6 +61,11 @@ def term(partition: PartitionNo, incarnation: Incarnation) -> str:
     return of_incarnation(partition, incarnation) + "term"
 
 
+def probe(partition: PartitionNo) -> str:
+    """String: written by whoever wants to know whether Redis takes what is written (1 s)."""
+    return f"{{p{partition}}}:probe"
+
+
 def seeded(partition: PartitionNo, incarnation: Incarnation) -> str:
     """Set: gates that were warm at any time of this incarnation."""
     return of_incarnation(partition, incarnation) + "seeded"

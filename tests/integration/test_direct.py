@@ -288,6 +288,29 @@ async def test_redis_that_was_frozen_comes_back_as_it_was_and_refuses_no_winner(
                 assert await insist(two, campaign, "b") == Replayed(won.redemption)
 
 
+async def test_a_redis_that_takes_nothing_any_more_is_away_until_it_does(postgres_dsn: str, tmp_path: Path) -> None:
+    """It is out of memory: it reads, and everything that is written is refused."""
+    with running(embedded_redis(tmp_path)) as server:
+        async with opened_stores(postgres_dsn, server.url) as stores, shard_at_work(stores):
+            campaign = await launch(stores.pool, 3, partition=PARTITION)
+            async with open_door(stores.pool, server.url) as door:
+                assert isinstance(await door.redeem(campaign, "a"), Granted)
+                gate = door.desk._gates[PARTITION]
+                await stores.redis.config_set("maxmemory", "1")
+                assert isinstance(await insist(door, campaign, "b"), Granted | Replayed)
+                for _ in range(25):
+                    assert (gate.away, await lives(stores.pool)) == (True, False)
+                    await asyncio.sleep(0.1)
+                await stores.redis.config_set("maxmemory", "0")
+
+                async def back() -> bool:
+                    return not gate.away and await lives(stores.pool)
+
+                await until(back)
+                assert isinstance(await insist(door, campaign, "c"), Granted | Replayed)
+                assert await insist(door, campaign, "d") == SOLD_OUT
+
+
 async def test_with_both_stores_away_nothing_is_decided_and_nobody_waits_for_long(nowhere: Redis, tmp_path: Path) -> None:
     with running(embedded_postgres(tmp_path)) as server:
         make_template(server.url)
