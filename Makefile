@@ -34,6 +34,7 @@ mutants: $(INSTALLED)
 # be made to suffer, and the mistakes that tests must notice. make soak FLAGS="--minutes 5 --seed 7"
 soak: $(INSTALLED)
 	@$(BIN)/python -m tests.soak --write $(FLAGS)
+	@$(BIN)/python -m tests.simulation --first 20000 --count 100000
 
 # All benchmarks, which takes about an hour; with FLAGS, only the bursts: make bench FLAGS="--scenario burst --rounds 9"
 bench: $(INSTALLED)

@@ -1,0 +1,37 @@
+"""Many histories at once, and what must have been seen among them. One that goes wrong is named by its seed."""
+
+from collections import Counter
+
+from tests.simulation.checks import Violation
+from tests.simulation.history import CLAIMS, FAULTS, History
+
+#: What happens in some histories only, and is what they are for.
+SOMETIMES = {
+    "certificate answered",
+    "clock jump expired a lease",
+    "fenced mid-batch",
+    "freed slot given out after its certificate",
+    "decided by the direct path",
+    "direct path entered",
+    "direct path left",
+    "gate not believed",
+    "incarnation begun",
+    "life ended",
+    "made good what was committed and never settled",
+    "takeover",
+    "unknown commit resolved",
+}
+
+
+def play(first: int, number: int) -> Counter[str]:
+    """Play so many histories, and count in how many of them each event was seen. Raises Violation, with the seed."""
+    seen: Counter[str] = Counter()
+    for seed in range(first, first + number):
+        try:
+            report = History(seed).run()
+        except Violation as violation:
+            raise Violation(f"{violation} (python -m tests.simulation --seed {seed})") from violation
+        if report.claims < CLAIMS or report.faults < FAULTS:
+            raise Violation(f"history {seed} has {report.claims} claims and {report.faults} faults")
+        seen.update(report.seen)
+    return seen

@@ -1,0 +1,127 @@
+"""One history: a town of doors, shards and stores, people who want slots, faults; then peace, in which all must come right."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from uuid import UUID
+
+import msgspec
+
+from shared.domain.code import Code
+from shared.domain.ids import CampaignId, DoorId, PartitionNo
+from shared.domain.outcomes import Outcome, Refused
+from tests.simulation.checks import Checks, Violation
+from tests.simulation.door import Door
+from tests.simulation.faults import Faults
+from tests.simulation.owner import Told
+from tests.simulation.people import People
+from tests.simulation.postgres import Campaign, Postgres, Slice
+from tests.simulation.redis import Redis
+from tests.simulation.shard import TICK_S, Shard
+from tests.simulation.world import World
+
+PARTITIONS = 2
+CHAOS_S = 3.0
+CLAIMS = 30
+FAULTS = 3
+
+#: How long everybody may take to be answered once nothing goes wrong any more: a lease may have to end, even one that a clock
+#: set back by two seconds made longer, and then the gates are cold.
+_ANSWERED_WITHIN_S = 12.0
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a history came to."""
+
+    seed: int
+    claims: int
+    faults: int
+    seen: frozenset[str]
+
+
+class History:
+    """Everything of one seed."""
+
+    def __init__(self, seed: int, trace: Callable[[str], None] | None = None) -> None:
+        self.seed = seed
+        self.world = World(seed, trace)
+        chance = self.world.chance
+        self.postgres, self.redis = Postgres(self.world, PARTITIONS), Redis(self.world)
+        self.doors = [Door(self.world, self.postgres, self.redis, f"door-{n}") for n in range(2)]
+        self.shards = [Shard(self.world, self.postgres, self.redis, f"shard-{n}", self._publish) for n in range(2)]
+        self.checks = Checks(self.postgres, self.redis, self.doors)
+        self.people = People(self.world, self.doors, self.checks)
+        self.faults = Faults(self.world, self.postgres, self.redis, self.doors, self.shards)
+        self.slices = [self._launch(n, chance.randrange(1, 9), chance.choice((1, 1, 2))) for n in range(PARTITIONS)]
+
+    def run(self) -> Report:
+        """Raises Violation."""
+        chance, world = self.world.chance, self.world
+        world.loss, world.delay = chance.choice((0.0, 0.02, 0.1)), chance.choice((0.02, 0.1, 0.3))
+        for n in range(CLAIMS):
+            part = self.slices[0 if chance.random() < 0.75 else 1]
+            after = 0.3 * chance.random() if chance.random() < 0.5 else CHAOS_S * chance.random()
+            self.people.come(part, f"user-{chance.randrange(20)}", f"key-{n}", after)
+        self.faults.plan(chance.randrange(FAULTS, FAULTS + 4), CHAOS_S)
+        world.run(CHAOS_S)
+        self.faults.plan(FAULTS - self.faults.happened, 0.1)
+        world.run(CHAOS_S + 0.1)
+        world.tell("peace")
+        self.faults.end()
+        self._until_answered()
+        self._sell_out()
+        self.checks.consistent()
+        self.checks.at_rest()
+        return Report(self.seed, self.people.claims, self.faults.happened, frozenset(world.seen))
+
+    def _until_answered(self) -> None:
+        world = self.world
+        until = world.now + _ANSWERED_WITHIN_S
+        while self.people.unanswered or self.faults.under_way or not self._owned():
+            if world.now >= until:
+                raise Violation(f"{self.people.unanswered} people are not answered in peace")
+            world.run(world.now + 0.2)
+        # What is still said twice, given back, or asked again.
+        world.run(world.now + 0.8 + TICK_S)
+
+    def _owned(self) -> bool:
+        """Whether each partition has an owner that knows of it, and is in nobody else's way."""
+        serving = {(number, each.lease.epoch) for shard in self.shards for number, each in shard.serving.items() if shard.up}
+        rows = self.postgres.partitions.items()
+        return all((number, row.epoch) in serving and self.postgres.holder(number) is None for number, row in rows)
+
+    def _sell_out(self) -> None:
+        """The next who asks finds any free slot, at once; and more than there are find none."""
+        asked = [(part, part.budget - part.claimed, self._ask_for_one_too_many(part)) for part in self.slices]
+        self.world.run(self.world.now + 3.5)
+        for part, free, answers in asked:
+            won = sum(bool(heard) and not isinstance(heard[0], Refused) for heard in answers)
+            if won != free or part.claimed != part.budget or not all(answers):
+                raise Violation(f"of {free} free slots {won} were found")
+
+    def _ask_for_one_too_many(self, part: Slice) -> list[list[Outcome]]:
+        names = [f"fresh-{n}" for n in range(part.budget - part.claimed + 1)]
+        return [self.people.come(part, name, part.campaign.code, 0.0, calm=True) for name in names]
+
+    def _launch(self, number: int, limit: int, per_user_limit: int) -> Slice:
+        campaign = Campaign(CampaignId(UUID(int=number + 1)), Code(f"CODE{number}"), per_user_limit)
+        part = Slice(campaign, 0, PartitionNo(number), limit)
+        self.postgres.launch(part)
+        return part
+
+    def _publish(self, told: Sequence[Told]) -> None:
+        """Outcomes travel to their doors; some never arrive, some twice, some late."""
+        world = self.world
+        messages: dict[DoorId, list[tuple[int, Outcome]]] = {}
+        for door, ticket, outcome in told:
+            messages.setdefault(door, []).append((ticket, outcome))
+        if self.redis.away_until > world.now:
+            return
+        for name, message in messages.items():
+            for _ in range(world.chance.choice((1, 1, 1, 2)) if world.loss else 1):
+                if not world.loss or world.chance.random() >= world.loss:
+                    world.at(world.travel(), partial(self._deliver, name, message))
+
+    def _deliver(self, name: DoorId, message: list[tuple[int, Outcome]]) -> None:
+        for door in self.doors:
+            if door.door_id == name and door.up:
+                door.hear(message)

@@ -1,0 +1,62 @@
+"""Ownership as Postgres keeps it: who lives, who owns what until when, by its own clock (see `acquire_lease.sql`)."""
+
+from collections.abc import Mapping
+
+from claim_workers.vouching import BEYOND_LEASE_S
+from shared.domain.ids import PartitionNo, ShardId
+from tests.simulation.postgres import Postgres
+
+TTL_S = 3.0
+
+
+def ownership(postgres: Postgres) -> tuple[list[ShardId], dict[PartitionNo, ShardId | None]]:
+    """Who lives and who owns what. What ends later than could have been granted is the work of a clock that jumped."""
+    now = postgres.clock()
+    living = [shard for shard, until in postgres.seen_until.items() if now <= until <= now + 2 * TTL_S]
+    owners = {
+        number: row.owner if now <= row.lease_until <= now + 2 * TTL_S else None for number, row in postgres.partitions.items()
+    }
+    return living, owners
+
+
+def heartbeat(postgres: Postgres, shard: ShardId) -> None:
+    postgres.seen_until[shard] = postgres.clock() + TTL_S
+
+
+def farewell(postgres: Postgres, shard: ShardId) -> None:
+    postgres.seen_until.pop(shard, None)
+
+
+def acquire(postgres: Postgres, number: PartitionNo, shard: ShardId) -> int | None:
+    """The epoch of the new lease; None when somebody has the partition, or holds its row."""
+    row, now = postgres.partitions[number], postgres.clock()
+    free = row.owner is None or not now <= row.lease_until <= now + 2 * TTL_S
+    if postgres.holder(number) is not None or not free:
+        return None
+    if row.owner is not None:
+        postgres.world.note("takeover")
+        if postgres.offset:
+            postgres.world.note("clock jump expired a lease")
+    row.owner, row.epoch, row.lease_until = shard, row.epoch + 1, now + TTL_S
+    row.life_until = min(row.life_until, now + BEYOND_LEASE_S + 5.0)
+    return row.epoch
+
+
+def renew(postgres: Postgres, held: Mapping[PartitionNo, int]) -> dict[PartitionNo, bool]:
+    """Which of these leases, each by its exact epoch, are renewed, and which are lost; of one whose row is held, neither."""
+    told: dict[PartitionNo, bool] = {}
+    for number, epoch in held.items():
+        row = postgres.partitions[number]
+        if row.epoch != epoch or row.owner is None:
+            told[number] = False
+        elif postgres.holder(number) is None:
+            row.lease_until = postgres.clock() + TTL_S
+            told[number] = True
+    return told
+
+
+def resign(postgres: Postgres, number: PartitionNo, epoch: int) -> None:
+    """Give a partition up, so that the next owner need not wait for the lease to end."""
+    row = postgres.partitions[number]
+    if row.epoch == epoch and postgres.holder(number) is None:
+        row.owner, row.lease_until = None, -1e12

@@ -1,0 +1,346 @@
+"""Postgres as the protocol knows it: rows that are locked, transactions that are whole or not at all, constraints, a clock.
+
+A transaction stages what it writes, and all of it happens at its commit, where the constraints judge it: they, not the code
+that wrote, are what makes over-issue impossible, here as there. Whoever looks without a lock sees what is committed.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace
+
+from shared.book import Head
+from shared.domain.campaign import CampaignStatus
+from shared.domain.code import Code
+from shared.domain.discount import Discount
+from shared.domain.facts import CodeFacts, Facts, SliceFacts, SliceKey, Use
+from shared.domain.ids import CampaignId, ClaimId, Incarnation, PartitionNo, ShardId, UserId
+from shared.domain.ledger import GENESIS, Event, Row, extend
+from shared.domain.operations import SubmitClaim
+from shared.domain.redemption import Redemption, State
+from shared.domain.settlement import Counts, Settlement
+from shared.errors import Fenced
+from shared.redemptions import Standing
+from tests.simulation.world import Host, Process, Silence, Store, Task, World
+
+#: After how long a transaction that does nothing is ended, and its locks with it.
+IDLE_S = 5.0
+
+_EPOCH = datetime(2026, 11, 27, tzinfo=UTC)
+DISCOUNT = Discount("percent", 10)
+
+
+class DecideAgain(Exception):
+    """A constraint objected, or fewer rows were written than decided: the facts had moved. Nothing was written."""
+
+
+class Campaign:
+    """A campaign's terms, and its one code."""
+
+    def __init__(self, campaign_id: CampaignId, code: Code, per_user_limit: int) -> None:
+        self.campaign_id = campaign_id
+        self.code = code
+        self.per_user_limit = per_user_limit
+        self.status = CampaignStatus.ACTIVE
+        self.facts = CodeFacts(1, code, campaign_id, "shared", None)
+
+
+class Slice:
+    """A row of campaign_slices. `past`: what was free from which ledger row on, for the checks."""
+
+    def __init__(self, campaign: Campaign, slice_no: int, partition_no: PartitionNo, budget: int) -> None:
+        self.campaign = campaign
+        self.slice_no = slice_no
+        self.partition_no = partition_no
+        self.budget = budget
+        self.claimed = 0
+        self.freed_at = -1e9
+        self.past: list[tuple[int, int]] = [(0, budget)]
+
+
+class Partition:
+    """A row of partitions, and who holds its lock."""
+
+    def __init__(self) -> None:
+        self.owner: ShardId | None = None
+        self.epoch = 0
+        self.lease_until = -1e12
+        self.incarnation: Incarnation | None = None
+        self.cursor = "0-0"
+        self.life_until = float("inf")
+        self.last_seq = 0
+        self.chain_head = GENESIS
+        self.ledger: list[Row] = []
+        self.holder: Transaction | None = None
+        self.waiters: list[Task] = []
+
+
+class Transaction:
+    """What a client has open. `named`: the epoch it locked each partition with; `rows`: what it will write, by partition."""
+
+    def __init__(self, host: Host, since: float) -> None:
+        self.host = host
+        self.starts = host.starts
+        self.since = since
+        self.over = False
+        self.abandoned = False
+        self.heads: dict[PartitionNo, Head] = {}
+        self.named: dict[PartitionNo, int | None] = {}
+        self.rows: dict[PartitionNo, list[Row]] = {}
+        self.cursors: dict[PartitionNo, str] = {}
+        self.granted: list[Redemption] = []
+        self.released: list[Redemption] = []
+        self.changes: list[Callable[[], None]] = []
+
+
+class Postgres(Store):
+    """The truth. `offset`: by how much its clock is wrong. `judge` sees every transaction at its commit."""
+
+    def __init__(self, world: World, partitions: int) -> None:
+        super().__init__("postgres")
+        self.world = world
+        self.offset = 0.0
+        self.partitions = {PartitionNo(number): Partition() for number in range(partitions)}
+        self.slices: dict[SliceKey, Slice] = {}
+        self.parts: dict[tuple[PartitionNo, CampaignId], Slice] = {}
+        self.redemptions: dict[ClaimId, Redemption] = {}
+        self.active: dict[tuple[CampaignId, UserId], dict[int, Redemption]] = {}
+        self.seen_until: dict[ShardId, float] = {}
+        self.judge: Callable[[Transaction], None] = _unjudged
+        self._open: list[Transaction] = []
+
+    def clock(self) -> float:
+        return self.world.now + self.offset
+
+    def launch(self, part: Slice) -> None:
+        """Add a slice of a campaign."""
+        self.slices[part.campaign.campaign_id, part.slice_no] = part
+        self.parts[part.partition_no, part.campaign.campaign_id] = part
+
+    # Transactions.
+
+    def begin(self, host: Host) -> Transaction:
+        transaction = Transaction(host, self.world.now)
+        self._open.append(transaction)
+        return transaction
+
+    def lock(self, transaction: Transaction, number: PartitionNo, epoch: int | None = None) -> Process[Head]:
+        """Wait for a partition's row; with an epoch, only of that one. Raises Fenced or Silence."""
+        while not (yield from self.world.call(transaction.host, self, lambda: self._grants(transaction, number, epoch))):
+            while (holder := self.holder(number)) is not None and self.world.running is not None:
+                self.partitions[number].waiters.append(self.world.running)
+                yield holder.since + IDLE_S - self.world.now
+        return transaction.heads[number]
+
+    def holder(self, number: PartitionNo) -> Transaction | None:
+        """Who has a partition's row locked. Who has said nothing for too long is hung up on."""
+        held = self.partitions[number].holder
+        if held is None:
+            return None
+        silent = self.world.now >= held.since + IDLE_S
+        if silent or self._hears_of(held):
+            self.end(held)
+            if silent:
+                self.world.note("a silent transaction was ended by Postgres")
+            return None
+        return held
+
+    def _grants(self, transaction: Transaction, number: PartitionNo, epoch: int | None) -> bool:
+        row = self.partitions[number]
+        if transaction.over or self._hears_of(transaction):
+            raise Silence
+        if self.holder(number) not in (None, transaction):
+            return False
+        if epoch is not None and row.epoch != epoch:
+            raise Fenced
+        row.holder = transaction
+        moment = _EPOCH + timedelta(seconds=self.clock())
+        transaction.named[number] = epoch
+        transaction.heads[number] = Head(number, row.epoch, row.incarnation, row.cursor, row.last_seq, row.chain_head, moment)
+        return True
+
+    def write(
+        self,
+        transaction: Transaction,
+        number: PartitionNo,
+        events: list[Event],
+        granted: Sequence[Redemption] = (),
+        cursor: str | None = None,
+    ) -> tuple[dict[SliceKey, Counts], int]:
+        """Stage rows, and tell what the slices and the ledger will then stand at."""
+        if transaction.over:
+            raise Silence
+        head = transaction.heads[number]
+        rows = extend(head.last_seq, head.chain_head, events)
+        transaction.rows[number] = rows
+        transaction.granted += granted
+        if cursor is not None:
+            transaction.cursors[number] = cursor
+        moved: dict[SliceKey, Counts] = {}
+        for each in granted:
+            key = (each.campaign_id, each.slice_no)
+            moved[key] = Counts((moved[key].claimed if key in moved else self.slices[key].claimed) + 1, 0)
+        return moved, head.last_seq + len(rows)
+
+    def commit(self, transaction: Transaction) -> None:
+        """All of it, or DecideAgain. Raises Silence when the transaction was ended before."""
+        if transaction.over:
+            raise Silence
+        try:
+            self._object(transaction)
+            self.judge(transaction)
+            self._apply(transaction)
+        finally:
+            self.end(transaction)
+
+    def end(self, transaction: Transaction) -> None:
+        """Give back the locks; what was not committed has not happened."""
+        if transaction.over:
+            return
+        transaction.over = True
+        self._open.remove(transaction)
+        for number in transaction.heads:
+            row = self.partitions[number]
+            if row.holder is transaction:
+                row.holder = None
+                waiters, row.waiters = row.waiters, []
+                for task in waiters:
+                    self.world.wake(task)
+
+    def abandon(self, transaction: Transaction) -> None:
+        """The client hangs up; Postgres does not hear of it through a link that is cut."""
+        transaction.abandoned = True
+        if self._hears_of(transaction):
+            self.end(transaction)
+
+    def _hears_of(self, transaction: Transaction) -> bool:
+        """Whether Postgres has been told that nobody is there any more."""
+        return transaction.abandoned and self.cut.get(transaction.host.name, 0.0) <= self.world.now
+
+    def hang_up(self, host: Host | None = None) -> None:
+        """End what is open: of a host that died, or, when it is Postgres that did, of everybody."""
+        for transaction in [each for each in self._open if host in (None, each.host)]:
+            self.end(transaction)
+
+    def _object(self, transaction: Transaction) -> None:
+        """The constraints."""
+        slots: dict[SliceKey, int] = {}
+        uses: set[tuple[CampaignId, UserId, int]] = set()
+        for each in transaction.granted:
+            key, use = (each.campaign_id, each.slice_no), (each.campaign_id, each.user_id, each.use_no)
+            slots[key] = slots.get(key, 0) + 1
+            part, others = self.slices[key], self.active.get(use[:2], {})
+            taken = each.redemption_id in self.redemptions or each.use_no in others or use in uses
+            if taken or not 1 <= each.use_no <= each.user_limit or part.partition_no not in transaction.heads:
+                raise DecideAgain
+            uses.add(use)
+        if any(self.slices[key].claimed + n > self.slices[key].budget for key, n in slots.items()):
+            raise DecideAgain
+        if any(self.redemptions[each.redemption_id].state is not State.CLAIMED for each in transaction.released):
+            raise DecideAgain
+        for number, rows in transaction.rows.items():
+            if rows and rows[0].seq != self.partitions[number].last_seq + 1:
+                raise DecideAgain
+
+    def _apply(self, transaction: Transaction) -> None:
+        for each in transaction.granted:
+            self.redemptions[each.redemption_id] = each
+            self.active.setdefault((each.campaign_id, each.user_id), {})[each.use_no] = each
+            self.slices[each.campaign_id, each.slice_no].claimed += 1
+        for each in transaction.released:
+            self.redemptions[each.redemption_id] = each
+            del self.active[each.campaign_id, each.user_id][each.use_no]
+            part = self.slices[each.campaign_id, each.slice_no]
+            part.claimed -= 1
+            part.freed_at = self.clock()
+        for change in transaction.changes:
+            change()
+        for number, rows in transaction.rows.items():
+            row = self.partitions[number]
+            row.ledger += rows
+            if rows:
+                row.last_seq, row.chain_head = rows[-1].seq, rows[-1].hash
+        for number, cursor in transaction.cursors.items():
+            self.partitions[number].cursor = cursor
+        for part in self.slices.values():
+            if part.partition_no in transaction.heads:
+                part.past.append((self.partitions[part.partition_no].last_seq, part.budget - part.claimed))
+
+    # What is read.
+
+    def facts(self, head: Head, claims: Sequence[SubmitClaim]) -> Facts:
+        """What claims are decided on (see `claim_facts.sql`)."""
+        holders = {(claim.campaign_id, claim.user_id) for claim in claims}
+        known = (self.redemptions.get(claim.claim_id) for claim in claims)
+        parts = dict.fromkeys(self.parts.get((head.partition_no, claim.campaign_id)) for claim in claims)
+        here = [part for part in parts if part is not None]
+        return Facts(
+            now=head.now,
+            slices={(part.campaign.campaign_id, part.slice_no): _terms(part) for part in here},
+            redemptions={each.redemption_id: each for each in known if each is not None},
+            uses={
+                holder: tuple(Use(each.use_no, each.claimed_at) for each in self.active[holder].values())
+                for holder in holders
+                if self.active.get(holder)
+            },
+            codes={part.campaign.code: part.campaign.facts for part in here},
+        )
+
+    def standing(self, claim: SubmitClaim) -> Standing:
+        """What is committed about a claim (see `known_claims.sql`)."""
+        held = self.active.get((claim.campaign_id, claim.user_id), {})
+        return Standing(self.redemptions.get(claim.claim_id), len(held), None, False, _EPOCH)
+
+    def gate_facts(self, number: PartitionNo, campaigns: Collection[CampaignId]) -> list[Settlement]:
+        """What gates are to be set to, but for their users."""
+        parts = ((campaign, self.parts.get((number, campaign))) for campaign in campaigns)
+        return [
+            Settlement.of(
+                campaign,
+                self.partitions[number].last_seq,
+                budget=part.budget,
+                claimed=part.claimed,
+                amount_budget=None,
+                amount_claimed=0,
+                per_user_limit=part.campaign.per_user_limit,
+                status=part.campaign.status,
+                users={},
+                dry=False,
+            )
+            for campaign, part in parts
+            if part is not None
+        ]
+
+    def freed_lately(self, number: PartitionNo, within_s: float) -> list[CampaignId]:
+        """Campaigns of a partition of which something was given back lately."""
+        since = self.clock() - within_s
+        return [key[0] for key, part in self.slices.items() if part.partition_no == number and part.freed_at > since]
+
+    def gate_users(self, campaign: CampaignId) -> dict[UserId, int]:
+        """Everybody who holds or ever held something, with how many."""
+        return {user: len(uses) for (of, user), uses in self.active.items() if of == campaign}
+
+    def settlements_of(self, number: PartitionNo, claims: Collection[ClaimId]) -> list[Settlement]:
+        """The gates that these concern, with what their users hold."""
+        users: dict[CampaignId, dict[UserId, int]] = {}
+        for won in (self.redemptions[claim] for claim in claims if claim in self.redemptions):
+            held = self.active.get((won.campaign_id, won.user_id), {})
+            users.setdefault(won.campaign_id, {})[won.user_id] = len(held)
+        return [replace(each, users=users[each.campaign_id]) for each in self.gate_facts(number, users)]
+
+
+def _unjudged(transaction: Transaction) -> None:
+    pass
+
+
+def _terms(part: Slice) -> SliceFacts:
+    return SliceFacts(
+        budget=part.budget,
+        claimed=part.claimed,
+        code=part.campaign.code,
+        status=part.campaign.status,
+        starts_at=None,
+        ends_at=None,
+        per_user_limit=part.campaign.per_user_limit,
+        discount=DISCOUNT,
+    )

@@ -1,0 +1,196 @@
+"""A world of its own: a virtual clock, processes that die, freeze and are cut off, and one source of chance.
+
+A process is a generator; what it yields is for how many seconds it has nothing to do. Nothing else runs meanwhile and nothing
+is drawn from anywhere but the world's own chance, so that a seed is a history, to be had again whenever it is asked for.
+"""
+
+from collections.abc import Callable, Generator
+from heapq import heappop, heappush
+from random import Random
+from typing import TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+#: A process, or a part of one that returns a T.
+Process: TypeAlias = Generator[float, None, T]
+
+#: How long somebody waits for an answer before taking a store for silent.
+PATIENCE_S = 0.25
+
+
+class Silence(Exception):
+    """There was no answer; whether anything was done is not known."""
+
+
+class Host:
+    """Where processes run. What runs on it ends with it; `starts` tells one start of it from the next.
+
+    `held`: what would go on if it were not frozen. `fuse`: after how many more steps of its calls `spark` happens to it,
+    between whichever two steps that is.
+    """
+
+    __slots__ = ("frozen_until", "fuse", "held", "name", "spark", "starts", "up")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.starts = 0
+        self.up = True
+        self.frozen_until = 0.0
+        self.held: list[tuple[Task, int]] = []
+        self.fuse = -1
+        self.spark: Callable[[], None] = _nothing
+
+
+class Store(Host):
+    """A host that others call. While `away_until` it answers nobody; `cut` names those whom it does not hear."""
+
+    __slots__ = ("away_until", "cut")
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.away_until = 0.0
+        self.cut: dict[str, float] = {}
+
+
+class Task:
+    """A process under way. `turn` tells when it was last put off, so that it can be woken earlier."""
+
+    __slots__ = ("host", "process", "starts", "turn")
+
+    def __init__(self, host: Host, process: Process[None]) -> None:
+        self.host = host
+        self.starts = host.starts
+        self.process = process
+        self.turn = 0
+
+
+class World:
+    """What happens, in order. How likely a message is to be lost, each way: `loss`; and to be late: `delay`."""
+
+    def __init__(self, seed: int, trace: Callable[[str], None] | None = None) -> None:
+        self.chance = Random(seed)
+        self.now = 0.0
+        self.loss = 0.0
+        self.delay = 0.02
+        self.running: Task | None = None
+        self.seen: set[str] = set()
+        self._trace = trace
+        self._agenda: list[tuple[float, int, Task, int]] = []
+        self._order = 0
+
+    def start(self, host: Host, process: Process[None], after: float = 0.0) -> Task:
+        """Let a process run on a host, for as long as that lives."""
+        task = Task(host, process)
+        self._put(task, self.now + after)
+        return task
+
+    def at(self, after: float, act: Callable[[], object]) -> None:
+        """Let something happen that no host's end prevents."""
+        self.start(_NATURE, _once(act), after)
+
+    def wake(self, task: Task) -> None:
+        """Let a process that has nothing to do go on at once."""
+        task.turn += 1
+        self._put(task, self.now)
+
+    def freeze(self, host: Host, seconds: float) -> None:
+        """Let nothing on a host go on for so long; it does not notice."""
+        host.frozen_until = max(host.frozen_until, self.now + seconds)
+        self.at(seconds, lambda: self.thaw(host))
+
+    def thaw(self, host: Host) -> None:
+        """Let a host go on, if it is time, with whatever it would have done meanwhile."""
+        if host.frozen_until <= self.now:
+            held, host.held = host.held, []
+            for task, turn in held:
+                if task.turn == turn:
+                    self._put(task, self.now)
+
+    def run(self, until: float) -> None:
+        """Let everything happen that does before `until`."""
+        agenda = self._agenda
+        while agenda and agenda[0][0] <= until:
+            when, _, task, turn = heappop(agenda)
+            host = task.host
+            if task.turn != turn or task.starts != host.starts:
+                continue
+            if host.frozen_until > when:
+                host.held.append((task, turn))
+                continue
+            self.now, self.running = when, task
+            for pause in task.process:
+                task.turn += 1
+                self._order += 1
+                heappush(agenda, (when + pause, self._order, task, task.turn))
+                break
+            else:
+                task.turn = -1
+        self.now = until
+
+    def call(self, caller: Host, store: Store, act: Callable[[], T]) -> Process[T]:
+        """What `act` returns, done at a store, with a way there and a way back. Raises Silence.
+
+        A call that is lost may be so on its way there, on its way back, or arrive when nobody expects it any more.
+        """
+        chance = self.chance.random
+        yield self.travel()
+        if caller.fuse >= 0:
+            self._burn(caller)
+        unheard = store.away_until > self.now or store.cut.get(caller.name, 0.0) > self.now
+        if unheard or (self.loss and chance() < self.loss):
+            if chance() < 0.3:
+                self.at(max(0.0, store.away_until - self.now) + 3 * chance(), lambda: self._late(store, act))
+            yield PATIENCE_S
+            raise Silence
+        answer = act()
+        if caller.fuse >= 0:
+            self._burn(caller)
+        yield self.travel()
+        if store.away_until > self.now or (self.loss and chance() < self.loss):
+            yield PATIENCE_S
+            raise Silence
+        return answer
+
+    def travel(self) -> float:
+        """How long a message is under way: mostly a moment, now and then long enough for others to overtake it."""
+        chance = self.chance.random()
+        return 0.0002 + 0.001 * chance if chance >= self.delay else 0.15 * chance / self.delay
+
+    def note(self, event: str) -> None:
+        """Remember that something was seen that should be seen sometimes."""
+        self.seen.add(event)
+        self.tell(event)
+
+    def tell(self, line: str) -> None:
+        """Say what happens, to whoever replays this history."""
+        if self._trace is not None:
+            self._trace(f"{self.now:9.4f}  {line}")
+
+    def _put(self, task: Task, when: float) -> None:
+        self._order += 1
+        heappush(self._agenda, (when, self._order, task, task.turn))
+
+    def _late(self, store: Store, act: Callable[[], object]) -> None:
+        if store.away_until <= self.now:
+            try:
+                act()
+            except Exception as error:  # Nobody is there to hear it.
+                self.tell(f"a late call came to {error!r}")
+
+    def _burn(self, host: Host) -> None:
+        host.fuse -= 1
+        if host.fuse < 0:
+            host.spark()
+
+
+def _once(act: Callable[[], object]) -> Process[None]:
+    act()
+    return
+    yield 0.0
+
+
+def _nothing() -> None:
+    pass
+
+
+_NATURE = Host("nature")
