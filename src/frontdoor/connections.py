@@ -1,7 +1,8 @@
 """The connections of a door: how many one address (of IPv6: one /64) may have, and how long one may keep it waiting.
 
 aiohttp has a deadline for idle connections only: a socket that sends half a request line, or reads none of its answers, would
-stay for ever. A timer each would cost every request; a look at all of them once a second costs those who wait.
+stay for ever. A timer each would cost every request; a look at all of them once a second costs those who wait. The look takes
+that second, a few at a time: those who came together are overdue together, and who is shown out may stand there again at once.
 """
 
 import asyncio
@@ -16,8 +17,8 @@ HEAD_WITHIN_S = 10.0
 READ_WITHIN_S = 30.0
 
 _LOOK_EVERY_S = 1.0
-#: To look at so many, and to tell each of them that it is overdue, holds the loop for a few milliseconds.
-_AT_A_TIME = 100
+#: To look at so many, to tell each that it is overdue, and to let as many in again, holds the loop for some two milliseconds.
+_AT_A_TIME = 25
 
 
 class Connection(Protocol):
@@ -57,7 +58,7 @@ class Connections:
         self._of[line] += 1
         self._open.add(connection)
         if self._next_look is None:
-            self._look_later()
+            self._look_later([], _LOOK_EVERY_S)
         return True
 
     def left(self, connection: Connection) -> None:
@@ -70,23 +71,22 @@ class Connections:
         if not self._of[line]:
             del self._of[line]
 
-    def _look_later(self) -> None:
-        self._next_look = asyncio.get_running_loop().call_later(_LOOK_EVERY_S, self._look, None)
+    def _look_later(self, left: list[Connection], pause_s: float) -> None:
+        self._next_look = asyncio.get_running_loop().call_later(pause_s, self._look, left, pause_s)
 
-    def _look(self, left: list[Connection] | None) -> None:
-        """End those that are overdue, some at a time: others are served in between, however many came to be so at once."""
-        loop = asyncio.get_running_loop()
-        left = list(self._open) if left is None else left
-        now = loop.time()
+    def _look(self, left: list[Connection], pause_s: float) -> None:
+        """End those of the next few that are overdue; others are served in between, however many came to be so at once."""
+        self._next_look = None
+        if not left:
+            left = list(self._open)
+            pause_s = _LOOK_EVERY_S / max(1, -(-len(left) // _AT_A_TIME))
+        now = asyncio.get_running_loop().time()
         for connection in left[-_AT_A_TIME:]:
             if connection in self._open:
                 _judge(connection, now)
         del left[-_AT_A_TIME:]
-        self._next_look = None
-        if left:
-            self._next_look = loop.call_soon(self._look, left)
-        elif self._open:
-            self._look_later()
+        if left or self._open:
+            self._look_later(left, pause_s)
 
 
 def _judge(connection: Connection, now: float) -> None:
