@@ -12,6 +12,9 @@ from tests.simulation.door import Answer, Door
 from tests.simulation.postgres import Postgres, Transaction
 from tests.simulation.redis import Gate, Redis, Watcher
 
+#: By how much an answer may be older than who hears it: who asks for what is being looked up hears what comes of that.
+_JOINED_S = 0.5
+
 _NOBODY: set[UserId] = set()
 
 
@@ -106,7 +109,7 @@ class Checks(Watcher):
 
     def _was_full(self, claim: SubmitClaim, since: float) -> bool:
         """Whether the user held as much as he may at any time since then."""
-        holder = (claim.campaign_id, claim.user_id)
+        holder, since = (claim.campaign_id, claim.user_id), since - _JOINED_S
         limit = self._postgres.slices[claim.campaign_id, claim.slice_no].campaign.per_user_limit
         return len(self._postgres.active.get(holder, {})) >= limit or self._full_until.get(holder, -1.0) >= since
 
