@@ -89,6 +89,8 @@ class CodeFilter:
             self._trusted_until, self._issued, self._seen = _NEVER, IssuedCodes(), None
         except (asyncpg.PostgresError, *NO_ANSWER) as error:
             log.warning("code_log_not_read", error=repr(error))
+            # Codes that exist cannot be looked up either: who heard of the others that they do not would know which are which.
+            self._trusted_until = _NEVER
             await asyncio.sleep(_PAUSE_S)
         else:
             if not news:

@@ -118,6 +118,24 @@ async def test_a_frozen_door_is_waited_for_until_its_word_runs_out_and_then_answ
         assert door.lacks(NOWHERE)
 
 
+async def test_a_door_whose_postgres_is_away_does_not_tell_apart_which_codes_exist(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with following(pool) as door:
+        assert door.lacks(NOWHERE)
+        turn = door._turn
+
+        async def away() -> bool:
+            raise ConnectionRefusedError
+
+        monkeypatch.setattr(door, "_turn", away)
+        door.hear()
+        # Sooner than its word runs out.
+        await until(lambda: holds(lambda: not door.lacks(NOWHERE)), within_s=code_log.TTL_S - 1)
+        monkeypatch.setattr(door, "_turn", turn)
+        await until(lambda: holds(lambda: door.lacks(NOWHERE)))
+
+
 async def test_a_door_that_died_a_while_ago_is_not_waited_for(pool: Pool) -> None:
     campaign = await a_pool_of_codes(pool)
     await pool.execute("INSERT INTO doors VALUES ('died', 0, clock_timestamp())")
