@@ -29,23 +29,22 @@ class People:
         heard: list[Outcome] = []
         self.unanswered += 1
         self.claims += 1
-        self._world.start(self._outside, self._shop(part, claim, heard, calm), after)
+        self._world.start(self._outside, self._shop(claim, heard, calm), after)
         return heard
 
-    def _shop(self, part: Slice, claim: SubmitClaim, heard: list[Outcome], calm: bool) -> Process[None]:
-        chance = self._world.chance.random
+    def _shop(self, claim: SubmitClaim, heard: list[Outcome], calm: bool) -> Process[None]:
         yield from self._insist(claim, heard)
+        if not calm:
+            yield from self._come_back(claim, heard)
         self.unanswered -= 1
-        if calm:
-            return
-        if isinstance(heard[-1], Refused):
-            if chance() < 0.25:
-                yield 0.5 * chance()
-                yield from self._ask(claim, heard)
-            return
-        if chance() < 0.3:
+
+    def _come_back(self, claim: SubmitClaim, heard: list[Outcome]) -> Process[None]:
+        """Try again after a refusal, or ask once more for what was won; and some give it back."""
+        chance = self._world.chance.random
+        refused = isinstance(heard[-1], Refused)
+        if not refused and chance() < 0.3:
             self._give_back(heard[-1])
-        if chance() < 0.4:
+        if chance() < (0.25 if refused else 0.4):
             yield 0.5 * chance()
             yield from self._ask(claim, heard)
 
