@@ -70,7 +70,7 @@ class Consumer:
         finally:
             # Whose lease ran out because Postgres is away vouches on: nobody decides anything there.
             if self.lease.trusted(clock.monotonic()):
-                self._vouching.end()
+                await self._vouching.end()
 
     async def _serve(self) -> None:
         lease = self.lease

@@ -23,6 +23,7 @@ from shared.domain.lease import Lease
 from shared.errors import IncarnationOver, RedisUnavailable
 from shared.gate import CERTIFICATE_MS, Gate, Moved
 from shared.postgres import Pool
+from shared.process import abandoned
 from shared.redis_client import REPLY_WITHIN_S
 from shared.statements import statement
 
@@ -53,7 +54,7 @@ class Vouching:
 
     async def begin(self, pool: Pool, life: Life) -> None:
         """Vouch for this life, which Redis has just been seen to hold, until told to end. Raises IncarnationOver."""
-        self.end()
+        await self.end()
         # Known here before it is known in Postgres, so that whatever happens there is somebody who may end it.
         self._life, self._answered_at, self._redis_ms = life, clock.monotonic(), 0
         async with pool.acquire(timeout=5) as connection:
@@ -62,11 +63,11 @@ class Vouching:
             raise IncarnationOver(f"the life of partition {life.partition_no} has been ended, or has another owner")
         self._task = asyncio.create_task(self._keep(life), name=f"vouching-{life.partition_no}")
 
-    def end(self) -> None:
+    async def end(self) -> None:
         """Say no more; what was said is good for its moment."""
-        if self._task is not None:
-            self._task.cancel()
-        self._life = self._task = None
+        task, self._life, self._task = self._task, None, None
+        if task is not None:
+            await abandoned(task)
 
     @property
     def given_up(self) -> bool:
@@ -81,7 +82,7 @@ class Vouching:
             ended = await connection.fetchval(statement("end_life"), lease.partition_no, lease.epoch, doomed)
         if self._given_up is not None:
             self._given_up = None
-            self.end()
+            await self.end()
         if ended is not None:
             log.warning("life_ended", partition=lease.partition_no, incarnation=doomed)
 

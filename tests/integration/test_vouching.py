@@ -72,7 +72,7 @@ async def test_an_owner_vouches_again_and_again_until_it_is_told_to_end(stores: 
     for _ in range(20):
         await asyncio.sleep(0.1)
         assert 0 < await vouched_for_ms(stores, life) <= VOUCHED_S * 1000
-    vouching.end()
+    await vouching.end()
 
     async def is_not() -> bool:
         return not await is_vouched_for()
@@ -90,7 +90,7 @@ async def test_a_word_that_a_frozen_redis_hears_late_extends_nothing(stores: Sto
     assert await vouched_for_ms(stores, life) > 0
     with frozen(server):
         await asyncio.sleep(VOUCHED_S + 0.5)
-        vouching.end()
+        await vouching.end()
     assert await vouched_for_ms(stores, life) <= 0
 
 
@@ -186,7 +186,7 @@ async def test_a_shard_that_postgres_does_not_answer_goes_on_vouching_after_its_
     await vouching.begin(stores.pool, life)
     await asyncio.sleep(0.5)
     assert await vouched_for_ms(stores, life) > 0
-    vouching.end()
+    await vouching.end()
     vouching = Vouching(stores.gate, lambda: clock.monotonic() - 11)
     await vouching.begin(stores.pool, life)
     await asyncio.sleep(VOUCHED_S + 0.1)
