@@ -30,8 +30,7 @@ lint: $(INSTALLED)
 mutants: $(INSTALLED)
 	@$(BIN)/python -m tests.mutants $(FLAGS)
 
-# Everything that may break, broken again and again, for so long; the table goes to docs/reliability.md. Then what no stack can
-# be made to suffer, and the mistakes that tests must notice. make soak FLAGS="--minutes 5 --seed 7"
+# Everything that may break, broken again and again; the table goes to docs/reliability.md. make soak FLAGS="--minutes 5 --seed 7"
 soak: $(INSTALLED)
 	@$(BIN)/python -m tests.soak --write $(FLAGS)
 	@$(BIN)/python -m tests.simulation --first 20000 --count 100000

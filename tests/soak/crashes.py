@@ -18,6 +18,8 @@ from tests.soak.stage import Place
 
 #: Where a worker dies at once when it is armed: it is started in the middle of the burst, and takes over what others have.
 _NEWCOMERS = ("W0", "W8")
+#: Slowly enough that something is left to be sold when another owner is there.
+_STEADY = Demand(per_s=50)
 #: In so many partitions that the newcomer gets some, and for longer than it takes to start.
 _MANY = Demand(campaigns=6, slots=100, people=130, per_s=60)
 #: What the reply is to that is lost.
@@ -45,15 +47,15 @@ def _scenario(label: str, name: str, flushed: bool) -> Scenario:
     if label == "F2":
         return Scenario(name=name, harm=_deaf(_door, ADMIT, flushed))
     if label == "W4":
-        return Scenario(name=name, prepare=the_worker, harm=_deaf(_worker, COMMIT, flushed))
+        return Scenario(name=name, prepare=the_worker, harm=_deaf(_worker, COMMIT, flushed), demand=_STEADY)
     if label[0] == "F":
         return Scenario(name=name, prepare=_armed_door(label), harm=_dies(_door, flushed))
     if label in _NEWCOMERS:
         return Scenario(name=name, harm=_newcomer_dies(label, flushed), demand=_MANY)
     if label == "W9":
         # Slowly, so that somebody still asks for the gate that is gone.
-        return Scenario(name=name, prepare=_armed_worker(label), harm=_dies(_worker, flushed, _spoil), demand=Demand(per_s=100))
-    return Scenario(name=name, prepare=_armed_worker(label), harm=_dies(_worker, flushed))
+        return Scenario(name=name, prepare=_armed_worker(label), harm=_dies(_worker, flushed, _spoil), demand=Demand(per_s=40))
+    return Scenario(name=name, prepare=_armed_worker(label), harm=_dies(_worker, flushed), demand=_STEADY)
 
 
 def _door(run: Run) -> Place:
@@ -92,8 +94,10 @@ def _dies(place: Callable[[Run], Place], flushed: bool, spoil: Harm | None = Non
     async def harm(run: Run) -> None:
         pid, shard = place(run).pid, place(run).shard
         if spoil is not None:
-            await run.sold(0.3)
-            await spoil(run)
+            await run.sold(0.2)
+            while pid not in run.stage.ended:
+                await spoil(run)
+                await asyncio.sleep(0.2)
         at = await run.stage.death(pid)
         run.lost_owner(at, await run.stage.owned_by({shard}))
         if flushed:

@@ -29,7 +29,6 @@ _PACES = (50, 100, 400)
 #: Answers that are not the last word.
 NOT_YET = (202, 503)
 _SETTLED_WITHIN_S = 90.0
-_HARMED_WITHIN_S = 20.0
 _LATER = 40
 
 _PARTITION = "SELECT partition_no FROM campaign_slices WHERE campaign_id = $1"
@@ -172,7 +171,7 @@ async def play(stage: Stage, scenario: "Scenario", seed: int) -> Result:
                 async with asyncio.TaskGroup() as happening:
                     harm = happening.create_task(scenario.harm(run))
                     await run.burst()
-                    done, _ = await asyncio.wait([harm], timeout=_HARMED_WITHIN_S)
+                    done, _ = await asyncio.wait([harm], timeout=scenario.within_s)
                     if not done:
                         run.missed = harm.cancel()
                 stage.let_go()
@@ -207,9 +206,12 @@ Harm: TypeAlias = Callable[[Run], Coroutine[Any, Any, None]]
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """`prepare` makes ready, and names the worker whose partitions the campaigns shall live in; `harm` does what happens."""
+    """`prepare` makes ready, and names the worker whose partitions the campaigns shall live in; `harm` does what happens, and
+    may take so long after the burst. One that is not `brief` is too long for two minutes of many."""
 
     name: str
     harm: Harm
     prepare: Callable[[Run], Awaitable[Place | None]] = _nothing
     demand: Demand = Demand()
+    within_s: float = 20.0
+    brief: bool = True

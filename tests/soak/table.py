@@ -17,10 +17,11 @@ _HEAD = (
 )
 
 
-def table(results: Sequence[Result], order: Iterable[str]) -> str:
+def table(results: Sequence[Result], order: Iterable[str], seed: int) -> str:
     """One row a scenario, in this order, and their sum."""
+    said = f"{len(results)} runs in {sum(result.seconds for result in results) / 60:.0f} minutes; seed {seed}.\n"
     rows = [_row(name, played) for name in order if (played := [each for each in results if each.scenario == name])]
-    return "\n".join([_HEAD, *rows, _row("**all**", results)])
+    return "\n".join([said, _HEAD, *rows, _row("**all**", results)])
 
 
 def write(said: str, page: Path = PAGE) -> None:
