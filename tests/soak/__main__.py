@@ -43,7 +43,7 @@ def _tell(result: Result) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=25.0)
+    parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**9))
     parser.add_argument("--only", default="", help="only scenarios whose name holds this")
     parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
