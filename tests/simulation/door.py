@@ -68,6 +68,11 @@ class Door(Host):
         self._circuits = {number: Circuit(self.world) for number in self.postgres.partitions}
         self._incarnations: dict[PartitionNo, Incarnation] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many claims are under way."""
+        return len(self._under_way)
+
     def hear(self, outcomes: list[tuple[int, Outcome]]) -> None:
         """Take what the feed says."""
         for ticket, outcome in outcomes:

@@ -76,15 +76,17 @@ class History:
     def _until_answered(self) -> None:
         world = self.world
         until = world.now + _ANSWERED_WITHIN_S
-        while self.people.unanswered or self.faults.under_way or not self._owned():
+        while self.people.unanswered or self.faults.under_way or not self._at_rest():
             if world.now >= until:
                 raise Violation(f"{self.people.unanswered} people are not answered in peace")
             world.run(world.now + 0.2)
         # What is still said twice, given back, or asked again.
         world.run(world.now + 0.8 + TICK_S)
 
-    def _owned(self) -> bool:
-        """Whether each partition has an owner that knows of it, and is in nobody else's way."""
+    def _at_rest(self) -> bool:
+        """Whether no door has anything to do, and each partition has an owner that knows of it, and is in nobody else's way."""
+        if any(door.waiting for door in self.doors):
+            return False
         serving = {(number, each.lease.epoch) for shard in self.shards for number, each in shard.serving.items() if shard.up}
         rows = self.postgres.partitions.items()
         return all((number, row.epoch) in serving and self.postgres.holder(number) is None for number, row in rows)

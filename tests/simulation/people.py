@@ -49,15 +49,17 @@ class People:
             yield from self._ask(claim, heard)
 
     def _insist(self, claim: SubmitClaim, heard: list[Outcome]) -> Process[None]:
+        wait_s = self._world.chance.choice((0.0, 1.5))
         while not heard:
-            yield from self._ask(claim, heard)
+            yield from self._ask(claim, heard, wait_s)
+            wait_s = 1.5
             if not heard:
                 yield 0.2 + 1.2 * self._world.chance.random()
 
-    def _ask(self, claim: SubmitClaim, heard: list[Outcome]) -> Process[None]:
+    def _ask(self, claim: SubmitClaim, heard: list[Outcome], wait_s: float = 1.5) -> Process[None]:
         """Ask at some door, now and then at two, and wait for an answer, or until it takes too long."""
         world = self._world
-        caller, before, wait_s = world.running, len(heard), world.chance.choice((0.0, 1.5))
+        caller, before = world.running, len(heard)
         for _ in range(2 if world.chance.random() < 0.1 else 1):
             if not world.loss or world.chance.random() >= world.loss:
                 door = world.chance.choice(self._doors)
