@@ -15,11 +15,11 @@ from claim_workers.incarnation import Life
 from shared import clock, metrics
 from shared.book import DECIDE_AGAIN, Head, append, decided, lock_partition
 from shared.crash_points import crash_point
-from shared.deciding import decide_under
+from shared.deciding import Others, decide_under, decided_with_others, lock_with_others
 from shared.domain.ids import DoorId
 from shared.domain.ledger import Event, Kind
 from shared.domain.operations import SubmitClaim
-from shared.domain.outcomes import Outcome, Refusal, Refused
+from shared.domain.outcomes import Heard, Refusal, Refused
 from shared.domain.settlement import Settlement
 from shared.errors import Fenced, IncarnationOver
 from shared.mailbox import Entry, position
@@ -36,7 +36,7 @@ class Committed(msgspec.Struct, frozen=True):
     """What a batch came to: whom to tell what, what to set the gates to, and where the mailbox is read on."""
 
     cursor: str
-    outcomes: list[tuple[DoorId, int, Outcome]]
+    outcomes: list[tuple[DoorId, int, Heard]]
     settlements: list[Settlement]
 
 
@@ -66,17 +66,17 @@ class Committer:
 
     async def _commit(self, entries: Sequence[Entry]) -> Committed:
         started = clock.monotonic()
-        committed = await decided(self._pool, lambda connection: self._decide(connection, entries))
+        committed = await decided_with_others(self._pool, lambda connection, others: self._decide(connection, entries, others))
         _count(committed, clock.monotonic() - started)
         return committed
 
-    async def _decide(self, connection: Connection, entries: Sequence[Entry]) -> Committed:
-        head = await self._lock(connection)
+    async def _decide(self, connection: Connection, entries: Sequence[Entry], others: Others) -> Committed:
+        head = await lock_with_others(connection, self._life.partition_no, self._lock, others)
         crash_point("W2")
         entries = _after(entries, head.cursor)
         claims = [_readable(entry) for entry in entries]
         cursor = entries[-1].entry_id if entries else head.cursor
-        done = await decide_under(connection, head, self._lock, claims, cursor)
+        done = await decide_under(connection, head, self._lock, claims, cursor, others)
         crash_point("W3")
         told = [(decision.claim.door, decision.claim.ticket, decision.outcome) for decision in done.decisions]
         return Committed(cursor, told, done.settlements)

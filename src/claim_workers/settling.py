@@ -13,6 +13,7 @@ import structlog
 
 from claim_workers.incarnation import Life
 from shared import metrics
+from shared.book import lock_partition
 from shared.crash_points import crash_point
 from shared.domain.ids import CampaignId, UserId
 from shared.domain.settlement import Settlement
@@ -20,6 +21,7 @@ from shared.errors import IncarnationOver
 from shared.gate import Gate, Mode, Moved, Term
 from shared.gate_facts import gate_facts, settlements_of
 from shared.mailbox import Entry
+from shared.moving import HOLD_MAX_S
 from shared.postgres import Pool
 from shared.statements import statement
 
@@ -73,9 +75,28 @@ class Settler:
         self._in_use.update(dict.fromkeys(active, _TICKS_REMEMBERED))
         self._in_use.update(dict.fromkeys(await self._freed(), _TICKS_REMEMBERED))
         settlements = await self._facts(self._in_use)
+        await self._forget(self._in_use.keys() - {each.campaign_id for each in settlements}, cursor)
+        # What is sold by one slice another does not hear of, however seldom it is asked.
+        self._in_use.update({each.campaign_id: _TICKS_REMEMBERED for each in settlements if each.layout})
+        if any(each.held for each in settlements):
+            await self._lift_old_holds()
         reached = await self._apply(settlements, cursor)
         unbelievable = await self._unbelievable(settlements, reached)
         await self._apply([each for each in settlements if each.campaign_id in unbelievable], cursor, "wipe")
+
+    async def _forget(self, moved: Collection[CampaignId], cursor: str) -> None:
+        """Make the gates cold of campaigns that live here no more."""
+        gone = [Settlement(campaign, 0, 0, 1, None, {}) for campaign in moved]
+        if gone:
+            await self._apply(gone, cursor, "wipe")
+        for campaign in moved:
+            del self._in_use[campaign]
+
+    async def _lift_old_holds(self) -> None:
+        """Let people into campaigns again whose slices somebody wanted to move who is gone. Raises Fenced."""
+        async with self._pool.acquire(timeout=5) as connection, connection.transaction():
+            await lock_partition(connection, self._life.partition_no, self._life.epoch)
+            await connection.execute(statement("lift_old_holds"), self._life.partition_no, HOLD_MAX_S)
 
     async def seed(self, campaigns: Collection[CampaignId], cursor: str) -> None:
         """Make gates that are cold warm, out of Postgres alone."""

@@ -17,7 +17,7 @@ from frontdoor.circuit import Circuit
 from frontdoor.submissions import Stage, Submission
 from shared import clock, mailbox, metrics
 from shared.crash_points import crash_point
-from shared.domain.campaign import Campaign
+from shared.domain.campaign import Campaign, Slice
 from shared.domain.ids import CampaignId, Incarnation, PartitionNo
 from shared.domain.outcomes import Refusal
 from shared.errors import RedisUnavailable
@@ -84,7 +84,7 @@ class GateDesk:
             raise RedisUnavailable
         for _ in range(2):
             asked_at = clock.monotonic()
-            asks = [self._campaign_ask(campaign, self._shut(campaign)) for campaign in campaigns]
+            asks = [self._campaign_ask(each, each.slice_in(self._partition), self._shut(each)) for each in campaigns]
             life = self._incarnation
             answer = await self._circuit.watch(self._gate.admit(self._partition, life, asks, []))
             if isinstance(answer, Admission):
@@ -111,7 +111,8 @@ class GateDesk:
                     submission.fail(error)
         self._asking = None
 
-    async def _ask(self, batch: list[Submission]) -> None:
+    async def _ask(self, gathered: list[Submission]) -> None:
+        batch = self._of_newest_layouts(gathered)
         campaigns: dict[CampaignId, int] = {}
         asks: list[CampaignAsk] = []
         claims: list[ClaimAsk] = []
@@ -119,7 +120,7 @@ class GateDesk:
             claim = submission.claim
             index = campaigns.setdefault(claim.campaign_id, len(asks))
             if index == len(asks):
-                asks.append(self._campaign_ask(submission.campaign, self._shut(submission.campaign)))
+                asks.append(self._campaign_ask(submission.campaign, submission.part, self._shut(submission.campaign)))
             entry = mailbox.encode(claim)
             own_code, closed = claim.code == submission.campaign.code, submission.unfit or ""
             claims.append(ClaimAsk(index, claim.claim_id, claim.user_id, submission.checked, entry, closed, own_code))
@@ -137,9 +138,21 @@ class GateDesk:
                 for submission, ask, verdict in zip(batch, claims, answer.verdicts, strict=True):
                     self._tell(submission, Verdict(verdict), ask.closed or answer.campaigns[ask.campaign].closed)
 
-    def _campaign_ask(self, campaign: Campaign, closed: Refusal | None) -> CampaignAsk:
-        edition, known = self._certificates.known(campaign.campaign_id)
-        return CampaignAsk(campaign.campaign_id, closed or "", edition, known)
+    def _of_newest_layouts(self, batch: list[Submission]) -> list[Submission]:
+        """Those that ask for a campaign by the newest layout that any of them knows; the others find their way first."""
+        if not any(submission.part.layout for submission in batch):
+            return batch
+        newest: dict[CampaignId, int] = {}
+        for submission in batch:
+            campaign_id = submission.claim.campaign_id
+            newest[campaign_id] = max(submission.part.layout, newest.get(campaign_id, 0))
+        late = [each for each in batch if each.part.layout < newest[each.claim.campaign_id]]
+        self._tell_cold(late)
+        return [each for each in batch if each.part.layout == newest[each.claim.campaign_id]]
+
+    def _campaign_ask(self, campaign: Campaign, part: Slice, closed: Refusal | None) -> CampaignAsk:
+        edition, known = self._certificates.known(campaign.campaign_id, part.slice_no, part.layout)
+        return CampaignAsk(campaign.campaign_id, closed or "", edition, known, part.slice_no, part.layout)
 
     def _follow(self, asked: Incarnation, living: Incarnation | None, batch: list[Submission]) -> None:
         """Go where the pointer points: not to the life that was `asked`, the gate says."""

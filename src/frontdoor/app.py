@@ -10,7 +10,21 @@ from secrets import token_hex
 import structlog
 from aiohttp import web
 
-from frontdoor import campaigns, claims, codes, docs, health, launches, meters, openapi, redeem, redemptions, segments, validate
+from frontdoor import (
+    campaigns,
+    claims,
+    codes,
+    docs,
+    health,
+    launches,
+    meters,
+    moves,
+    openapi,
+    redeem,
+    redemptions,
+    segments,
+    validate,
+)
 from frontdoor.campaign_cache import CampaignCache
 from frontdoor.context import DOOR, Door
 from frontdoor.decoys import keep_looking
@@ -34,7 +48,7 @@ log = structlog.get_logger()
 
 ROOMS: dict[Side, tuple[web.RouteTableDef, ...]] = {
     "public": (redeem.routes, validate.routes, claims.routes, redemptions.routes),
-    "admin": (campaigns.routes, launches.routes, codes.routes, segments.routes, meters.routes),
+    "admin": (campaigns.routes, launches.routes, moves.routes, codes.routes, segments.routes, meters.routes),
 }
 ON_EVERY_PORT = (health.routes, openapi.routes, docs.routes)
 

@@ -55,11 +55,14 @@ class Availability:
             self._said.clear()
         homes: dict[PartitionNo, list[Campaign]] = {}
         for campaign in campaigns:
-            homes.setdefault(campaign.slices[0].partition_no, []).append(campaign)
+            for part in campaign.slices:
+                homes.setdefault(part.partition_no, []).append(campaign)
         found: dict[Campaign, Lack | None] = {}
         said = await asyncio.gather(*(self._ask(partition, there) for partition, there in homes.items()))
         for there, lacks in zip(homes.values(), said, strict=True):
-            found.update(zip(there, lacks, strict=True))
+            for campaign, lack in zip(there, lacks, strict=True):
+                # It may give something as long as one of its slices may.
+                found[campaign] = lack and found.get(campaign, lack)
         self._said.update({campaign.campaign_id: (until, lack) for campaign, lack in found.items()})
         return found
 

@@ -2,7 +2,7 @@
 
 from frontdoor import problems
 from frontdoor.calls import ONCE, UUID_TEXT, Call, Parameter
-from frontdoor.campaign_shapes import CampaignInFull, CampaignPage, CampaignShown
+from frontdoor.campaign_shapes import CampaignInFull, CampaignMoved, CampaignPage, CampaignShown, MoveBody, SplitBody
 from frontdoor.problems import Problem
 from shared.campaign_reading import Stats
 from shared.domain.draft import CampaignChange, CampaignDraft
@@ -13,6 +13,8 @@ _PATH = "/api/v1/campaigns/{campaign_id}"
 _CAMPAIGN_ID = Parameter("campaign_id", "path", "The campaign's id.", UUID_TEXT)
 _AS_IT_STANDS = {200: ("The campaign as committed.", CampaignShown)}
 _OF_A_CHANGE: tuple[Problem, ...] = (problems.CAMPAIGN_UNKNOWN, problems.CAMPAIGN_ENDED, problems.UNAVAILABLE)
+_MOVED = {200: ("The campaign where it lives now.", CampaignMoved)}
+_OF_A_MOVE = (*_OF_A_CHANGE, problems.ALREADY_SPLIT, problems.CAMPAIGN_MOVING, problems.NOT_DRAINED)
 
 _LISTING = (
     Parameter("after", "query", "Go on behind this campaign (next_after of the page before).", UUID_TEXT),
@@ -113,6 +115,35 @@ CAMPAIGN_CALLS = (
         parameters=(_CAMPAIGN_ID,),
         gives={201: ("The campaign, with all that is announced for it.", CampaignInFull)},
         refuses=(problems.CAMPAIGN_UNKNOWN, problems.UNAVAILABLE),
+    ),
+    Call(
+        name="split_campaign",
+        method="post",
+        path=f"{_PATH}/split",
+        group="Campaigns",
+        summary="Cut a hot campaign into slices",
+        says=(
+            "Each slice serves a part of the users, in a partition of its own; those that there are stay where they are. "
+            "Claims for this campaign wait while it is done, for less than a second."
+        ),
+        access="admin",
+        takes=SplitBody,
+        parameters=(_CAMPAIGN_ID,),
+        gives=_MOVED,
+        refuses=(*_OF_A_MOVE, problems.NOT_SPLITTABLE),
+    ),
+    Call(
+        name="move_campaign",
+        method="post",
+        path=f"{_PATH}/move",
+        group="Campaigns",
+        summary="Have a campaign live in another partition",
+        says="One that is not split. Claims for this campaign wait while it is done, for less than a second.",
+        access="admin",
+        takes=MoveBody,
+        parameters=(_CAMPAIGN_ID,),
+        gives=_MOVED,
+        refuses=_OF_A_MOVE,
     ),
     Call(
         name="campaign_stats",

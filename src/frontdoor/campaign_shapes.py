@@ -17,7 +17,7 @@ class CampaignShown(msgspec.Struct, frozen=True):
     """A campaign as committed. `claimed` slots are held; a limit of null is none, and so is what remains of it.
 
     What remains is bounded by the codes that are minted, too. Money is in minor units. Times are in UTC; `timezone` is where
-    its author reads the clock.
+    its author reads the clock. `partitions`: where its slices live; one, unless it was split.
     """
 
     campaign_id: CampaignId
@@ -48,6 +48,13 @@ class CampaignShown(msgspec.Struct, frozen=True):
     release_on_refund: bool
     hold_ttl_s: int | None
     version: int
+    partitions: list[int]
+
+
+class CampaignMoved(CampaignShown, frozen=True):
+    """A campaign as it was cut into slices, or moved. Meanwhile nobody was let in for so long."""
+
+    admission_paused_ms: int
 
 
 class CampaignInFull(CampaignShown, frozen=True):
@@ -64,6 +71,18 @@ class CampaignPage(msgspec.Struct, frozen=True):
     next_after: CampaignId | None
 
 
+class SplitBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Into how many slices a campaign is to be cut."""
+
+    slices: int
+
+
+class MoveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a campaign is to live."""
+
+    partition: int
+
+
 def shown(known: Known) -> CampaignShown:
     """A campaign and what is held of it."""
     return CampaignShown(**_fields(known))
@@ -74,6 +93,11 @@ def in_full(known: Known, launches: list[Launch], paused_by_guard: GuardPause | 
     return CampaignInFull(**_fields(known), launches=launches, paused_by_guard=paused_by_guard)
 
 
+def moved(known: Known, paused_ms: int) -> CampaignMoved:
+    """The same, and for how long nobody was let in while it was moved."""
+    return CampaignMoved(**_fields(known), admission_paused_ms=paused_ms)
+
+
 def _fields(known: Known) -> dict[str, Any]:
     campaign, slots = known.campaign, budget(known.campaign)
     fields = {name: getattr(campaign, name) for name in campaign.__struct_fields__ if name != "slices"}
@@ -81,4 +105,5 @@ def _fields(known: Known) -> dict[str, Any]:
         "claimed": known.claimed,
         "remaining": None if slots is None else max(0, slots - known.claimed),
         "amount_claimed": known.amount_claimed,
+        "partitions": [part.partition_no for part in campaign.slices],
     }

@@ -152,7 +152,7 @@ async def _put(request: web.Request, status: CampaignStatus) -> web.Response:
 async def _changed(door: Door, made: Committed | ChangeRefused) -> web.Response:
     if not isinstance(made, Committed):
         return refuse(_problem(made))
-    await asyncio.gather(door.settle(made.partition_no, [made.settlement]), door.campaigns.changed(made.campaign))
+    await asyncio.gather(door.settle_all(made.settlements), door.campaigns.changed(made.campaign))
     return reply(shown(made))
 
 

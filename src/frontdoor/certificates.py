@@ -25,6 +25,9 @@ RENEWED_WITHIN_S = 0.15
 
 _MARK_BYTES = 4
 
+#: One gate of a campaign: which of its slices, by which layout of them. Each certifies for the users that it serves.
+_Place = tuple[CampaignId, int, int]
+
 
 class Certificate:
     """What one front door knows of one campaign's gate: why it gives nothing, until when, and who may hold something."""
@@ -42,7 +45,7 @@ class Certificate:
 
 
 class Certificates:
-    """The certificates of one front door; at most `most` campaigns are remembered.
+    """The certificates of one front door; at most `most` gates are remembered.
 
     `renew` is called when the gate of a campaign is to be asked again, once for each certificate.
     `_held` has them in the order in which they were heard of, so that the one that ended first is forgotten first; `_known`:
@@ -53,14 +56,17 @@ class Certificates:
         self._most = most
         self._renew = renew
         self._known = 0
-        self._held: OrderedDict[CampaignId, Certificate] = OrderedDict()
+        self._held: OrderedDict[_Place, Certificate] = OrderedDict()
 
-    def refusal(self, campaign: CampaignId, user: UserId, now: float, *, own_code: bool = True) -> Refusal | None:
+    def refusal(
+        self, campaign: CampaignId, user: UserId, now: float, *, own_code: bool = True, slice_no: int = 0, layout: int = 0
+    ) -> Refusal | None:
         """Why `user` gets nothing of `campaign`; None when only the gate can say. `now` is monotonic seconds.
 
-        `own_code`: asked for by the code of the campaign, not by one of its single-use codes.
+        `own_code`: asked for by the code of the campaign, not by one of its single-use codes; `slice_no` and `layout`: by which
+        slice the user is served.
         """
-        held = self._held.get(campaign)
+        held = self._held.get((campaign, slice_no, layout))
         if held is None or now >= held.until or (held.dry and not own_code) or user_mark(user) in held.marks:
             return None
         if now >= held.renewed_from:
@@ -68,16 +74,16 @@ class Certificates:
             self._renew(campaign)
         return held.reason
 
-    def known(self, campaign: CampaignId) -> tuple[bytes, int]:
+    def known(self, campaign: CampaignId, slice_no: int = 0, layout: int = 0) -> tuple[bytes, int]:
         """The edition of the gate whose marks are here, and how many bytes of them."""
-        held = self._held.get(campaign)
+        held = self._held.get((campaign, slice_no, layout))
         return (b"", 0) if held is None else (held.edition, held.known)
 
     def take(self, ask: CampaignAsk, reply: CampaignReply, asked_at: float) -> None:
         """Keep what the gate replied to a call that began at `asked_at`, in monotonic seconds."""
         if not (reply.certified or reply.dry) or reply.marks_total > MARKS_MAX * _MARK_BYTES:
             return
-        held = self._newest(ask.campaign_id, reply.edition)
+        held = self._newest((ask.campaign_id, ask.slice_no, ask.layout), reply.edition)
         # Two calls may have been under way at once: marks that follow others than those that are here came before.
         if held.known == (ask.known if ask.edition == reply.edition else 0):
             marks = array("I")
@@ -92,13 +98,13 @@ class Certificates:
             held.until = asked_at + CERTIFICATE_MS / 1000
             held.renewed_from = held.until - RENEWED_WITHIN_S
 
-    def _newest(self, campaign: CampaignId, edition: bytes) -> Certificate:
-        """What is known of this edition of a campaign's gate, put behind what is known of the others."""
-        held = self._held.pop(campaign, None)
+    def _newest(self, place: _Place, edition: bytes) -> Certificate:
+        """What is known of this edition of a gate, put behind what is known of the others."""
+        held = self._held.pop(place, None)
         if held is None or held.edition != edition:
             self._known -= 0 if held is None else held.known
             held = Certificate(edition)
-        self._held[campaign] = held
+        self._held[place] = held
         return held
 
     def _forget_oldest(self) -> None:

@@ -65,8 +65,7 @@ async def mint_codes(request: web.Request) -> web.Response:
         return reply(made, 201)
     if not isinstance(made, Minted):
         return refuse(_problem(made))
-    campaign, partition_no = made.committed.campaign, made.committed.partition_no
-    settled = door.settle(partition_no, [made.committed.settlement])
+    settled, campaign = door.settle_all(made.committed.settlements), made.committed.campaign
     await asyncio.gather(settled, door.campaigns.changed(campaign), door.codes_added())
     return reply(codes.told(made, wish), 201)
 

@@ -1,8 +1,10 @@
 """What a front door's handlers share, under one key of the application."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeVar
 
+import asyncpg
 import structlog
 from aiohttp import web
 from multidict import CIMultiDictProxy
@@ -31,7 +33,7 @@ from shared.domain.outcomes import Refusal
 from shared.domain.settlement import Settlement
 from shared.errors import RedisUnavailable
 from shared.gate import Gate
-from shared.postgres import Connection, Pool, for_a_look
+from shared.postgres import NO_ANSWER, Connection, Pool, for_a_look
 from shared.redemptions import by_order, outcomes, standing_by_order
 from shared.redis_client import Redis, answer_of
 from shared.segments import memberships
@@ -65,7 +67,7 @@ class Door:
         self.keeper = keeper
         self.gate = Gate(redis, settings.mailbox_max)
         self.certificates = Certificates(settings.campaign_cache_max, self._renew)
-        self.desk = Desk(self.gate, pool, self.certificates, self.shut, settings.waiters_max)
+        self.desk = Desk(self.gate, pool, self.certificates, self.shut, settings.waiters_max, self.newest)
         self.availability = Availability(self.desk, settings.campaign_cache_max)
         self.code_filter = CodeFilter(door_id, pool, settings.filter_dir)
         self.directory = Directory(CodeCache(pool, settings.code_cache_max), campaigns, self.code_filter.lacks)
@@ -93,6 +95,20 @@ class Door:
         known = self.campaigns.peek(campaign.campaign_id)
         return None if known is None else shut(known)
 
+    async def newest(self, campaign: Campaign) -> Campaign:
+        """A campaign as it is known now: who waits may hold an older version. Itself, when nobody says."""
+        try:
+            return await self.campaigns.find(campaign.campaign_id) or campaign
+        except (asyncpg.PostgresError, *NO_ANSWER):
+            return campaign
+
+    async def settle_all(self, gates: Iterable[tuple[PartitionNo, Settlement]]) -> None:
+        """Set gates of any partitions to what was committed."""
+        there: dict[PartitionNo, list[Settlement]] = {}
+        for partition, settlement in gates:
+            there.setdefault(partition, []).append(settlement)
+        await asyncio.gather(*(self.settle(partition, settlements) for partition, settlements in there.items()))
+
     async def settle(self, partition: PartitionNo, settlements: list[Settlement]) -> None:
         """Set gates to what was committed. A gate that cannot be told is put right by the partition's owner within a second."""
         try:
@@ -103,9 +119,9 @@ class Door:
             log.warning("gate_not_settled", partition=partition, error=str(error))
 
     async def warm(self, campaign: Campaign) -> None:
-        """Have the gate of a new campaign seeded by its owner, who hears it whenever a cold one is asked for."""
+        """Have a campaign's cold gates seeded by their owners, who hear it whenever one is asked for."""
         try:
-            await self.desk.survey(campaign.slices[0].partition_no, [campaign])
+            await asyncio.gather(*(self.desk.survey(part.partition_no, [campaign]) for part in campaign.slices))
         except RedisUnavailable as error:
             log.warning("gate_not_asked_for", campaign=str(campaign.campaign_id), error=str(error))
 

@@ -6,9 +6,9 @@ after a while. Nothing here decides anything: a success is only ever what was co
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from itertools import count
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import msgspec
 import structlog
@@ -25,7 +25,7 @@ from shared import clock, feed, metrics
 from shared.domain.campaign import Campaign
 from shared.domain.ids import PARTITIONS, ClaimId, PartitionNo
 from shared.domain.operations import SubmitClaim
-from shared.domain.outcomes import Refusal, Refused, Replayed
+from shared.domain.outcomes import Misrouted, Refusal, Refused, Replayed
 from shared.domain.redemption import is_overdue
 from shared.gate import Gate, Verdict
 from shared.postgres import NO_ANSWER, Pool
@@ -37,6 +37,9 @@ LOOK_AFTER_S = 0.25
 #: What a user's own hold may be the reason of.
 _FOR_LACK = (Refusal.ALREADY_REDEEMED, Refusal.EXHAUSTED)
 
+#: A campaign as it is known now, by one that was known before.
+Newest: TypeAlias = Callable[[Campaign], Awaitable[Campaign]]
+
 #: For how long a gate that was busy is not asked.
 BUSY_S = 0.1
 
@@ -46,10 +49,13 @@ log = structlog.get_logger()
 class Desk:
     """The submissions of one front door. At most `waiters_max` are under way; more are told to come back.
 
-    `shut`: why this door knows a campaign to be shut, asked anew whenever the gate is.
+    `shut`: why this door knows a campaign to be shut, asked anew whenever the gate is; `newest`: a campaign as it is known now.
     """
 
-    def __init__(self, gate: Gate, pool: Pool, certificates: Certificates, shut: Shut, waiters_max: int) -> None:
+    def __init__(
+        self, gate: Gate, pool: Pool, certificates: Certificates, shut: Shut, waiters_max: int, newest: Newest
+    ) -> None:
+        self._newest = newest
         self._waiters_max = waiters_max
         self._tickets = count(1)
         self._by_claim: dict[ClaimId, Submission] = {}
@@ -105,7 +111,11 @@ class Desk:
             log.error("outcome_unreadable", error=repr(error))
             return
         for ticket, outcome in outcomes:
-            if (submission := self._by_ticket.get(ticket)) is not None:
+            if (submission := self._by_ticket.get(ticket)) is None:
+                continue
+            if isinstance(outcome, Misrouted):
+                self._ask_again(submission)
+            else:
                 submission.resolve(outcome)
 
     def _is_busy(self, partition: PartitionNo) -> bool:
@@ -187,6 +197,7 @@ class Desk:
 
     def _see_to(self, due: list[Submission], now: float) -> None:
         awaiting: list[Submission] = []
+        again: list[Submission] = []
         for submission in due:
             match submission.stage:
                 case Stage.ASKING | Stage.AGAIN | Stage.DECIDING if now >= submission.admit_by:
@@ -194,14 +205,27 @@ class Desk:
                 case Stage.ASKING | Stage.DECIDING:
                     pass
                 case Stage.AGAIN:
-                    self._ask(submission)
+                    again.append(submission)
                 case Stage.AWAITING:
                     # Also while it is looked up: a store that is silent holds nobody beyond the time he named.
                     self._wait(submission, now)
                     awaiting.append(submission)
+        if again:
+            self._run(self._ask_where_they_live(again), again)
         awaiting = [each for each in awaiting if each not in self._sought and not each.answer.done()]
         if awaiting:
             self._run(self._look_up(awaiting), awaiting)
+
+    async def _ask_where_they_live(self, again: list[Submission]) -> None:
+        """Their campaigns may have moved since they were asked for."""
+        known = {submission.claim.campaign_id: submission.campaign for submission in again}
+        for submission in again:
+            self._agenda.put(submission, submission.admit_by)
+        newest = dict(zip(known, await asyncio.gather(*map(self._newest, known.values())), strict=True))
+        for submission in again:
+            if submission.stage is Stage.AGAIN and not submission.answer.done():
+                submission.route(newest[submission.claim.campaign_id])
+                self._ask(submission)
 
     async def _look_up(self, awaiting: list[Submission]) -> None:
         """Look for outcomes that the feed has not brought. What is neither pending nor committed was lost: ask again."""

@@ -16,10 +16,10 @@ import structlog
 from frontdoor.problems import BUSY
 from frontdoor.submissions import Answer, Submission
 from shared import clock, metrics
-from shared.book import DECIDE_AGAIN, Head, decided, lifeless, lock_partition
-from shared.deciding import decide_under
+from shared.book import DECIDE_AGAIN, Head, lifeless, lock_partition
+from shared.deciding import Others, decide_under, decided_with_others, lock_with_others
 from shared.domain.ids import PartitionNo
-from shared.domain.outcomes import Outcome, Refusal, Refused
+from shared.domain.outcomes import Heard, Misrouted, Refusal, Refused
 from shared.postgres import NO_ANSWER, Connection, Pool, for_a_look
 
 #: Claims that one door decides in a second at most, and in one transaction.
@@ -114,7 +114,7 @@ class DirectPath:
         """What they come to. A batch that no transaction can hold is halved until what is to blame stands alone."""
         try:
             await self._see_that_nobody_lives(partition)
-            outcomes = await decided(self._pool, lambda connection: _write(connection, partition, batch))
+            outcomes = await decided_with_others(self._pool, lambda held, others: _write(held, others, partition, batch))
         except _Alive:
             raise
         except (*DECIDE_AGAIN, *NO_ANSWER) as error:
@@ -129,7 +129,7 @@ class DirectPath:
             return [Refused(Refusal.CLAIM_REJECTED)]
         for outcome in outcomes:
             metrics.DIRECT_CLAIMS.add(type(outcome).__name__.lower())
-        return outcomes
+        return [None if isinstance(outcome, Misrouted) else outcome for outcome in outcomes]
 
     async def _see_that_nobody_lives(self, partition: PartitionNo) -> None:
         """Before the lock, which others need. Raises _Alive."""
@@ -140,12 +140,13 @@ class DirectPath:
                 raise _Alive
 
 
-async def _write(connection: Connection, partition: PartitionNo, batch: Sequence[Submission]) -> list[Outcome]:
+async def _write(connection: Connection, others: Others, partition: PartitionNo, batch: Sequence[Submission]) -> list[Heard]:
     async def lock(connection: Connection) -> Head:
         head = await lock_partition(connection, partition)
         if head.incarnation is not None:
             raise _Alive
         return head
 
-    done = await decide_under(connection, await lock(connection), lock, [submission.claim for submission in batch], None)
+    head = await lock_with_others(connection, partition, lock, others)
+    done = await decide_under(connection, head, lock, [submission.claim for submission in batch], None, others)
     return [decision.outcome for decision in done.decisions]

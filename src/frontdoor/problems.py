@@ -82,6 +82,13 @@ LIMIT_BELOW_CLAIMED = Problem(
 CAMPAIGN_ENDED = Problem(
     409, "campaign_ended", "The campaign has ended", "An ended campaign stays ended and cannot be changed."
 )
+NOT_SPLITTABLE = Problem(
+    409, "not_splittable", "The campaign cannot be split", "Only campaigns whose code everybody types are cut into slices."
+)
+ALREADY_SPLIT = Problem(409, "already_split", "The campaign is split", "Slices are not put together again.")
+CAMPAIGN_MOVING = Problem(
+    409, "campaign_moving", "The campaign is on the move", "Somebody moves it just now. Look where it lives, then try again."
+)
 NOTHING_TO_MINT = Problem(
     409,
     "nothing_to_mint",
@@ -122,6 +129,13 @@ HEADERS_TOO_LARGE = Problem(431, "headers_too_large", "The headers are too large
 INTERNAL = Problem(500, "internal", "Something broke on our side", "It has been logged under the request id.")
 UNAVAILABLE = Problem(
     503, "unavailable", "Not available now", "Not decided, or not known. Send it again with the same key.", retry_after_s=1
+)
+NOT_DRAINED = Problem(
+    503,
+    "not_drained",
+    "The campaign was not moved",
+    "Claims that wait in its mailbox are not being decided. It stays where it is.",
+    retry_after_s=1,
 )
 BUSY = Problem(
     503, "busy", "Too much at once", "Nothing was decided. Send it again with the same key, a little later.", retry_after_s=1

@@ -115,7 +115,10 @@ async def _unfit(door: Door, campaign: Campaign, who: Person) -> Refusal | None:
 def _refused_from_memory(door: Door, found: Found, user: UserId, not_for: Refusal | None) -> Problem | None:
     """A certificate knows who may hold something, and so whom a replay has to be looked for; `not_for` outranks its reason."""
     own_code, now = not found.code.single_use, clock.monotonic()
-    reason = door.certificates.refusal(found.campaign.campaign_id, user, now, own_code=own_code)
+    part = found.campaign.slice_for(user)
+    reason = door.certificates.refusal(
+        found.campaign.campaign_id, user, now, own_code=own_code, slice_no=part.slice_no, layout=part.layout
+    )
     if reason is None:
         return None
     metrics.CERTIFICATE_ANSWERS.add()
@@ -127,7 +130,7 @@ def _claim(door: Door, found: Found, asked: _Asked) -> SubmitClaim:
     return SubmitClaim(
         claim_id=claim_id(user, asked.key),
         campaign_id=found.campaign.campaign_id,
-        slice_no=0,
+        slice_no=found.campaign.slice_for(user).slice_no,
         user_id=user,
         code=code,
         order_id=body.order_id,

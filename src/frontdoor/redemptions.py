@@ -1,7 +1,5 @@
 """Confirm, release, refund: what the shop's back end says once checkout went through, or did not, or was undone."""
 
-import asyncio
-
 from aiohttp import web
 
 from frontdoor import parse
@@ -13,9 +11,7 @@ from frontdoor.replies import refuse, reply
 from frontdoor.shapes import Kept, OrderRefunded
 from frontdoor.tokens import SERVICE
 from shared import lifecycle
-from shared.domain.ids import PartitionNo
 from shared.domain.redemption import Stay, Step
-from shared.domain.settlement import Settlement
 
 routes = web.RouteTableDef()
 
@@ -61,9 +57,6 @@ async def refund_order(request: web.Request) -> web.Response:
     door.identify_with_scope(request, SERVICE)
     order_id = accepted(parse.path_order_id(request.match_info["order_id"]))
     refunded = await lifecycle.refund(door.pool, order_id)
-    gates: dict[PartitionNo, list[Settlement]] = {}
-    for partition, settlement in refunded.settlements:
-        gates.setdefault(partition, []).append(settlement)
-    await asyncio.gather(*(door.settle(partition, settlements) for partition, settlements in gates.items()))
+    await door.settle_all(refunded.settlements)
     kept = [Kept(each.redemption_id, each.stay) for each in refunded.kept]
     return reply(OrderRefunded(order_id, [redemption(each) for each in refunded.redemptions], kept))

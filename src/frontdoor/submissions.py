@@ -5,6 +5,7 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from frontdoor.problems import UNAVAILABLE, Problem
 from shared import clock
@@ -53,6 +54,7 @@ class Submission:
     asked again (also for a caller who does not want to wait: 202 needs an entry in a mailbox); `due`: when it is next to be
     seen to; `pause_s`: how long before the gate is asked again. `joined`: the claim was there before us. `checked`: Postgres
     says that the user may still take a slot. `ending`: what is answered depends on a hold of the user's that is overdue.
+    `part`: the slice that is asked for it.
     """
 
     __slots__ = (
@@ -65,7 +67,7 @@ class Submission:
         "due",
         "ending",
         "joined",
-        "partition_no",
+        "part",
         "pause_s",
         "stage",
         "unfit",
@@ -79,12 +81,22 @@ class Submission:
         self.due = deadline
         self.pause_s = AGAIN_AFTER_S
         self.admit_by = max(deadline, clock.monotonic() + ADMIT_WITHIN_S)
-        self.partition_no = campaign.slices[claim.slice_no].partition_no
+        self.part = campaign.slices[claim.slice_no]
         self.checked = False
         self.ending = False
         self.joined = False
         self.stage = Stage.ASKING
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    @property
+    def partition_no(self) -> PartitionNo:
+        """Where its slice lives, as far as is known."""
+        return self.part.partition_no
+
+    def route(self, campaign: Campaign) -> None:
+        """Go by this version of the campaign from now on."""
+        self.campaign, self.part = campaign, campaign.slice_for(self.claim.user_id)
+        self.claim = replace(self.claim, slice_no=self.part.slice_no)
 
     def awaits(self, ticket: int) -> bool:
         """Whether it is still the outcome under this ticket that is awaited."""

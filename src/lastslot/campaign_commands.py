@@ -10,7 +10,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from frontdoor.campaign_shapes import CampaignInFull, CampaignPage, CampaignShown
+from frontdoor.campaign_shapes import CampaignInFull, CampaignMoved, CampaignPage, CampaignShown
 from lastslot.campaign_office import Office, with_office
 from lastslot.campaign_tables import Shown, table_of
 from shared.campaign_reading import Stats
@@ -137,6 +137,24 @@ def launch(office: Office, show: Show, named: str, starts_at: str, ends_at: str)
     """Announce a launch, for which the velocity guard does not pause it."""
     times = {"starts_at": starts_at, "ends_at": ends_at}
     show(office.ask_about(named, CampaignInFull, "POST", "/launches", json=times))
+
+
+@campaign.command()
+@_asking
+@click.argument("named", metavar="CAMPAIGN")
+@click.option("--slices", type=int, required=True, help="How many slices; each lives in a partition of its own.")
+def split(office: Office, show: Show, named: str, slices: int) -> None:
+    """Cut a hot campaign into slices while it runs."""
+    show(office.ask_about(named, CampaignMoved, "POST", "/split", json={"slices": slices}))
+
+
+@campaign.command()
+@_asking
+@click.argument("named", metavar="CAMPAIGN")
+@click.option("--partition", type=int, required=True, help="The number of the partition.")
+def move(office: Office, show: Show, named: str, partition: int) -> None:
+    """Have a campaign live in another partition, while it runs."""
+    show(office.ask_about(named, CampaignMoved, "POST", "/move", json={"partition": partition}))
 
 
 @campaign.command()

@@ -6,7 +6,7 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
-from frontdoor.campaign_shapes import CampaignInFull, CampaignPage, CampaignShown
+from frontdoor.campaign_shapes import CampaignInFull, CampaignMoved, CampaignPage, CampaignShown
 from shared.campaign_reading import Stats
 from shared.domain.discount import Discount
 from shared.domain.wall_time import UnknownZone, read_zone
@@ -19,6 +19,8 @@ def table_of(answer: Shown) -> Table:
     match answer:
         case CampaignInFull():
             return one(answer, *_guarded(answer))
+        case CampaignMoved():
+            return one(answer, ("admission paused", f"{answer.admission_paused_ms:,} ms"))
         case CampaignShown():
             return one(answer)
         case CampaignPage():
@@ -40,6 +42,7 @@ def one(campaign: CampaignShown, *further: tuple[str, str]) -> Table:
         ("starts", _moment(campaign.starts_at, campaign.timezone)),
         ("ends", _moment(campaign.ends_at, campaign.timezone)),
         ("given back on", _released(campaign)),
+        ("lives in", _places(campaign)),
         *further,
     )
 
@@ -118,6 +121,11 @@ def _moment(moment: datetime | None, zone: str) -> str:
         return "open"
     known = read_zone(zone)
     return moment.isoformat() if isinstance(known, UnknownZone) else f"{moment.astimezone(known):%Y-%m-%d %H:%M:%S} {zone}"
+
+
+def _places(campaign: CampaignShown) -> str:
+    slices, places = len(campaign.partitions), ", ".join(map(str, campaign.partitions))
+    return f"partition {places}" if slices == 1 else f"{slices} slices, in partitions {places}"
 
 
 def _released(campaign: CampaignShown) -> str:

@@ -10,16 +10,19 @@ from typing import Literal, TypeAlias
 
 import asyncpg
 import msgspec
+from msgspec.structs import replace
 
-from shared.book import DECIDE_AGAIN, decided, lock_partition
-from shared.deciding import Decided, decide_under
+from shared.book import DECIDE_AGAIN, lock_partition
+from shared.deciding import Decided, Others, decide_under, decided_with_others, lock_with_others
 from shared.domain.ids import Incarnation, PartitionNo
 from shared.domain.operations import SubmitClaim
-from shared.domain.outcomes import Granted, Outcome, Refused
-from shared.errors import RedisUnavailable
+from shared.domain.outcomes import Granted, Misrouted, Outcome, Refused
+from shared.domain.slices import slice_of
+from shared.errors import RedisUnavailable, ShortWrite
 from shared.gate import Gate
 from shared.mailbox import decode
 from shared.postgres import NO_ANSWER, Connection, Pool
+from shared.slices import slices_of
 from shared.statements import statement
 
 _ERROR_LENGTH = 1_000
@@ -101,11 +104,15 @@ async def replay(pool: Pool, gate: Gate, letter_no: int, by: str) -> Dealt:
             return letter
         if letter.claim is None:
             return Unreadable()
-        home = await connection.fetchval(statement("slice_home"), letter.claim.campaign_id, letter.claim.slice_no)
-    partition = letter.partition_no if home is None else PartitionNo(home)
-    decide = partial(_decide, gate=gate, letter_no=letter_no, claim=letter.claim, partition=partition, by=by)
+        slices = await slices_of(connection, letter.claim.campaign_id)
+    claim, partition = letter.claim, letter.partition_no
+    if slices:
+        # It may have been split, or have moved, since.
+        part = slices[slice_of(claim.user_id, len(slices))]
+        claim, partition = replace(claim, slice_no=part.slice_no), part.partition_no
+    decide = partial(_decide, gate=gate, letter_no=letter_no, claim=claim, partition=partition, by=by)
     try:
-        done = await decided(pool, decide)
+        done = await decided_with_others(pool, decide)
     except (RedisUnavailable, *DECIDE_AGAIN, *NO_ANSWER):
         raise
     except Exception as error:
@@ -114,7 +121,7 @@ async def replay(pool: Pool, gate: Gate, letter_no: int, by: str) -> Dealt:
         return StillPoison(told)
     if not isinstance(done, _Done):
         return done
-    return Replay(done.decided.decisions[0].outcome, await _settled(gate, partition, done))
+    return Replay(_outcome(done.decided), await _settled(gate, partition, done))
 
 
 async def discard(pool: Pool, letter_no: int, by: str, why: str) -> Letter | None:
@@ -141,17 +148,33 @@ class _Done(msgspec.Struct, frozen=True):
 
 
 async def _decide(
-    connection: Connection, *, gate: Gate, letter_no: int, claim: SubmitClaim, partition: PartitionNo, by: str
+    connection: Connection,
+    others: Others,
+    *,
+    gate: Gate,
+    letter_no: int,
+    claim: SubmitClaim,
+    partition: PartitionNo,
+    by: str,
 ) -> _Done | Letter | None:
-    head = await lock_partition(connection, partition)
+    lock = partial(lock_partition, partition_no=partition)
+    head = await lock_with_others(connection, partition, lock, others)
     if await connection.fetchval(statement("lock_letter"), letter_no) is None:
         return await find(connection, letter_no)
     if head.incarnation is not None:
         # Gates would refuse who wins here: nothing is decided that they cannot be told of.
         await gate.living(partition)
-    done = await decide_under(connection, head, partial(lock_partition, partition_no=partition), [claim], None)
-    await connection.execute(statement("letter_replayed"), letter_no, by, told(done.decisions[0].outcome))
+    done = await decide_under(connection, head, lock, [claim], None, others)
+    await connection.execute(statement("letter_replayed"), letter_no, by, told(_outcome(done)))
     return _Done(done, head.incarnation)
+
+
+def _outcome(done: Decided) -> Outcome:
+    """What the one claim came to. Raises ShortWrite when its slice has moved since it was looked for."""
+    outcome = done.decisions[0].outcome
+    if isinstance(outcome, Misrouted):
+        raise ShortWrite
+    return outcome
 
 
 async def _settled(gate: Gate, partition: PartitionNo, done: _Done) -> bool:

@@ -2,10 +2,10 @@
 
 Changes take the direct path: lock the partition (its owner waits), read, decide, write, and a line in the ledger, so that a
 claim is judged either by the terms before or by those after. The answer is durable before it is given, and comes with what
-the gate has to be set to.
+the gates have to be set to.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,23 +13,27 @@ import msgspec
 from msgspec import UNSET
 
 from shared.answered import Call, KeyReused, recalled, remember
-from shared.book import Head, append, decided, lock_codes, lock_partition
+from shared.book import append, decided, lock_codes
 from shared.campaign_reading import Known, read
 from shared.domain.campaign import Campaign, CampaignStatus, StackingRules, budget
 from shared.domain.draft import CampaignChange, Fault, frees_slots, revised
 from shared.domain.ids import PARTITIONS, CampaignId, PartitionNo, UserId, home_partition
 from shared.domain.ledger import Event, Kind
 from shared.domain.settlement import Settlement
+from shared.domain.slices import spread
 from shared.errors import ShortWrite
 from shared.postgres import Connection, Pool
+from shared.slices import Heads, SliceRow, lock_partitions, lock_slices
 from shared.statements import statement
+
+#: Of campaigns with stacking rules all batches have to know.
+_EVERYWHERE = tuple(map(PartitionNo, range(PARTITIONS)))
 
 
 class Committed(Known, frozen=True):
-    """A campaign as it stands in Postgres now, and what its gate has to be set to."""
+    """A campaign as it stands in Postgres now, and what the gates of its slices have to be set to."""
 
-    partition_no: PartitionNo
-    settlement: Settlement
+    settlements: list[tuple[PartitionNo, Settlement]]
 
 
 class CampaignUnknown(msgspec.Struct, frozen=True):
@@ -81,15 +85,16 @@ async def create(
         before = await recalled(connection, call, UUID)
         if before is not None:
             return before if isinstance(before, KeyReused) else await _made(connection, CampaignId(before))
-        head = await _lock(connection, campaign.campaign_id, everywhere=campaign.stacking_rules is not None)
-        version = await connection.fetchval(statement("insert_campaign"), campaign, spelt, head.partition_no, budget(campaign))
+        home = home_partition(campaign.campaign_id)
+        head = (await lock_partitions(connection, _EVERYWHERE if campaign.stacking_rules is not None else [home]))[home]
+        version = await connection.fetchval(statement("insert_campaign"), campaign, spelt, home, budget(campaign))
         if version is None:
             return CodeTaken()
         dry = campaign.type == "pool" and campaign.code is not None
         created = Known(msgspec.structs.replace(campaign, version=version), 0, 0, dry)
-        seq = await append(connection, head, [_event(Kind.CAMPAIGN_CREATED, created.campaign, by)])
+        seq = await append(connection, head, [event(Kind.CAMPAIGN_CREATED, created.campaign, by)])
         await remember(connection, call, campaign.campaign_id)
-        return _committed(created, seq)
+        return committed(created, {home: seq})
 
     return await decided(pool, write)
 
@@ -127,25 +132,43 @@ async def set_status(pool: Pool, campaign_id: CampaignId, status: CampaignStatus
 
 async def write_change(
     connection: Connection,
-    head: Head,
+    locked: tuple[list[SliceRow], Heads],
     known: Known,
     after: Campaign,
     by: UserId,
     kind: Kind = Kind.CAMPAIGN_CHANGED,
     **said: Any,
 ) -> Committed:
-    """Write `after` in the place of `known`, which was read under the lock on `head`, the campaign's home partition.
+    """Write `after` in the place of `known`, which was read while the partitions of all its slices were `locked`.
 
-    `kind` and `said`: what the ledger calls it, and tells beside the campaign.
+    `kind` and `said`: what the ledgers of these partitions call it, and tell beside the campaign.
     """
+    slices, heads = locked
+    before = known.campaign
     version = await connection.fetchval(
-        statement("update_campaign"), after, head.partition_no, budget(after), frees_slots(known.campaign, after)
+        statement("update_campaign"),
+        after,
+        frees_slots(before, after),
+        [part.slice_no for part in slices],
+        [part.partition_no for part in slices],
+        _budgets(budget(before), budget(after), [(part.budget, part.claimed) for part in slices]),
+        _budgets(before.amount_limit, after.amount_limit, [(part.amount_budget, part.amount_claimed) for part in slices]),
     )
     if version is None:
         raise ShortWrite
     written = msgspec.structs.replace(known, campaign=msgspec.structs.replace(after, version=version))
-    seq = await append(connection, head, [_event(kind, written.campaign, by, **said)])
-    return _committed(written, seq)
+    told = [event(kind, written.campaign, by, **said)]
+    seqs = {part.partition_no: await append(connection, heads[part.partition_no], told) for part in slices}
+    return committed(written, seqs, held=_held(slices))
+
+
+def _held(slices: Sequence[SliceRow]) -> bool:
+    return any(part.held_at is not None for part in slices)
+
+
+def _budgets(before: int | None, after: int | None, slices: Sequence[tuple[int | None, int]]) -> list[int | None]:
+    """What each slice has of a limit: what it had, unless the limit is another."""
+    return [had for had, _ in slices] if before == after else spread(after, [held for _, held in slices])
 
 
 async def _made(connection: Connection, campaign_id: CampaignId) -> Known:
@@ -162,7 +185,9 @@ async def _rewrite(
     pool: Pool, campaign_id: CampaignId, decide: Decide, by: UserId, *, everywhere: bool
 ) -> Committed | ChangeRefused:
     async def write(connection: Connection) -> Committed | ChangeRefused:
-        head = await _lock(connection, campaign_id, everywhere=everywhere)
+        # An order's codes may live in any partitions, so a batch anywhere must either see that there are rules (of a campaign
+        # that is not over, see `claim_facts.sql`), or be over.
+        locked = await lock_slices(connection, campaign_id, _EVERYWHERE if everywhere else ())
         known = await read(connection, campaign_id)
         if known is None:
             return CampaignUnknown()
@@ -170,8 +195,8 @@ async def _rewrite(
         if not isinstance(after, Campaign):
             return after
         if _written(after) == _written(known.campaign):
-            return _committed(known, head.last_seq)
-        return await write_change(connection, head, known, after, by)
+            return committed(known, {place: head.last_seq for place, head in locked[1].items()}, held=_held(locked[0]))
+        return await write_change(connection, locked, known, after, by)
 
     return await decided(pool, write)
 
@@ -181,34 +206,32 @@ def _written(campaign: Campaign) -> bytes:
     return msgspec.json.encode(campaign)
 
 
-async def _lock(connection: Connection, campaign_id: CampaignId, *, everywhere: bool) -> Head:
-    """Lock the campaign's home partition; `everywhere`: all of them, in ascending order.
-
-    An order's codes may live in any partitions, so a batch anywhere must either see that there are rules (of a campaign that is
-    not over, see `claim_facts.sql`), or be over.
-    """
-    home = home_partition(campaign_id)
-    partitions = map(PartitionNo, range(PARTITIONS)) if everywhere else [home]
-    heads = {partition: await lock_partition(connection, partition) for partition in partitions}
-    return heads[home]
-
-
-def _event(kind: Kind, campaign: Campaign, by: UserId, **said: Any) -> Event:
+def event(kind: Kind, campaign: Campaign, by: UserId, **said: Any) -> Event:
+    """What a ledger tells of a campaign, and beside it."""
     return Event(kind, None, msgspec.json.encode({"by": by, **said, "campaign": campaign}).decode())
 
 
-def _committed(known: Known, seq: int) -> Committed:
+def committed(known: Known, seqs: Mapping[PartitionNo, int], *, held: bool = False) -> Committed:
+    """A campaign as written, with its partitions' ledgers at `seqs`. `held`: nobody is let in, its slices are about to move."""
     campaign, claimed, amount_claimed = known.campaign, known.claimed, known.amount_claimed
-    settlement = Settlement.of(
-        campaign.campaign_id,
-        seq,
-        budget=budget(campaign),
-        claimed=claimed,
-        amount_budget=campaign.amount_limit,
-        amount_claimed=amount_claimed,
-        per_user_limit=campaign.per_user_limit,
-        status=campaign.status,
-        users={},
-        dry=known.dry,
-    )
-    return Committed(campaign, claimed, amount_claimed, known.dry, home_partition(campaign.campaign_id), settlement)
+    settlements = [
+        (
+            part.partition_no,
+            Settlement.of(
+                campaign.campaign_id,
+                seqs[part.partition_no],
+                budget=budget(campaign),
+                claimed=claimed,
+                amount_budget=campaign.amount_limit,
+                amount_claimed=amount_claimed,
+                per_user_limit=campaign.per_user_limit,
+                status=campaign.status,
+                users={},
+                dry=known.dry,
+                layout=part.layout,
+                held=held,
+            ),
+        )
+        for part in campaign.slices
+    ]
+    return Committed(campaign, claimed, amount_claimed, known.dry, settlements)

@@ -19,7 +19,7 @@ from shared.domain.facts import CodeFacts, Facts, SliceFacts, SliceKey, Use
 from shared.domain.ids import CampaignId, ClaimId, PartitionNo, UserId
 from shared.domain.ledger import Event, Kind
 from shared.domain.operations import SubmitClaim
-from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
+from shared.domain.outcomes import Granted, Misrouted, Refusal, Refused, Replayed
 from shared.domain.redemption import Redemption
 from shared.domain.settlement import Counts, Settlement, settlements
 from shared.domain.stacking import Stacked
@@ -145,7 +145,7 @@ def _event(decision: Decision, facts: Facts) -> Event | None:
             # Written down, or who polls for this claim would find nothing.
             story = _refusal_story(decision.claim, spelling, reason, shown=hold.redemption_id)
             return Event(Kind.REFUSED, decision.claim.claim_id, story)
-        case Replayed():
+        case Replayed() | Misrouted():
             return None
 
 

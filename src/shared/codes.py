@@ -14,15 +14,16 @@ import msgspec
 
 from shared import campaign_reading
 from shared.answered import Call, KeyReused, recalled, remember
-from shared.book import decided, lock_codes, lock_partition
+from shared.book import decided, lock_codes
 from shared.campaign_reading import Known
 from shared.campaigns import CampaignEnded, CampaignUnknown, Committed, Faulty, write_change
 from shared.domain.campaign import CampaignStatus
 from shared.domain.draft import Fault
-from shared.domain.ids import CampaignId, UserId, home_partition
+from shared.domain.ids import CampaignId, UserId
 from shared.domain.ledger import Kind
 from shared.domain.minting import Recipe, bytes_for, code_of, recipe, spellings, too_small
 from shared.postgres import Connection, Pool
+from shared.slices import lock_slices
 from shared.statements import statement
 
 #: Codes drawn and inserted at a time: a few milliseconds of this process, which serves others too.
@@ -93,11 +94,11 @@ async def mint(
             return before
         _, made_of = _judged(await campaign_reading.read(connection, campaign_id), wish)
         codes = await _insert(connection, campaign_id, made_of, wish.intended)
-        head = await lock_partition(connection, home_partition(campaign_id))
+        locked = await lock_slices(connection, campaign_id)
         # What was read before the lock may have moved since.
         known, _ = _judged(await campaign_reading.read(connection, campaign_id), wish)
         after = msgspec.structs.replace(known.campaign, minted=known.campaign.minted + len(codes))
-        minted = Minted(codes, await write_change(connection, head, known, after, by, Kind.CODES_MINTED, count=len(codes)))
+        minted = Minted(codes, await write_change(connection, locked, known, after, by, Kind.CODES_MINTED, count=len(codes)))
         await remember(connection, call, told(minted, wish))
         return minted
 

@@ -10,16 +10,16 @@ import msgspec
 
 from shared import keys
 from shared.domain.ids import DoorId
-from shared.domain.outcomes import Outcome
+from shared.domain.outcomes import Heard
 from shared.redis_client import Redis, answer_of
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[tuple[int, Outcome]])
+_decoder = msgspec.msgpack.Decoder(list[tuple[int, Heard]])
 
 
-async def publish(redis: Redis, outcomes: Iterable[tuple[DoorId, int, Outcome]]) -> None:
+async def publish(redis: Redis, outcomes: Iterable[tuple[DoorId, int, Heard]]) -> None:
     """Tell each front door what became of its tickets. Raises RedisUnavailable when Redis does not answer."""
-    messages: dict[DoorId, list[tuple[int, Outcome]]] = {}
+    messages: dict[DoorId, list[tuple[int, Heard]]] = {}
     for door, ticket, outcome in outcomes:
         messages.setdefault(door, []).append((ticket, outcome))
     if not messages:
@@ -30,6 +30,6 @@ async def publish(redis: Redis, outcomes: Iterable[tuple[DoorId, int, Outcome]])
     await answer_of(pipeline.execute())
 
 
-def decode(message: bytes) -> list[tuple[int, Outcome]]:
+def decode(message: bytes) -> list[tuple[int, Heard]]:
     """The tickets and outcomes of a message."""
     return _decoder.decode(message)

@@ -45,13 +45,16 @@ class Verdict(IntEnum):
 class CampaignAsk(msgspec.Struct, frozen=True, gc=False):
     """A campaign of a micro-batch.
 
-    `closed`: why the caller thinks it gives nothing, or ""; `edition` and `known` (bytes): the marks the caller has already.
+    `closed`: why the caller thinks it gives nothing, or ""; `edition` and `known` (bytes): the marks the caller has already;
+    `slice_no` and `layout`: the slice that it thinks lives here. The gate is cold to who thinks of another layout than its own.
     """
 
     campaign_id: CampaignId
     closed: str
     edition: bytes
     known: int
+    slice_no: int = 0
+    layout: int = 0
 
 
 class ClaimAsk(msgspec.Struct, frozen=True, gc=False):
@@ -138,7 +141,7 @@ class Gate:
         args: list[Any] = [incarnation, self._mailbox_max, CERTIFICATE_MS, len(campaigns)]
         for campaign in campaigns:
             names += _campaign_keys(partition, incarnation, campaign.campaign_id)
-            args += (campaign.campaign_id.hex, campaign.closed, campaign.edition, campaign.known)
+            args += (campaign.campaign_id.hex, campaign.closed, campaign.edition, campaign.known, campaign.layout)
         for claim in claims:
             asked = claim.checked + 2 * claim.own_code
             args += (claim.campaign + 1, claim.claim_id.hex, claim.user_id, asked, claim.closed, claim.entry)
@@ -218,6 +221,13 @@ class Gate:
         found = await answer_of(self._redis.hmget(name, [claim.hex for claim in claims]))
         # A reservation's value is the campaign's 32 hex digits, then the user.
         return {claim: UserId(holder[32:].decode()) for claim, holder in zip(claims, found, strict=True) if holder}
+
+    async def waiting(self, partition: PartitionNo, campaign: CampaignId) -> int:
+        """How many claims for a campaign are in the partition's mailbox. Raises RedisUnavailable."""
+        incarnation = await self.living(partition)
+        if incarnation is None:
+            return 0
+        return int(await answer_of(self._redis.hget(keys.reserved(partition, incarnation), campaign.hex)) or 0)
 
     async def drain_active(self, partition: PartitionNo, incarnation: Incarnation) -> list[CampaignId]:
         """Campaigns asked for since the last call."""

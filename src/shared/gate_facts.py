@@ -26,6 +26,8 @@ async def gate_facts(connection: Connection, partition: PartitionNo, campaigns: 
             status=CampaignStatus(row["status"]),
             users={},
             dry=row["dry"],
+            layout=row["layout"],
+            held=row["held"],
         )
         for row in await connection.fetch(statement("gate_facts"), partition, list(campaigns))
     ]

@@ -13,7 +13,7 @@ from shared.redis_client import Redis, answer_of
 _PAGE = 500
 _USERS_AT_A_TIME = 500
 _MARKS_AT_A_TIME = 65_536
-_FIELDS = ("free", "limit", "closed", "dry", "seq", "members", "edition")
+_FIELDS = ("free", "limit", "closed", "dry", "layout", "seq", "members", "edition")
 _NUMBER = re.compile(r"-?\d+")
 
 

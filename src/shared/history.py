@@ -85,12 +85,25 @@ def _sentence(kind: str, story: dict[str, Any]) -> str:
             about = f" (with {shown(story['about'])})" if story.get("about") else ""
             about += f" (shown {story['shown']})" if story.get("shown") else ""
             return f"refused   {_claim(story)}: {story['reason']}{about}"
+        case Kind.ADMISSION_HELD | Kind.SLICES_MOVED | Kind.BUDGET_MOVED:
+            return _of_slices(kind, story)
         case Kind.DEAD_LETTERED:
             return f"set aside a claim of {shown(story.get('user_id', '?'))}: {story['error']}"
         case Kind.CORRECTED:
             what, campaign = shown(story["subject"]), shown(story["campaign"]["name"])
             return f"corrected {what} of campaign {campaign} by {shown(story['by'])}: {story['before']} became {story['after']}"
     raise KeyError(kind)
+
+
+def _of_slices(kind: str, story: dict[str, Any]) -> str:
+    campaign = story["campaign"]
+    if kind == Kind.BUDGET_MOVED:
+        moved = f"{story['slots']:+,} slots, {story['amount']:+,} minor units"
+        return f"budget    of slice {story['slice_no']} of the campaign {shown(campaign['code'])}: {moved}"
+    if kind == Kind.ADMISSION_HELD:
+        return f"held      campaign {shown(campaign['name'])} by {shown(story['by'])}, because its slices move"
+    places = ", ".join(str(part["partition_no"]) for part in campaign["slices"])
+    return f"moved     campaign {shown(campaign['name'])} by {shown(story['by'])} to partitions {places}"
 
 
 def _claim(story: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from shared.errors import DurabilityOff, SchemaMissing, StoreAway
 
-SCHEMA_VERSION = "0008"
+SCHEMA_VERSION = "0009"
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"

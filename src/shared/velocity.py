@@ -11,13 +11,14 @@ import asyncpg
 import msgspec
 
 from shared import campaign_reading, campaigns
-from shared.book import decided, lock_partition
+from shared.book import decided
 from shared.campaigns import Committed
 from shared.domain.campaign import CampaignStatus
-from shared.domain.ids import CampaignId, UserId, home_partition
+from shared.domain.ids import CampaignId, UserId
 from shared.domain.ledger import Kind
 from shared.domain.velocity import OPENING, TRAILING, Excess, Launch, Policy, Traffic, excess
 from shared.postgres import Connection, Pool
+from shared.slices import lock_slices
 from shared.statements import statement
 
 #: By whom the ledger says that the guard's pauses are.
@@ -68,15 +69,15 @@ async def pause(pool: Pool, campaign_id: CampaignId, policy: Policy) -> Paused |
     """Pause a campaign if it is asked for too much; None when it is not, or is paused already. Committed when this returns."""
 
     async def write(connection: Connection) -> Paused | None:
-        head = await lock_partition(connection, home_partition(campaign_id))
+        locked = await lock_slices(connection, campaign_id)
         why = (await in_excess(connection, policy, campaign_id)).get(campaign_id)
         known = await campaign_reading.read(connection, campaign_id)
         if why is None or known is None:
             return None
         after = msgspec.structs.replace(known.campaign, status=CampaignStatus.PAUSED)
-        said = msgspec.structs.asdict(why)
-        made = await campaigns.write_change(connection, head, known, after, GUARD, Kind.PAUSED_BY_GUARD, **said)
-        await connection.execute(statement("note_guard_pause"), campaign_id, head.now, *said.values())
+        said, now = msgspec.structs.asdict(why), max(head.now for head in locked[1].values())
+        made = await campaigns.write_change(connection, locked, known, after, GUARD, Kind.PAUSED_BY_GUARD, **said)
+        await connection.execute(statement("note_guard_pause"), campaign_id, now, *said.values())
         return Paused(made, why)
 
     return await decided(pool, write)

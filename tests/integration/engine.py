@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
+
 from claim_workers.committer import Committed, Committer
 from claim_workers.consumer import Stores
 from claim_workers.incarnation import Life, enter
@@ -21,6 +23,7 @@ from frontdoor.desk import Desk
 from frontdoor.listening import listen
 from frontdoor.submissions import Answer
 from shared import campaigns, clock, keys, mailbox
+from shared.catalogue import campaigns_by_id
 from shared.domain.campaign import Campaign
 from shared.domain.code import Code
 from shared.domain.discount import Discount
@@ -30,7 +33,7 @@ from shared.domain.operations import SubmitClaim, body_hash
 from shared.domain.outcomes import Refusal
 from shared.gate import Admission, CampaignAsk, CampaignReply, ClaimAsk, Gate, Verdict
 from shared.mailbox import Entry, Mailbox
-from shared.postgres import Pool, close_pool, open_pool
+from shared.postgres import NO_ANSWER, Pool, close_pool, for_a_look, open_pool
 from shared.redis_client import Redis, open_redis
 from shared.statements import statement
 
@@ -90,7 +93,17 @@ def claim_of(
     body = body_hash(asked, order_id, subtotal)
     name = UserId(user)
     return SubmitClaim(
-        claim_id(name, key), campaign.campaign_id, 0, name, asked, order_id, subtotal, key, body, DoorId(door), ticket
+        claim_id(name, key),
+        campaign.campaign_id,
+        campaign.slice_for(name).slice_no,
+        name,
+        asked,
+        order_id,
+        subtotal,
+        key,
+        body,
+        DoorId(door),
+        ticket,
     )
 
 
@@ -166,14 +179,14 @@ class Owner:
     async def ask(self, *claims: tuple[Campaign, SubmitClaim]) -> tuple[list[Verdict], list[CampaignReply]]:
         """What the gate says to a door that knows nothing."""
         await self.vouch()
-        known = list({campaign.campaign_id: campaign for campaign, _ in claims})
+        known = {campaign.campaign_id: campaign for campaign, _ in claims}
         answer = await self.gate.admit(
             self.life.partition_no,
             self.life.incarnation,
-            [CampaignAsk(campaign_id, "", b"", 0) for campaign_id in known],
+            [_campaign_ask(campaign, self.life.partition_no) for campaign in known.values()],
             [
                 ClaimAsk(
-                    known.index(campaign.campaign_id),
+                    list(known).index(campaign.campaign_id),
                     claim.claim_id,
                     claim.user_id,
                     False,
@@ -185,6 +198,11 @@ class Owner:
         )
         assert isinstance(answer, Admission)
         return [Verdict(verdict) for verdict in answer.verdicts], answer.campaigns
+
+
+def _campaign_ask(campaign: Campaign, partition: PartitionNo) -> CampaignAsk:
+    part = campaign.slice_in(partition)
+    return CampaignAsk(campaign.campaign_id, "", b"", 0, part.slice_no, part.layout)
 
 
 @asynccontextmanager
@@ -248,10 +266,18 @@ class Door:
 
     def __init__(self, name: str, pool: Pool, redis: Redis) -> None:
         self.name = DoorId(name)
+        self._pool = pool
         self.gate = Gate(redis, MAILBOX_MAX)
         self.certificates = Certificates(100)
         self.shut: Refusal | None = None
-        self.desk = Desk(self.gate, pool, self.certificates, lambda _: self.shut, waiters_max=1_000)
+        self.desk = Desk(self.gate, pool, self.certificates, lambda _: self.shut, 1_000, self._newest)
+
+    async def _newest(self, campaign: Campaign) -> Campaign:
+        try:
+            async with for_a_look(self._pool) as connection:
+                return (await campaigns_by_id(connection, [campaign.campaign_id]))[campaign.campaign_id]
+        except (asyncpg.PostgresError, *NO_ANSWER):
+            return campaign
 
     async def redeem(
         self,

@@ -27,6 +27,7 @@ from shared.domain.ids import PARTITIONS, CampaignId, PartitionNo, UserId, home_
 from shared.domain.ledger import GENESIS, Event, Kind, Row, extend
 from shared.domain.outcomes import Refusal
 from shared.postgres import Pool
+from shared.slices import lock_slices
 
 ADMIN = UserId("admin")
 PAUSED, ACTIVE, ENDED = CampaignStatus.PAUSED, CampaignStatus.ACTIVE, CampaignStatus.ENDED
@@ -108,14 +109,14 @@ async def test_creation_is_in_the_ledger_and_the_gate_is_told_that_place(pool: P
     assert msgspec.json.decode(row["payload"])["by"] == ADMIN
     [expected] = extend(0, GENESIS, [Event(Kind.CAMPAIGN_CREATED, None, row["payload"])])
     assert Row(*(row[field] for field in Row.__struct_fields__)) == expected
-    settlement = committed.settlement
+    settlement = committed.settlements[0][1]
     assert (settlement.seq, settlement.free, settlement.closed, settlement.users) == (1, 10, None, {})
-    assert committed.partition_no == home_partition(committed.campaign.campaign_id)
+    assert committed.settlements[0][0] == home_partition(committed.campaign.campaign_id)
 
 
 async def test_an_unlimited_campaign_has_no_budget_and_is_free_without_end(pool: Pool) -> None:
     committed = await created(pool, plan(total_limit=None))
-    assert committed.settlement.free is None
+    assert committed.settlements[0][1].free is None
     assert await pool.fetchval("SELECT budget FROM campaign_slices") is None
 
 
@@ -138,12 +139,12 @@ async def test_a_change_is_committed_with_a_new_version_and_a_line_in_the_ledger
     first = await created(pool)
     second = await changed(pool, first.campaign, name="Cyber Monday", discount=Discount("percent", 20), per_user_limit=2)
     assert second.campaign.version > first.campaign.version
-    assert second.settlement.per_user_limit == 2
+    assert second.settlements[0][1].per_user_limit == 2
     async with pool.acquire() as connection:
         assert await campaign_reading.read(connection, first.campaign.campaign_id) == Known(second.campaign, 0, 0, False)
     rows = await ledger(pool, first.campaign)
     assert [row["kind"] for row in rows] == [Kind.CAMPAIGN_CREATED, Kind.CAMPAIGN_CHANGED]
-    assert second.settlement.seq == 2
+    assert second.settlements[0][1].seq == 2
 
 
 async def test_a_change_that_changes_nothing_writes_nothing_and_settles_what_is_there(pool: Pool) -> None:
@@ -151,7 +152,7 @@ async def test_a_change_that_changes_nothing_writes_nothing_and_settles_what_is_
     await hold(pool, first.campaign, 4)
     again = await changed(pool, first.campaign, name="Black Friday", total_limit=10)
     assert again.campaign == first.campaign
-    assert (again.settlement.seq, again.settlement.free) == (1, 6)
+    assert (again.settlements[0][1].seq, again.settlements[0][1].free) == (1, 6)
     assert len(await ledger(pool, first.campaign)) == 1
 
 
@@ -166,11 +167,11 @@ async def test_a_filter_is_compared_as_json_not_as_python(pool: Pool) -> None:
 async def test_a_raised_limit_frees_slots_and_a_lowered_one_does_not(pool: Pool) -> None:
     campaign = (await created(pool)).campaign
     await hold(pool, campaign, 8)
-    assert (await changed(pool, campaign, total_limit=8)).settlement.free == 0
+    assert (await changed(pool, campaign, total_limit=8)).settlements[0][1].free == 0
     assert not await freed(pool, campaign)
-    assert (await changed(pool, campaign, total_limit=20)).settlement.free == 12
+    assert (await changed(pool, campaign, total_limit=20)).settlements[0][1].free == 12
     assert await freed(pool, campaign)
-    assert (await changed(pool, campaign, total_limit=None)).settlement.free is None
+    assert (await changed(pool, campaign, total_limit=None)).settlements[0][1].free is None
     assert await freed(pool, campaign)
 
 
@@ -196,7 +197,7 @@ async def test_a_change_waits_for_claims_under_way_and_counts_them(
         await owner.execute("UPDATE campaign_slices SET claimed = 3")
         await batch.commit()
     answer = await change
-    assert (answer.settlement.free if isinstance(answer, Committed) else answer) == held
+    assert (answer.settlements[0][1].free if isinstance(answer, Committed) else answer) == held
 
 
 async def test_an_impossible_change_is_refused_with_its_faults(pool: Pool) -> None:
@@ -208,11 +209,11 @@ async def test_an_impossible_change_is_refused_with_its_faults(pool: Pool) -> No
 
 async def test_pausing_closes_resuming_opens_and_frees_and_ending_is_for_good(pool: Pool) -> None:
     campaign = (await created(pool)).campaign
-    assert (await put(pool, campaign, PAUSED)).settlement.closed is Refusal.CAMPAIGN_PAUSED
+    assert (await put(pool, campaign, PAUSED)).settlements[0][1].closed is Refusal.CAMPAIGN_PAUSED
     assert not await freed(pool, campaign)
-    assert (await put(pool, campaign, ACTIVE)).settlement.closed is None
+    assert (await put(pool, campaign, ACTIVE)).settlements[0][1].closed is None
     assert await freed(pool, campaign)
-    assert (await put(pool, campaign, ENDED)).settlement.closed is Refusal.ENDED
+    assert (await put(pool, campaign, ENDED)).settlements[0][1].closed is Refusal.ENDED
     for status in (PAUSED, ACTIVE):
         assert await campaigns.set_status(pool, campaign.campaign_id, status, ADMIN) == CampaignEnded()
     assert await campaigns.change(pool, campaign.campaign_id, CampaignChange(name="x"), ADMIN) == CampaignEnded()
@@ -320,12 +321,12 @@ async def test_a_campaign_of_single_use_codes_has_as_many_slots_as_codes(
     assert list(map(tuple, await pool.fetch("SELECT code, state FROM codes"))) == ([] if code is None else [(code, "shared")])
     assert await pool.fetchval("SELECT budget FROM campaign_slices") == budgets[0]
     async with pool.acquire() as connection, connection.transaction():
-        head = await lock_partition(connection, home_partition(campaign.campaign_id))
+        locked = await lock_slices(connection, campaign.campaign_id)
         known = await campaign_reading.read(connection, campaign.campaign_id)
         assert known is not None
         minted = msgspec.structs.replace(campaign, minted=7)
-        committed = await campaigns.write_change(connection, head, known, minted, ADMIN)
-    assert committed.settlement.free == budgets[1]
+        committed = await campaigns.write_change(connection, locked, known, minted, ADMIN)
+    assert committed.settlements[0][1].free == budgets[1]
     assert committed.campaign.version > campaign.version
     assert await pool.fetchval("SELECT budget FROM campaign_slices") == budgets[1]
     assert await freed(pool, campaign)
@@ -345,11 +346,11 @@ async def test_money_that_is_spent_leaves_nothing_free_until_there_is_more(pool:
     assert await pool.fetchval("SELECT amount_budget FROM campaign_slices") == 3_000
     await hold(pool, campaign, 3)
     await pool.execute("UPDATE campaign_slices SET amount_claimed = 3000")
-    assert (await changed(pool, campaign, name="x")).settlement.free == 0
+    assert (await changed(pool, campaign, name="x")).settlements[0][1].free == 0
     refused = await campaigns.change(pool, campaign.campaign_id, CampaignChange(amount_limit=2_999), ADMIN)
     assert refused == AmountLimitBelowClaimed(3_000)
     assert not await freed(pool, campaign)
-    assert (await changed(pool, campaign, amount_limit=3_001)).settlement.free == 7
+    assert (await changed(pool, campaign, amount_limit=3_001)).settlements[0][1].free == 7
     assert await freed(pool, campaign)
 
 

@@ -58,7 +58,7 @@ async def test_what_is_minted_is_there_unused_and_counted(pool: Pool, dsn: str) 
     assert all(code.startswith("BLACKFRI-") for code in made.codes)
     assert (made.committed.campaign.minted, await budget(pool, campaign)) == (12_000, 12_000)
     assert made.committed.campaign.version > campaign.version
-    assert made.committed.settlement.free == 12_000
+    assert made.committed.settlements[0][1].free == 12_000
     assert (await audit(dsn)).clean
 
 
@@ -70,7 +70,7 @@ async def test_the_ledger_says_who_minted_how_many(pool: Pool) -> None:
     story = msgspec.json.decode(row["payload"])
     assert (story["by"], story["count"], story["campaign"]["minted"]) == ("admin", 3, 3)
     assert story["campaign"]["campaign_id"] == str(campaign.campaign_id)
-    assert row["seq"] == made.committed.settlement.seq
+    assert row["seq"] == made.committed.settlements[0][1].seq
 
 
 @pytest.mark.parametrize(("limit", "slots"), [(None, 30), (100, 30), (20, 20)])
@@ -79,7 +79,7 @@ async def test_slots_are_the_lesser_of_codes_and_limit(pool: Pool, limit: int | 
     await minted(pool, campaign, anybody(10))
     made = await minted(pool, campaign, anybody(20))
     assert made.committed.campaign.minted == 30
-    assert made.committed.settlement.free == await budget(pool, campaign) == slots
+    assert made.committed.settlements[0][1].free == await budget(pool, campaign) == slots
 
 
 async def test_slots_that_minting_adds_wait_for_the_certificates_from_before(pool: Pool) -> None:

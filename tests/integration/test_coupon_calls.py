@@ -237,7 +237,7 @@ async def test_a_certificate_is_renewed_while_people_keep_coming_and_none_of_the
     campaign = await shop.launch(1)
     assert (await shop.redeem(campaign.code))[0] == 201
     await until(lambda: certified(shop, campaign))
-    held = shop.door.certificates._held[campaign.campaign_id]
+    held = shop.door.certificates._held[campaign.campaign_id, 0, 0]
     first = held.until
 
     async def renewed() -> bool:

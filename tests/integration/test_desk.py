@@ -218,8 +218,7 @@ async def test_a_refusal_that_the_feed_does_not_bring_is_found_too(stores: Store
     campaign = await launch(stores.pool, 5)
     assert granted(await door.redeem(campaign, "z"))
     # The gate lets more through than there are: the commit refuses, and the refusal is not heard.
-    await stores.pool.execute("UPDATE campaigns SET total_limit = 1")
-    await stores.pool.execute("UPDATE campaign_slices SET budget = 1")
+    await stores.pool.execute("UPDATE campaigns SET total_limit = 1; UPDATE campaign_slices SET budget = 1")
     async with open_door(stores.pool, redis_url, "deaf", hears=False) as deaf:
         assert await deaf.redeem(campaign, "a") == SOLD_OUT
 
@@ -680,7 +679,7 @@ async def switch(stores: Stores, owner: Owner, campaign: Campaign, status: Campa
     """Pause or resume a campaign, as an administrator's door does."""
     made = await campaigns.set_status(stores.pool, campaign.campaign_id, status, UserId("admin"))
     assert isinstance(made, campaigns.Committed)
-    await stores.gate.settle(home(campaign), owner.life.incarnation, [made.settlement])
+    await stores.gate.settle(home(campaign), owner.life.incarnation, [made.settlements[0][1]])
 
 
 def pending(stores: Stores, campaign: Campaign, user: str) -> Callable[[], Awaitable[bool]]:

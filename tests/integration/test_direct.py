@@ -18,7 +18,7 @@ from lastslot.embedded import EmbeddedServer
 from lastslot.ports import free_port
 from shared import lifecycle
 from shared.audit import audit
-from shared.book import decided
+from shared.deciding import Others, decided_with_others
 from shared.domain.campaign import Campaign
 from shared.domain.ids import UserId, claim_id
 from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
@@ -110,12 +110,12 @@ async def test_a_life_that_begins_after_the_door_looked_is_seen_under_the_lock(
 ) -> None:
     campaign = await launch(stores.pool, 5, partition=PARTITION)
 
-    async def begun_meanwhile(pool: Pool, write: Callable[[Connection], Awaitable[Any]]) -> Any:
+    async def begun_meanwhile(pool: Pool, write: Callable[[Connection, Others], Awaitable[Any]]) -> Any:
         if not await lives(stores.pool):
             await Owner.of(stores.pool, stores.redis, home(campaign))
-        return await decided(pool, write)
+        return await decided_with_others(pool, write)
 
-    monkeypatch.setattr(room, "decided", begun_meanwhile)
+    monkeypatch.setattr(room, "decided_with_others", begun_meanwhile)
     assert await cut_off.redeem(campaign, "a", wait_s=1.0) == UNAVAILABLE
     assert await stores.pool.fetchval("SELECT count(*) FROM redemptions") == 0
 
@@ -139,13 +139,13 @@ async def test_a_commit_whose_reply_was_lost_is_found_by_its_claim(
 ) -> None:
     campaign, once = await launch(pool, 5), iter([True])
 
-    async def reply_lost(pool: Pool, write: Callable[[Connection], Awaitable[Any]]) -> Any:
-        done = await decided(pool, write)
+    async def reply_lost(pool: Pool, write: Callable[[Connection, Others], Awaitable[Any]]) -> Any:
+        done = await decided_with_others(pool, write)
         if next(once, False):
             raise ConnectionResetError
         return done
 
-    monkeypatch.setattr(room, "decided", reply_lost)
+    monkeypatch.setattr(room, "decided_with_others", reply_lost)
     answer = await cut_off.redeem(campaign, "a")
     assert isinstance(answer, Granted | Replayed)
     assert await pool.fetchval("SELECT claimed FROM campaign_slices") == 1

@@ -26,7 +26,7 @@ from shared.domain.draft import MAX_NUMBER, CampaignChange
 from shared.domain.facts import Facts
 from shared.domain.ids import CampaignId, Incarnation, PartitionNo, UserId
 from shared.domain.operations import SubmitClaim
-from shared.domain.outcomes import Granted, Outcome, Refusal, Refused, Replayed
+from shared.domain.outcomes import Granted, Heard, Refusal, Refused, Replayed
 from shared.domain.periods import Period, start_of
 from shared.domain.redemption import Redemption, State, Stay, Step
 from shared.gate_facts import gate_facts
@@ -72,7 +72,7 @@ class Bench:
         [committed] = await Committer(self.pool, self.lives[at]).commit(posted(claims, first))
         return committed
 
-    async def decided(self, *claims: SubmitClaim, at: PartitionNo = HERE) -> list[Outcome]:
+    async def decided(self, *claims: SubmitClaim, at: PartitionNo = HERE) -> list[Heard]:
         return [outcome for _, _, outcome in (await self.commit(*claims, at=at)).outcomes]
 
     async def granted(self, *claims: SubmitClaim, at: PartitionNo = HERE) -> list[Redemption]:
@@ -127,7 +127,7 @@ async def bench(dsn: str, pool: Pool) -> AsyncIterator[Bench]:
     assert report.clean, report.faults
 
 
-def told(outcomes: Sequence[Outcome]) -> list[str]:
+def told(outcomes: Sequence[Heard]) -> list[str]:
     return [outcome.reason.value if isinstance(outcome, Refused) else type(outcome).__name__.lower() for outcome in outcomes]
 
 
@@ -174,10 +174,10 @@ async def test_a_pool_is_dry_when_its_codes_are_for_somebody_and_no_longer(bench
     assert await settled(claim_of(pool, "c")) == (0, True)
     again = await codes.mint(bench.pool, pool.campaign_id, Wish([None]), ADMIN)
     assert isinstance(again, Minted)
-    assert (again.committed.settlement.free, again.committed.settlement.dry) == (1, False)
+    assert (again.committed.settlements[0][1].free, again.committed.settlements[0][1].dry) == (1, False)
     more = await codes.mint(bench.pool, pool.campaign_id, Wish([UserId("vip")]), ADMIN)
     assert isinstance(more, Minted)
-    assert (more.committed.settlement.free, more.committed.settlement.dry) == (2, False)
+    assert (more.committed.settlements[0][1].free, more.committed.settlements[0][1].dry) == (2, False)
     assert await settled(claim_of(pool, "d")) == (1, True)
 
 

@@ -52,8 +52,9 @@ class Bench:
 
     async def sell_out(self, slots: int) -> None:
         """Have so many users hold all there is, of whom the gate was never told."""
-        await self.pool.execute("UPDATE campaigns SET total_limit = $1", slots)
-        await self.pool.execute("UPDATE campaign_slices SET budget = $1, claimed = $1", slots)
+        await self.pool.execute(
+            f"UPDATE campaigns SET total_limit = {slots}; UPDATE campaign_slices SET budget = {slots}, claimed = {slots}"
+        )
         await self.pool.execute(
             "INSERT INTO redemptions SELECT gen_random_uuid(), campaign_id, 0, 1, code, 'user ' || n, 1, 1, 'o', '{}', 'k', "
             "'', 'claimed', now() FROM campaigns, generate_series(1, $1) AS n",
@@ -200,7 +201,7 @@ async def test_what_a_user_holds_or_awaits_of_one_campaign_says_nothing_of_anoth
 async def test_who_gave_everything_back_is_seeded_too(bench: Bench) -> None:
     await bench.take("a", "b", "c")
     await bench.release("a")
-    await bench.pool.execute("UPDATE campaign_slices SET budget = 2")
+    await bench.pool.execute("UPDATE campaigns SET total_limit = 2; UPDATE campaign_slices SET budget = 2")
     await gone("gate", "users", "marks")(bench.target)
     assert await bench.ask_until_warm("a", "b", "x") == [Verdict.LOOK_EXHAUSTED, Verdict.LOOK_ALREADY, Verdict.EXHAUSTED]
 

@@ -59,13 +59,13 @@ COMMITTING = (
         (
             Edit(
                 "claim_workers/committer.py",
-                "        committed = await decided(",
+                "        committed = await decided_with_others(",
                 "        await self._pool.execute(\n"
                 "            'UPDATE partitions SET cursor = $2 WHERE partition_no = $1',\n"
                 "            self._life.partition_no, entries[-1].entry_id,\n"
                 "        )\n"
                 "        entries = [Entry(f'{2**50 + n}-0', each.claim, each.raw) for n, each in enumerate(entries)]\n"
-                "        committed = await decided(",
+                "        committed = await decided_with_others(",
             ),
             Edit(
                 "claim_workers/committer.py",
@@ -121,11 +121,11 @@ COMMITTING = (
         "inserts-before-releases",
         "inserts before releases",
         (
-            Edit("shared/deciding.py", "    while holds := overdue_holds(facts):", "    while holds := ():"),
+            Edit("shared/deciding.py", "    while holds := overdue_holds(facts, here):", "    while holds := {}:"),
             Edit(
                 "shared/deciding.py",
                 "    return Decided(decisions, settlements)",
-                "    if holds := overdue_holds(facts):\n"
+                "    for holds in overdue_holds(facts, here).values():\n"
                 "        settlements += await expire(connection, await lock(connection), holds)\n"
                 "    return Decided(decisions, settlements)",
             ),

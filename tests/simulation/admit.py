@@ -9,7 +9,7 @@ from shared.gate import CERTIFICATE_MS, Admission, CampaignAsk, CampaignReply, C
 from tests.simulation.redis import Life, Redis, Value, number
 
 _VOUCHED_MAX_MS = 2000
-_REASONS: dict[Value | None, bool] = {"": False, "campaign_paused": True, "ended": True}
+_REASONS: dict[Value | None, bool] = {"": False, "campaign_paused": True, "ended": True, "held": False}
 _HELD = re.compile(r"^(-?\d+):")
 
 
@@ -41,6 +41,7 @@ class _Asked:
         "hex",
         "known",
         "limit",
+        "moving",
         "reserved",
         "shut",
         "warm",
@@ -63,6 +64,7 @@ class _Asked:
         if self.edition != ask.edition.decode():
             self.known = 0
         closed = fields.get("closed")
+        self.moving = closed == "held"
         self.shut = _REASONS.get(closed, False)
         if self.shut:
             self.closed = str(closed)
@@ -74,6 +76,7 @@ class _Asked:
             and number(fields.get("seq")) is not None
             and "edition" in fields
             and "dry" in fields
+            and str(fields.get("layout")) == str(ask.layout)
             and members == len(gate.users)
             and len(gate.marks) == 4 * members
         )
@@ -130,6 +133,8 @@ def _decide(call: _Call, asked: _Asked, claim: ClaimAsk) -> Verdict:
         has = int(found[1]) if found else 0
     if has + others >= asked.limit:
         return Verdict.WAIT if others > 0 else Verdict.LOOK_ALREADY
+    if asked.moving:
+        return Verdict.WAIT
     if asked.free - asked.reserved <= 0 or (claim.own_code and asked.dry):
         return Verdict.LOOK_EXHAUSTED if doubtful else Verdict.EXHAUSTED
     if call.now < asked.held_until or (claim.own_code and call.now < asked.dry_until):
@@ -148,7 +153,7 @@ def _decide(call: _Call, asked: _Asked, claim: ClaimAsk) -> Verdict:
 
 def _reply(call: _Call, asked: _Asked) -> CampaignReply:
     certified, dry, total, tail = False, False, 0, b""
-    if call.vouched and asked.warm and asked.free is not None and asked.reserved == 0:
+    if call.vouched and asked.warm and not asked.moving and asked.free is not None and asked.reserved == 0:
         empty = asked.free <= 0
         if asked.shut or (asked.closed == "" and (empty or asked.dry)):
             certified = asked.shut or empty

@@ -2,7 +2,7 @@
 
 from shared.domain.ids import PartitionNo
 from shared.domain.operations import SubmitClaim
-from shared.domain.outcomes import Outcome
+from shared.domain.outcomes import Misrouted, Outcome
 from tests.simulation.deciding import decide_under
 from tests.simulation.postgres import DecideAgain, Postgres
 from tests.simulation.world import Host, Process, Silence, World
@@ -59,4 +59,4 @@ def decide_directly(door: Host, postgres: Postgres, number: PartitionNo, claim: 
             postgres.abandon(transaction)
         return None
     world.note("decided by the direct path")
-    return decision.outcome
+    return None if isinstance(decision.outcome, Misrouted) else decision.outcome

@@ -10,7 +10,7 @@ from typing import TypeVar
 from claim_workers.incarnation import Life
 from shared.book import Head
 from shared.domain.ids import DoorId
-from shared.domain.outcomes import Outcome
+from shared.domain.outcomes import Misrouted, Outcome
 from shared.domain.settlement import Settlement
 from shared.errors import Fenced, IncarnationOver
 from shared.mailbox import Entry, position
@@ -73,5 +73,7 @@ class Owner:
         claims = [each.claim for each in entries if each.claim and position(each.entry_id) > position(head.cursor)]
         cursor = entries[-1].entry_id if claims else head.cursor
         decisions, settlements = yield from decide_under(self.postgres, transaction, head, claims, cursor)
-        told = [(each.claim.door, each.claim.ticket, each.outcome) for each in decisions]
+        told = [
+            (each.claim.door, each.claim.ticket, each.outcome) for each in decisions if not isinstance(each.outcome, Misrouted)
+        ]
         return told, settlements

@@ -84,9 +84,17 @@ def _settle(
         fields = gate.fields
         if mode == "wipe" and seeding:
             fields["seeding"] = seeding
+    ours, layout = True, fields.get("layout")
+    if layout is not None and str(layout) != str(to.layout):
+        ours = to.seq > (-1 if (known := number(fields.get("seq"))) is None else known)
+        if ours and fields.get("closed") == "held":
+            life.seeded.discard(campaign)
+        if ours:
+            gate.clear()
+            fields = gate.fields
     at = _position(gate)
     filling = "" if at is not None else str(fields.get("seeding", ""))
-    ours = mode == "move" or (filling != "" and filling == seeding)
+    ours = ours and (mode == "move" or (filling != "" and filling == seeding))
     if ours:
         _set_users(gate, to)
     if ours and mode == "seed":
@@ -100,7 +108,8 @@ def _settle(
         fields["members"] = len(gate.users)
         if to.seq >= newest:
             free, closed = "unlimited" if to.free is None else to.free, "" if to.closed is None else to.closed.value
-            fields |= {"seq": to.seq, "free": free, "limit": to.per_user_limit, "closed": closed, "dry": int(to.dry)}
+            fields |= {"seq": to.seq, "free": free, "limit": to.per_user_limit, "dry": int(to.dry), "layout": to.layout}
+            fields["closed"] = "held" if to.held else closed
             newest = to.seq
         at = None if at is None else newest
         redis.watcher.settled(partition, gate, to)

@@ -33,7 +33,7 @@ USERS = [UserId(f"user-{number}") for number in range(4)]
 SEEDINGS = ["first", "second"]
 MODES: list[Mode] = ["move", "move", "move", "move", "more", "wipe", "seed"]
 GARBAGE = ["", "many", "nan", "inf", "-inf", "-3", "0", "70", "1.5", "1e400", "unlimited", "ended", "999999:1"]
-FIELDS = ["free", "limit", "closed", "members", "held_until", "seq", "edition", "dry", "dry_until", "seeding"]
+FIELDS = ["free", "limit", "closed", "members", "held_until", "seq", "edition", "dry", "dry_until", "layout", "seeding"]
 
 
 def with_a_clock_of_ours(name: str) -> str:
@@ -94,7 +94,13 @@ class Pair:
     async def ask(self) -> None:
         chance, life = self.chance, self.life
         asks = [
-            CampaignAsk(campaign, chance.choice(("", "", "", "ended", "not_started")), chance.choice((b"", b"first")), 4)
+            CampaignAsk(
+                campaign,
+                chance.choice(("", "", "", "ended", "not_started")),
+                chance.choice((b"", b"first")),
+                4,
+                layout=chance.choice((0, 0, 0, 7)),
+            )
             for campaign in CAMPAIGNS[: chance.randrange(3)]
         ]
         claims = [self.a_claim(len(asks)) for _ in range(chance.randrange(5))] if asks else []
@@ -129,7 +135,8 @@ class Pair:
         users = {user: chance.randrange(3) for user in USERS if chance.random() < 0.4}
         free, closed = chance.choice((0, 0, 1, 2, 3, -1, None)), chance.choice((None, None, None, Refusal.CAMPAIGN_PAUSED))
         seq, limit, dry = chance.randrange(9), chance.choice((1, 1, 2)), chance.random() < 0.2
-        return Settlement(campaign, seq, free, limit, closed, users, dry)
+        layout, held = chance.choice((0, 0, 0, 0, 7)), chance.random() < 0.1
+        return Settlement(campaign, seq, free, limit, closed, users, dry, layout, held)
 
     async def a_cursor(self, life: Incarnation) -> tuple[str | None, str | None]:
         """An entry of the mailbox, by the id that each of the two gave it."""

@@ -8,8 +8,9 @@ import msgspec
 
 from shared.domain.code import Code
 from shared.domain.discount import Discount
-from shared.domain.ids import CampaignId, PartitionNo
+from shared.domain.ids import CampaignId, PartitionNo, UserId
 from shared.domain.outcomes import Refusal
+from shared.domain.slices import slice_of
 
 CampaignType = Literal["shared", "unique", "pool"]
 
@@ -21,10 +22,14 @@ class CampaignStatus(StrEnum):
 
 
 class Slice(msgspec.Struct, frozen=True, gc=False):
-    """The part of a campaign's limit that lives in one partition."""
+    """The part of a campaign's limit that lives in one partition.
+
+    `layout`: the version of the campaign that cut its slices so and put them there; 0 as it was created.
+    """
 
     slice_no: int
     partition_no: PartitionNo
+    layout: int = 0
 
 
 class StackingRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +73,17 @@ class Campaign(msgspec.Struct, frozen=True):
     hold_ttl_s: int | None
     version: int
     slices: tuple[Slice, ...]
+
+    def slice_for(self, user: UserId) -> Slice:
+        """The slice that serves this user."""
+        return self.slices[slice_of(user, len(self.slices))]
+
+    def slice_in(self, partition: PartitionNo) -> Slice:
+        """The slice that lives in this partition. Raises LookupError when none does."""
+        for part in self.slices:
+            if part.partition_no == partition:
+                return part
+        raise LookupError(partition)
 
     def __hash__(self) -> int:
         """By what names a version: the filter is any JSON, which has no hash."""

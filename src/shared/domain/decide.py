@@ -1,8 +1,8 @@
 """The decision: claims and what is committed go in, outcomes and the rows they imply come out.
 
 Nothing here does I/O, reads a clock or draws a number, so the same facts always give the same decisions. The guards stand
-in one order of precedence: a replay first (a refusal never outranks it), then the campaign, then the user, then the cart, then
-the code, then the slot and the money; after the last guard the claim is granted.
+in one order of precedence: a replay first (a refusal never outranks it), then the route, then the campaign, then the user, then
+the cart, then the code, then the slot and the money; after the last guard the claim is granted.
 """
 
 from collections import deque
@@ -16,9 +16,10 @@ from shared.domain.campaign import closed_by_status, closed_by_subtotal, closed_
 from shared.domain.facts import CodeFacts, Facts, Holder, SliceFacts, Use
 from shared.domain.ids import ClaimId
 from shared.domain.operations import SubmitClaim
-from shared.domain.outcomes import Granted, Outcome, Refusal, Refused, Replayed
+from shared.domain.outcomes import Granted, Heard, Misrouted, Outcome, Refusal, Refused, Replayed
 from shared.domain.periods import Period
 from shared.domain.redemption import Redemption, State, is_open_hold
+from shared.domain.slices import slice_of
 from shared.domain.stacking import Stacked, conflict
 
 
@@ -26,7 +27,7 @@ class Decision(msgspec.Struct, frozen=True):
     """A claim and what became of it."""
 
     claim: SubmitClaim
-    outcome: Outcome
+    outcome: Heard
 
 
 def decide(claims: Iterable[SubmitClaim], facts: Facts) -> list[Decision]:
@@ -69,12 +70,14 @@ class _Working:
         self._orders: dict[str, list[Stacked]] = {}
         self._starts: dict[tuple[Period, str], datetime] = {}
 
-    def decide(self, claim: SubmitClaim) -> Outcome:
+    def decide(self, claim: SubmitClaim) -> Heard:
         known = self._facts.redemptions.get(claim.claim_id) or self._granted.get(claim.claim_id)
         if known is not None:
             return _replay(claim, known)
         part, asked = self._slices.get((claim.campaign_id, claim.slice_no)), self._facts.codes.get(claim.code)
-        if part is None or asked is None or not _is_for(asked, claim):
+        if part is None or slice_of(claim.user_id, part.terms.slices) != claim.slice_no:
+            return Misrouted()
+        if asked is None or not _is_for(asked, claim):
             return Refused(Refusal.UNKNOWN_CODE)
         terms = part.terms
         closed = closed_by_status(terms.status) or closed_by_window(terms.starts_at, terms.ends_at, self._facts.now)

@@ -30,6 +30,7 @@ class DriftKind(StrEnum):
     GATE_LIMIT_DIFFERS = "gate_limit_differs"
     GATE_CLOSED_DIFFERS = "gate_closed_differs"
     GATE_DRY_DIFFERS = "gate_dry_differs"
+    GATE_LAYOUT_DIFFERS = "gate_layout_differs"
     GATE_AHEAD = "gate_ahead"
     GATE_STRAY = "gate_stray"
     USER_MISSING = "user_missing"
@@ -45,6 +46,7 @@ _OF_TERMS = (
     DriftKind.GATE_LIMIT_DIFFERS,
     DriftKind.GATE_CLOSED_DIFFERS,
     DriftKind.GATE_DRY_DIFFERS,
+    DriftKind.GATE_LAYOUT_DIFFERS,
 )
 
 

@@ -8,7 +8,7 @@ import msgspec
 from shared.domain.campaign import CampaignStatus, CampaignType, StackingRules
 from shared.domain.code import Code
 from shared.domain.discount import Discount
-from shared.domain.ids import CampaignId, ClaimId, UserId
+from shared.domain.ids import CampaignId, ClaimId, PartitionNo, UserId
 from shared.domain.redemption import Redemption, is_overdue
 from shared.domain.stacking import Stacked
 
@@ -16,8 +16,23 @@ SliceKey = tuple[CampaignId, int]
 Holder = tuple[CampaignId, UserId]
 
 
+class Sibling(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Another slice of a campaign, as committed; it may move on unless its partition is locked, too."""
+
+    slice_no: int
+    partition_no: PartitionNo
+    budget: int | None
+    claimed: int
+    amount_budget: int | None = None
+    amount_claimed: int = 0
+
+
 class SliceFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """A slice and the terms of its campaign, as committed. A budget or limit of None is none. `code`: the campaign's own."""
+    """A slice and the terms of its campaign, as committed. A budget or limit of None is none. `code`: the campaign's own.
+
+    `siblings`: the campaign's other slices; `layout`: see `campaign.Slice`. `held`: the gate lets nobody in, for slices are
+    about to move.
+    """
 
     budget: int | None
     claimed: int
@@ -37,6 +52,14 @@ class SliceFacts(msgspec.Struct, frozen=True, kw_only=True):
     stacking_rules: StackingRules | None = None
     hold_ttl_s: int | None = None
     discount: Discount
+    siblings: tuple[Sibling, ...] = ()
+    layout: int = 0
+    held: bool = False
+
+    @property
+    def slices(self) -> int:
+        """How many slices the campaign has."""
+        return 1 + len(self.siblings)
 
 
 class CodeFacts(msgspec.Struct, frozen=True, gc=False):
@@ -78,7 +101,19 @@ class Facts(msgspec.Struct, frozen=True):
     orders: dict[str, tuple[Stacked, ...]] | None = None
 
 
-def overdue_holds(facts: Facts) -> list[ClaimId]:
-    """Holds of the batch's users whose time has run out, in the way of whatever they ask for."""
+def overdue_holds(facts: Facts, here: PartitionNo) -> dict[PartitionNo, list[ClaimId]]:
+    """Holds of the batch's users whose time has run out, in the way of whatever they ask for, by where their slots live.
+
+    Who has a hold in another slice than the one that serves him `here` had it before the campaign was split.
+    """
+    places = {
+        (campaign, other.slice_no): other.partition_no
+        for (campaign, _), terms in facts.slices.items()
+        for other in terms.siblings
+    }
     held = (use.hold for uses in facts.uses.values() for use in uses if use.hold is not None)
-    return [hold.redemption_id for hold in held if is_overdue(hold, facts.now)]
+    found: dict[PartitionNo, list[ClaimId]] = {}
+    for hold in held:
+        if is_overdue(hold, facts.now):
+            found.setdefault(places.get((hold.campaign_id, hold.slice_no), here), []).append(hold.redemption_id)
+    return found

@@ -26,6 +26,9 @@ class Kind(StrEnum):
     RELEASED = "released"
     DEAD_LETTERED = "dead_lettered"
     CORRECTED = "corrected"
+    ADMISSION_HELD = "admission_held"
+    SLICES_MOVED = "slices_moved"
+    BUDGET_MOVED = "budget_moved"
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

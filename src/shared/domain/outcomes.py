@@ -55,4 +55,11 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     about: str | None = None
 
 
+class Misrouted(msgspec.Struct, frozen=True, tag="misrouted"):
+    """Nothing was decided: the slice that serves the user lives in another partition now. The claim is to be routed again."""
+
+
 Outcome = Granted | Replayed | Refused
+
+#: What a front door hears of a claim.
+Heard = Outcome | Misrouted

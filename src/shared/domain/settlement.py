@@ -9,15 +9,17 @@ from shared.domain.campaign import CampaignStatus, closed_by_status
 from shared.domain.decide import Decision
 from shared.domain.facts import Facts, Holder, SliceKey
 from shared.domain.ids import CampaignId, UserId
-from shared.domain.outcomes import Granted, Refusal, Refused, Replayed
+from shared.domain.outcomes import Granted, Misrouted, Refusal, Refused, Replayed
 
 
 class Settlement(msgspec.Struct, frozen=True):
     """The gate of one campaign's slice as the ledger's row `seq` left it.
 
-    `free`: slots that can be had, None for any number. `closed`: why nothing is given whatever is free. `users`: active
-    redemptions of each user whose number may have changed (all of them, 0 included, when a gate is seeded). `dry`: the
-    campaign's own code gives nothing, whatever is free: of its pool only codes are left that were made for somebody.
+    `free`: slots that can be had, None for any number, in whichever slice: one that has nothing left pulls what the others
+    have. `closed`: why nothing is given whatever is free. `users`: active redemptions of each user whose number may have
+    changed (all of them, 0 included, when a gate is seeded). `dry`: the campaign's own code gives nothing, whatever is free:
+    of its pool only codes are left that were made for somebody. `layout`: how the campaign is cut (see `campaign.Slice`).
+    `held`: everybody waits, because slices are about to move.
     """
 
     campaign_id: CampaignId
@@ -27,6 +29,8 @@ class Settlement(msgspec.Struct, frozen=True):
     closed: Refusal | None
     users: dict[UserId, int]
     dry: bool = False
+    layout: int = 0
+    held: bool = False
 
     @classmethod
     def of(
@@ -42,16 +46,19 @@ class Settlement(msgspec.Struct, frozen=True):
         status: CampaignStatus,
         users: dict[UserId, int],
         dry: bool,
+        layout: int = 0,
+        held: bool = False,
     ) -> Self:
-        """For a slice of which `claimed` slots of `budget` (None: unlimited) are held, its money, and its campaign's terms."""
+        """For a campaign of which `claimed` slots of `budget` (None: unlimited) are held, its money, and its terms."""
         free = _free_slots(budget, claimed, amount_budget, amount_claimed)
-        return cls(campaign_id, seq, free, per_user_limit, closed_by_status(status), users, dry)
+        return cls(campaign_id, seq, free, per_user_limit, closed_by_status(status), users, dry, layout, held)
 
     @property
-    def terms(self) -> tuple[str, str, str, str]:
-        """As a gate writes them: free slots, per-user limit, why closed or "", whether dry."""
+    def terms(self) -> tuple[str, str, str, str, str]:
+        """As a gate writes them: free slots, per-user limit, why closed (or "held") or "", whether dry, layout."""
         free = "unlimited" if self.free is None else str(self.free)
-        return free, str(self.per_user_limit), "" if self.closed is None else self.closed.value, str(int(self.dry))
+        closed = "" if self.closed is None else self.closed.value
+        return free, str(self.per_user_limit), "held" if self.held else closed, str(int(self.dry)), str(self.layout)
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -72,16 +79,18 @@ def settlements(facts: Facts, decisions: Sequence[Decision], moved: Mapping[Slic
         Settlement.of(
             key[0],
             seq,
-            budget=terms.budget,
-            claimed=moved.get(key, terms).claimed,
-            amount_budget=terms.amount_budget,
-            amount_claimed=moved.get(key, terms).amount_claimed,
+            budget=_sum([terms.budget, *(other.budget for other in terms.siblings)]),
+            claimed=moved.get(key, terms).claimed + sum(other.claimed for other in terms.siblings),
+            amount_budget=_sum([terms.amount_budget, *(other.amount_budget for other in terms.siblings)]),
+            amount_claimed=moved.get(key, terms).amount_claimed + sum(other.amount_claimed for other in terms.siblings),
             per_user_limit=terms.per_user_limit,
             status=terms.status,
             users={user: active for (campaign, user), active in users.items() if campaign == key[0]},
             dry=terms.type == "pool"
             and terms.code is not None
             and all(code.code_id in taken for code in facts.free_codes.get(key[0], ())),
+            layout=terms.layout,
+            held=terms.held,
         )
         for key, terms in facts.slices.items()
     ]
@@ -92,6 +101,12 @@ def _free_slots(budget: int | None, claimed: int, amount_budget: int | None, amo
     if amount_budget is not None and amount_claimed >= amount_budget:
         return 0
     return None if budget is None else budget - claimed
+
+
+def _sum(budgets: Sequence[int | None]) -> int | None:
+    """What budgets make together; None, no end, when they are none."""
+    bounded = [budget for budget in budgets if budget is not None]
+    return sum(bounded) if len(bounded) == len(budgets) else None
 
 
 def _holders(facts: Facts, decisions: Sequence[Decision]) -> dict[Holder, int]:
@@ -105,6 +120,6 @@ def _holders(facts: Facts, decisions: Sequence[Decision]) -> dict[Holder, int]:
                 active[holder] = before + 1
             case Replayed() | Refused(Refusal.ALREADY_REDEEMED) | Refused(Refusal.PERIOD_LIMIT_REACHED):
                 active[holder] = before
-            case Refused():
+            case Refused() | Misrouted():
                 pass
     return active

@@ -2,7 +2,7 @@
 -- KEYS: 1 pointer, 2 mailbox, 3 reservations, 4 reserved, 5 active, 6 bell, 7 term; then for each campaign: gate, users, marks
 -- ARGV: 1 incarnation, 2 longest mailbox, 3 how long a certificate is good for (ms), 4 number of campaigns;
 --       then for each campaign: its id, why the caller thinks it closed ('' if it does not), the edition of the gate whose marks
---       the caller has, and how many bytes of them;
+--       the caller has, how many bytes of them, the layout of slices that it knows of;
 --       then for each claim: number of its campaign, claim id, user, 1 to pass over how much the gate thinks the user has plus 2
 --       if it is asked for by the campaign's own code, why the caller thinks nothing is given to this one ('' if it does not,
 --       then the campaign's reason stands), entry
@@ -18,7 +18,7 @@ local EXHAUSTED, CLOSED = 6, 7
 local LOOK_ALREADY, LOOK_EXHAUSTED, LOOK_CLOSED = 8, 9, 10
 local TAIL_MAX = 262144
 local VOUCHED_MAX = 2000
-local REASONS = {[''] = true, campaign_paused = true, ended = true}
+local REASONS = {[''] = true, campaign_paused = true, ended = true, held = true}
 
 local elsewhere = over(KEYS[1], ARGV[1])
 if elsewhere then return elsewhere end
@@ -37,7 +37,9 @@ for i = 1, count do
   local k = 8 + (i - 1) * 3
   local c = {gate = KEYS[k], users = KEYS[k + 1], marks = KEYS[k + 2], id = ARGV[arg], closed = ARGV[arg + 1], known = tonumber(ARGV[arg + 3])}
   if is(c.gate, 'hash') and is(c.users, 'hash') and is(c.marks, 'string') then
-    local state = redis.call('HMGET', c.gate, 'free', 'limit', 'closed', 'members', 'held_until', 'seq', 'edition', 'dry', 'dry_until')
+    local state = redis.call(
+      'HMGET', c.gate, 'free', 'limit', 'closed', 'members', 'held_until', 'seq', 'edition', 'dry', 'dry_until', 'layout'
+    )
     c.free = state[1] == 'unlimited' and math.huge or number(state[1])
     c.limit, c.members, c.dry = number(state[2]), number(state[4]), state[8] == '1'
     c.held_until, c.dry_until = number(state[5]) or 0, number(state[9]) or 0
@@ -45,11 +47,12 @@ for i = 1, count do
     if c.dry_until > now + certificate_ms then c.dry_until = 0 end
     c.edition = state[7]
     if c.edition ~= ARGV[arg + 2] then c.known = 0 end
-    c.shut = REASONS[state[3]] and state[3] ~= ''
+    c.moving = state[3] == 'held'
+    c.shut = REASONS[state[3]] and state[3] ~= '' and not c.moving
     if c.shut then c.closed = state[3] end
     c.reserved = number(redis.call('HGET', KEYS[4], c.id)) or 0
     c.warm = c.free and c.limit and REASONS[state[3]] and c.members and number(state[6]) and c.edition and state[8]
-      and redis.call('HLEN', c.users) == c.members and redis.call('STRLEN', c.marks) == 4 * c.members
+      and state[10] == ARGV[arg + 4] and redis.call('HLEN', c.users) == c.members and redis.call('STRLEN', c.marks) == 4 * c.members
   end
   if c.warm then
     redis.call('SADD', KEYS[5], c.id)
@@ -58,7 +61,7 @@ for i = 1, count do
   end
   c.before = c.reserved
   campaigns[i] = c
-  arg = arg + 4
+  arg = arg + 5
 end
 
 -- What is known of the claims, in one look for each kind of key.
@@ -104,6 +107,7 @@ local function decide(claim)
   local others = number(waiting[claim.holder]) or 0
   local has = held and not claim.checked and tonumber(string.match(held, '^(%-?%d+):')) or 0
   if has + others >= c.limit then return others > 0 and WAIT or LOOK_ALREADY end
+  if c.moving then return WAIT end
   if c.free - c.reserved <= 0 or (claim.own_code and c.dry) then return (held or not vouched) and LOOK_EXHAUSTED or EXHAUSTED end
   if now < c.held_until or (claim.own_code and now < c.dry_until) then return WAIT end
   if room <= 0 then return BUSY end
@@ -135,7 +139,7 @@ for _, claim in ipairs(entries) do redis.call('XADD', KEYS[2], '*', 'c', claim.i
 local replies = {}
 for i, c in ipairs(campaigns) do
   local certified, total, tail = 0, 0, ''
-  if c.warm then
+  if c.warm and not c.moving then
     -- What only the caller thinks to be closed is not certified: nobody would know when that ends.
     if vouched and c.reserved == 0 and (c.shut or (c.closed == '' and (c.free <= 0 or c.dry))) then
       certified, total = (c.shut or c.free <= 0) and 1 or 2, 4 * c.members

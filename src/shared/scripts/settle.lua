@@ -2,14 +2,15 @@
 -- KEYS: 1 pointer, 2 term, 3 mailbox, 4 reservations, 5 reserved, 6 seeded; then for each campaign: gate, users, marks
 -- ARGV: 1 incarnation, 2 epoch of the owner ('' for a front door), 3 cursor (last entry decided; '' leaves the mailbox alone),
 --       4 first id after the cursor, 5 how long a certificate is good for (ms), 6 mode, 7 name of the seeding;
---       then for each campaign: ledger sequence, free slots or 'unlimited', per-user limit, why closed or '',
---       1 if its own code gives nothing, users and their active redemptions (two lists, msgpack: an argument for each would cost
---       more than all the rest), their marks (4 bytes each)
+--       then for each campaign: ledger sequence, free slots or 'unlimited', per-user limit, why closed or '' ('held': everybody
+--       waits), 1 if its own code gives nothing, layout of its slices, users and their active redemptions (two lists, msgpack: an
+--       argument for each would cost more than all the rest), their marks (4 bytes each)
 --       mode: 'move' sets a gate that is warm · 'wipe' empties it, for a seeding if one is named · 'more' adds users to that
 --       seeding · 'seed' makes the gate warm that it has filled. What is moved while a seeding goes on is part of it
 -- answer: {'moved', living incarnation or ''} | {'broken'} | {'ok', for each campaign the sequence it is at (-1: cold)}
 -- Set, never add: repeated, late and lost calls do no harm. A sequence older than what is there is refused, for a gate as a
--- whole and for each user; so is an owner who has an heir. A reservation lives exactly as long as its entry, so none can leak.
+-- whole and for each user; so is an owner who has an heir. A gate of an earlier layout, which served other users, becomes cold.
+-- A reservation lives exactly as long as its entry, so none can leak.
 local elsewhere = over(KEYS[1], ARGV[1])
 if elsewhere then return elsewhere end
 if not (is(KEYS[3], 'stream') and is(KEYS[4], 'hash') and is(KEYS[5], 'hash') and is(KEYS[6], 'set')) then return {'broken'} end
@@ -103,15 +104,23 @@ local mode, seeding = ARGV[6], ARGV[7]
 local answer, arg, key = {}, 8, 7
 while key <= #KEYS do
   local gate, users, marks = KEYS[key], KEYS[key + 1], KEYS[key + 2]
-  local seq, free, limit, closed, dry, said, marked = unpack(ARGV, arg, arg + 6)
+  local seq, free, limit, closed, dry, layout, said, marked = unpack(ARGV, arg, arg + 7)
   seq = tonumber(seq)
   if mode == 'wipe' or not (is(gate, 'hash') and is(users, 'hash') and is(marks, 'string')) then
     redis.call('DEL', gate, users, marks)
     if mode == 'wipe' and seeding ~= '' then redis.call('HSET', gate, 'seeding', seeding) end
   end
+  local ours = true
+  local known = redis.call('HMGET', gate, 'layout', 'seq', 'closed')
+  if known[1] and known[1] ~= layout then
+    ours = seq > (number(known[2]) or -1)
+    if ours then redis.call('DEL', gate, users, marks) end
+    -- It has held everybody back for longer than a certificate is good for: its heir need not wait for the end of one.
+    if ours and known[3] == 'held' then redis.call('SREM', KEYS[6], gate) end
+  end
   local at = position(gate, users, marks)
   local filling = not at and redis.call('HGET', gate, 'seeding')
-  local ours = mode == 'move' or (filling and filling == seeding)
+  ours = ours and (mode == 'move' or (filling and filling == seeding))
   if ours then set_users(users, marks, said, marked, seq) end
   if ours and mode == 'seed' then
     redis.call('HSET', gate, 'edition', seeding, 'held_until', held_until(gate))
@@ -122,12 +131,12 @@ while key <= #KEYS do
     local newest = number(redis.call('HGET', gate, 'seq')) or -1
     redis.call('HSET', gate, 'members', redis.call('HLEN', users))
     if seq >= newest then
-      redis.call('HSET', gate, 'seq', seq, 'free', free, 'limit', limit, 'closed', closed, 'dry', dry)
+      redis.call('HSET', gate, 'seq', seq, 'free', free, 'limit', limit, 'closed', closed, 'dry', dry, 'layout', layout)
       newest = seq
     end
     at = at and newest
   end
   answer[#answer + 1] = at or -1
-  arg, key = arg + 7, key + 3
+  arg, key = arg + 8, key + 3
 end
 return {'ok', answer}

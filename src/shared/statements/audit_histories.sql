@@ -1,9 +1,12 @@
 -- purpose: redemptions whose ledger rows do not tell the history that their own row shows; also rows of redemptions that are not there
 -- takes: $1..$3 the legal histories as arrays: state reached, reason it was released for or null, kinds of its ledger rows in order
 -- returns: {place, detail, faults} of the first, none when there is none
--- One GROUP BY over the ledger's order within a partition: all rows of a redemption are in one partition.
+-- One GROUP BY over the ledger's order within a partition: all rows of a redemption are in one, unless its slice has moved. Then
+-- the clock tells, which had seconds at least between one partition and the next.
 WITH lived AS (
-    SELECT redemption_id, string_agg(kind, ' ' ORDER BY seq) AS story
+    SELECT redemption_id,
+           CASE WHEN min(partition_no) = max(partition_no) THEN string_agg(kind, ' ' ORDER BY seq)
+                ELSE string_agg(kind, ' ' ORDER BY at, seq) END AS story
     FROM ledger
     WHERE kind IN ('claimed', 'redeemed', 'released')
     GROUP BY redemption_id

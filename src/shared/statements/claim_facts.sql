@@ -1,6 +1,6 @@
 -- purpose: all that a batch of claims is decided on, in one round trip
 -- takes: $1 claim ids, $2 campaign ids and $3 users of the claims (pairwise), $4 partition_no, $5 codes asked for, each once
--- returns: one row of JSON texts: redemptions known by those ids, slices with their campaigns' terms, uses taken by those users,
+-- returns: one row of JSON texts: redemptions known by those ids, slices with their siblings and their campaigns' terms, uses taken by those users,
 --          the codes, free codes of pools with a public code (one more than the claims can take, and a hundred where some may
 --          not go with an order); whether any campaign has stacking rules, and whether any of those may still give something
 -- OFFSET 0 keeps each look-up a look-up: joined, a plan made while the table was small would read all of it, for every batch.
@@ -19,9 +19,17 @@ SELECT
             'status', c.status, 'timezone', c.timezone, 'starts_at', c.starts_at, 'ends_at', c.ends_at,
             'per_user_limit', c.per_user_limit, 'per_day_limit', c.per_day_limit, 'per_week_limit', c.per_week_limit,
             'per_month_limit', c.per_month_limit, 'minimum_subtotal', c.minimum_subtotal,
-            'stacking_rules', c.stacking_rules, 'hold_ttl_s', c.hold_ttl_s, 'discount', c.discount))
+            'stacking_rules', c.stacking_rules, 'hold_ttl_s', c.hold_ttl_s, 'discount', c.discount, 'layout', s.layout,
+            'held', s.held_at IS NOT NULL, 'siblings', coalesce(others.siblings, '[]')))
         FROM campaign_slices s
         JOIN campaigns c USING (campaign_id)
+        CROSS JOIN LATERAL (
+            SELECT json_agg(json_build_object(
+                'slice_no', o.slice_no, 'partition_no', o.partition_no, 'budget', o.budget, 'claimed', o.claimed,
+                'amount_budget', o.amount_budget, 'amount_claimed', o.amount_claimed) ORDER BY o.slice_no) AS siblings
+            FROM campaign_slices o
+            WHERE o.campaign_id = s.campaign_id AND o.slice_no <> s.slice_no
+        ) others
         WHERE s.partition_no = $4 AND s.campaign_id = ANY ($2::uuid[])
     )::text AS slices,
     (

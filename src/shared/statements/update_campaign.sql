@@ -1,17 +1,18 @@
--- purpose: write a campaign's new terms and its slice's budgets; slots it frees are stamped, for the owner to find
--- them by itself (freed_lately.sql), should nobody come to tell the gate; a pause by the velocity guard ends with an active campaign
--- takes: $1 the campaign as a document (shared.domain.campaign.Campaign), $2 partition_no of the slice,
---        $3 slots there are in all or null, $4 whether slots are freed
--- returns: {version}; no row when the slice does not live in that partition
+-- purpose: write a campaign's new terms and its slices' budgets; slots it frees are stamped, for the owners to find
+-- them by themselves (freed_lately.sql), should nobody come to tell the gate; a pause by the velocity guard ends with an active campaign
+-- takes: $1 the campaign as a document (shared.domain.campaign.Campaign), $2 whether slots are freed; then of its slices,
+--        pairwise: $3 their numbers, $4 their partitions, $5 their budgets or null, $6 their amount budgets or null
+-- returns: {version}; no row when a slice does not live in that partition
 WITH given AS (
     SELECT * FROM jsonb_populate_record(NULL::campaigns, $1::jsonb)
-), slice AS (
+), slices AS (
     UPDATE campaign_slices s
-    SET budget = $3, amount_budget = given.amount_limit,
-        freed_at = CASE WHEN $4 THEN clock_timestamp() ELSE s.freed_at END
-    FROM given
-    WHERE s.campaign_id = given.campaign_id AND s.slice_no = 0 AND s.partition_no = $2
-    RETURNING s.campaign_id
+    SET budget = part.budget, amount_budget = part.amount_budget,
+        freed_at = CASE WHEN $2 THEN clock_timestamp() ELSE s.freed_at END
+    FROM given, unnest($3::integer[], $4::smallint[], $5::bigint[], $6::bigint[])
+        AS part (slice_no, partition_no, budget, amount_budget)
+    WHERE s.campaign_id = given.campaign_id AND s.slice_no = part.slice_no AND s.partition_no = part.partition_no
+    RETURNING s.slice_no
 ), resumed AS (
     UPDATE guard_pauses p
     SET resumed_at = clock_timestamp()
@@ -26,6 +27,6 @@ SET name = given.name, discount = given.discount, total_limit = given.total_limi
     stacking_rules = given.stacking_rules, starts_at = given.starts_at, ends_at = given.ends_at, status = given.status,
     release_on_failure = given.release_on_failure, release_on_refund = given.release_on_refund,
     hold_ttl_s = given.hold_ttl_s, version = nextval('campaign_versions')
-FROM given JOIN slice USING (campaign_id)
-WHERE c.campaign_id = given.campaign_id
+FROM given
+WHERE c.campaign_id = given.campaign_id AND (SELECT count(*) FROM slices) = cardinality($3::integer[])
 RETURNING c.version

@@ -17,7 +17,7 @@ from shared.domain.discount import Applied, Discount
 from shared.domain.facts import CodeFacts, Facts, SliceFacts, SliceKey, Use
 from shared.domain.ids import CampaignId, ClaimId, DoorId, UserId, claim_id
 from shared.domain.operations import SubmitClaim, body_hash
-from shared.domain.outcomes import Granted, Outcome, Refusal, Refused, Replayed
+from shared.domain.outcomes import Granted, Heard, Misrouted, Outcome, Refusal, Refused, Replayed
 from shared.domain.redemption import Redemption, State
 from shared.domain.stacking import Stacked
 
@@ -84,7 +84,7 @@ def facts(
     return replace(plain, **different)
 
 
-def outcomes(claims: list[SubmitClaim], committed: Facts) -> list[Outcome]:
+def outcomes(claims: list[SubmitClaim], committed: Facts) -> list[Heard]:
     decisions = decide(claims, committed)
     assert [decision.claim for decision in decisions] == claims
     return [decision.outcome for decision in decisions]
@@ -96,7 +96,7 @@ def granted(claim: SubmitClaim, committed: Facts | None = None) -> Redemption:
     return outcome.redemption
 
 
-def reason(outcome: Outcome) -> Refusal | None:
+def reason(outcome: Heard) -> Refusal | None:
     return outcome.reason if isinstance(outcome, Refused) else None
 
 
@@ -109,7 +109,7 @@ OVER = replace(FULL, starts_at=PAST - SECOND, ends_at=PAST)
 HELD = {"ann": {1}}
 OWN = granted(submit("ann"))
 
-PRECEDENCE: list[tuple[str, SubmitClaim, Facts, Outcome]] = [
+PRECEDENCE: list[tuple[str, SubmitClaim, Facts, Heard]] = [
     (
         "the key with another body, before anything",
         submit("ann", order="other"),
@@ -129,7 +129,7 @@ PRECEDENCE: list[tuple[str, SubmitClaim, Facts, Outcome]] = [
         facts(replace(OVER, status=CampaignStatus.ENDED), (OWN,), HELD),
         Replayed(OWN),
     ),
-    ("unknown, though the user holds one", submit("ann", "new"), facts(None, (OWN,), HELD), Refused(Refusal.UNKNOWN_CODE)),
+    ("elsewhere, though the user holds one", submit("ann", "new"), facts(None, (OWN,), HELD), Misrouted()),
     (
         "paused, before not started",
         submit("ann", "new"),
@@ -229,7 +229,7 @@ def test_what_is_left_when_nothing_is_in_the_way_is_granted() -> None:
 @pytest.mark.parametrize(
     ("claim", "committed", "expected"), [row[1:] for row in PRECEDENCE], ids=[row[0] for row in PRECEDENCE]
 )
-def test_the_first_answer_that_applies_is_given(claim: SubmitClaim, committed: Facts, expected: Outcome) -> None:
+def test_the_first_answer_that_applies_is_given(claim: SubmitClaim, committed: Facts, expected: Heard) -> None:
     assert outcomes([claim], committed) == [expected]
 
 

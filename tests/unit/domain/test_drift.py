@@ -34,20 +34,21 @@ def kinds(drifts: list[Drift]) -> list[DriftKind]:
 
 
 def test_a_gate_that_says_what_postgres_says_has_not_drifted() -> None:
-    assert gate_drifts(PARTITION, SHOULD, gate("5", "1", "", "0")) == []
+    assert gate_drifts(PARTITION, SHOULD, gate("5", "1", "", "0", "0")) == []
     endless = Settlement(CAMPAIGN, 12, None, 3, Refusal.ENDED, {}, dry=True)
-    assert gate_drifts(PARTITION, endless, gate("unlimited", "3", "ended", "1", seq=2)) == []
+    assert gate_drifts(PARTITION, endless, gate("unlimited", "3", "ended", "1", "0", seq=2)) == []
 
 
 @pytest.mark.parametrize(
     ("terms", "kind"),
     [
-        (("6", "1", "", "0"), DriftKind.GATE_FREE_DIFFERS),
-        ((None, "1", "", "0"), DriftKind.GATE_FREE_DIFFERS),
-        (("unlimited", "1", "", "0"), DriftKind.GATE_FREE_DIFFERS),
-        (("5", "2", "", "0"), DriftKind.GATE_LIMIT_DIFFERS),
-        (("5", "1", "campaign_paused", "0"), DriftKind.GATE_CLOSED_DIFFERS),
-        (("5", "1", "", "1"), DriftKind.GATE_DRY_DIFFERS),
+        (("6", "1", "", "0", "0"), DriftKind.GATE_FREE_DIFFERS),
+        ((None, "1", "", "0", "0"), DriftKind.GATE_FREE_DIFFERS),
+        (("unlimited", "1", "", "0", "0"), DriftKind.GATE_FREE_DIFFERS),
+        (("5", "2", "", "0", "0"), DriftKind.GATE_LIMIT_DIFFERS),
+        (("5", "1", "campaign_paused", "0", "0"), DriftKind.GATE_CLOSED_DIFFERS),
+        (("5", "1", "", "1", "0"), DriftKind.GATE_DRY_DIFFERS),
+        (("5", "1", "", "0", "7"), DriftKind.GATE_LAYOUT_DIFFERS),
     ],
 )
 def test_each_term_of_a_gate_has_its_type(terms: tuple[str | None, ...], kind: DriftKind) -> None:
@@ -55,18 +56,18 @@ def test_each_term_of_a_gate_has_its_type(terms: tuple[str | None, ...], kind: D
 
 
 def test_of_several_slices_a_gate_may_not_have_heard_yet_what_the_others_gave() -> None:
-    assert gate_drifts(PARTITION, SHOULD, gate("6", "1", "", "0"), slices=2) == []
+    assert gate_drifts(PARTITION, SHOULD, gate("6", "1", "", "0", "0"), slices=2) == []
     for found in ("4", "-6", "many", "unlimited"):
-        assert kinds(gate_drifts(PARTITION, SHOULD, gate(found, "1", "", "0"), slices=2)) == [DriftKind.GATE_FREE_DIFFERS]
-    assert kinds(gate_drifts(PARTITION, SHOULD, gate("6", "2", "", "0"), slices=2)) == [DriftKind.GATE_LIMIT_DIFFERS]
+        assert kinds(gate_drifts(PARTITION, SHOULD, gate(found, "1", "", "0", "0"), slices=2)) == [DriftKind.GATE_FREE_DIFFERS]
+    assert kinds(gate_drifts(PARTITION, SHOULD, gate("6", "2", "", "0", "0"), slices=2)) == [DriftKind.GATE_LIMIT_DIFFERS]
 
 
 def test_a_gate_that_knows_of_rows_which_are_not_written_is_ahead_whatever_else_it_says() -> None:
-    assert kinds(gate_drifts(PARTITION, SHOULD, gate("9", "9", "", "0", seq=13))) == [DriftKind.GATE_AHEAD]
+    assert kinds(gate_drifts(PARTITION, SHOULD, gate("9", "9", "", "0", "0", seq=13))) == [DriftKind.GATE_AHEAD]
 
 
 def test_a_gate_of_another_partitions_campaign_is_stray_unless_it_is_shut() -> None:
-    assert kinds(gate_drifts(PARTITION, None, gate("5", "1", "", "0"))) == [DriftKind.GATE_STRAY]
+    assert kinds(gate_drifts(PARTITION, None, gate("5", "1", "", "0", "0"))) == [DriftKind.GATE_STRAY]
     assert gate_drifts(PARTITION, None, gate("5", "1", "ended", "0")) == []
 
 
@@ -94,7 +95,7 @@ def test_marks_are_the_same_in_any_order_and_any_pages_and_differ_by_any_one() -
 def test_what_moved_between_two_looks_is_no_drift() -> None:
     def free(expected: int, found: str, seq: int) -> list[Drift]:
         settled = Settlement(CAMPAIGN, 99, expected, 1, None, {})
-        return gate_drifts(PARTITION, settled, gate(found, "1", "", "0", seq=seq))
+        return gate_drifts(PARTITION, settled, gate(found, "1", "", "0", "0", seq=seq))
 
     assert confirmed(free(5, "6", 12), free(5, "6", 12)) == free(5, "6", 12)
     assert confirmed(free(5, "6", 12), free(4, "6", 12)) == []
