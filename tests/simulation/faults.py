@@ -36,6 +36,17 @@ class Faults:
         for _ in range(number):
             self._world.at(until * (0.02 + 0.98 * chance.random()), chance.choice(self._kinds))
 
+    def cut_off_the_shards(self, after: float) -> None:
+        """For so long that lives end: no shard reaches Redis, nor does one of the doors; the others do."""
+
+        def cut() -> None:
+            seconds = 4.0 + self._world.chance.random()
+            self._now(f"all shards and {self._doors[0].name} cannot reach redis for {seconds:.1f} s")
+            for host in (*self._shards, self._doors[0]):
+                self._redis.cut[host.name] = self._world.now + seconds
+
+        self._world.at(after, cut)
+
     def end(self) -> None:
         """Whatever is cut off, away, frozen or about to break is well again."""
         self._world.loss, self._world.delay = 0.0, 0.02

@@ -21,6 +21,7 @@ from tests.simulation.world import World
 
 PARTITIONS = 2
 CHAOS_S = 3.0
+LONG_S = 7.0
 CLAIMS = 30
 FAULTS = 3
 
@@ -57,14 +58,18 @@ class History:
         """Raises Violation."""
         chance, world = self.world.chance, self.world
         world.loss, world.delay = chance.choice((0.0, 0.02, 0.1)), chance.choice((0.02, 0.1, 0.3))
+        long = chance.random() < 0.15
+        chaos_s = LONG_S if long else CHAOS_S
+        if long:
+            self.faults.cut_off_the_shards(chance.random())
         for n in range(CLAIMS):
             part = self.slices[0 if chance.random() < 0.75 else 1]
-            after = 0.3 * chance.random() if chance.random() < 0.5 else CHAOS_S * chance.random()
+            after = 0.3 * chance.random() if chance.random() < 0.5 else chaos_s * chance.random()
             self.people.come(part, f"user-{chance.randrange(20)}", f"key-{n}", after)
-        self.faults.plan(chance.randrange(FAULTS, FAULTS + 4), CHAOS_S)
-        world.run(CHAOS_S)
+        self.faults.plan(chance.randrange(FAULTS, FAULTS + 4), chaos_s)
+        world.run(chaos_s)
         self.faults.plan(FAULTS - self.faults.happened, 0.1)
-        world.run(CHAOS_S + 0.1)
+        world.run(chaos_s + 0.1)
         world.tell("peace")
         self.faults.end()
         self._until_answered()
@@ -84,8 +89,8 @@ class History:
         world.run(world.now + 0.8 + TICK_S)
 
     def _at_rest(self) -> bool:
-        """Whether no door has anything to do, and each partition has an owner that knows of it, and is in nobody else's way."""
-        if any(door.waiting for door in self.doors):
+        """Whether nothing is under way, no door has anything to do, and each partition has an owner that knows of it, and is in nobody else's way."""
+        if self.world.late or any(door.waiting for door in self.doors):
             return False
         serving = {(number, each.lease.epoch) for shard in self.shards for number, each in shard.serving.items() if shard.up}
         rows = self.postgres.partitions.items()

@@ -13,6 +13,9 @@ from tests.simulation.world import Host, Process, Task, World
 #: How long at most until somebody who has heard nothing asks again.
 _ASK_AGAIN_S = 2.5
 
+#: Until when a slot that is given back is so; most are at once.
+_LATER_S = 3.0
+
 
 class People:
     """Everybody outside. `unanswered`: how many have not been told what they came for."""
@@ -84,7 +87,7 @@ class People:
     def _give_back(self, won: Outcome) -> None:
         if not isinstance(won, Refused):
             self.unanswered += 1
-            self._world.start(self._outside, self._releasing(won.redemption), 0.5 * self._world.chance.random())
+            self._world.start(self._outside, self._releasing(won.redemption), _LATER_S * self._world.chance.random() ** 3)
 
     def _releasing(self, won: Redemption) -> Process[None]:
         """A shop insists, too."""

@@ -65,13 +65,17 @@ class Task:
 
 
 class World:
-    """What happens, in order. How likely a message is to be lost, each way: `loss`; and to be late: `delay`."""
+    """What happens, in order. How likely a message is to be lost, each way: `loss`; and to take long: `delay`.
+
+    `late`: how many calls are under way that nobody waits for any more.
+    """
 
     def __init__(self, seed: int, trace: Callable[[str], None] | None = None) -> None:
         self.chance = Random(seed)
         self.now = 0.0
         self.loss = 0.0
         self.delay = 0.02
+        self.late = 0
         self.running: Task | None = None
         self.seen: set[str] = set()
         self._trace = trace
@@ -139,6 +143,7 @@ class World:
         unheard = store.away_until > self.now or store.cut.get(caller.name, 0.0) > self.now
         if unheard or (self.loss and chance() < self.loss):
             if chance() < 0.3:
+                self.late += 1
                 self.at(max(0.0, store.away_until - self.now) + 3 * chance(), lambda: self._late(store, act))
             yield PATIENCE_S
             raise Silence
@@ -171,6 +176,7 @@ class World:
         heappush(self._agenda, (when, self._order, task, task.turn))
 
     def _late(self, store: Store, act: Callable[[], object]) -> None:
+        self.late -= 1
         if store.away_until <= self.now:
             try:
                 act()
