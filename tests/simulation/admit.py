@@ -159,5 +159,5 @@ def _reply(call: _Call, asked: _Asked) -> CampaignReply:
             certified = asked.shut or empty
             dry, total, tail = not certified, len(asked.gate.marks), asked.gate.marks[asked.known :]
             asked.gate.fields["held_until" if certified else "dry_until"] = call.now + CERTIFICATE_MS
-            call.redis.watcher.certified(asked.campaign, asked.gate)
+            call.redis.watcher.certified(call.partition, asked.campaign, asked.gate)
     return CampaignReply(asked.closed, certified, asked.edition.encode(), total, tail, dry)

@@ -31,7 +31,7 @@ class Checks(Watcher):
         self._doors = doors
         self._acknowledged: dict[ClaimId, float] = {}
         self._claimed: set[ClaimId] = set()
-        self._holders: dict[CampaignId, set[UserId]] = {}
+        self._holders: dict[tuple[PartitionNo, CampaignId], set[UserId]] = {}
         self._full_until: dict[tuple[CampaignId, UserId], float] = {}
         postgres.judge = self._committing
         redis.watcher = self
@@ -45,19 +45,21 @@ class Checks(Watcher):
             _demand(epoch is None or epoch == row.epoch, "an owner that was fenced writes")
             _demand(row.holder is transaction, "somebody writes without holding the lock")
             _demand(transaction.heads[number].last_seq == row.last_seq, "the ledger moved under a lock")
+        _demand(sum(transaction.moves.values()) == 0, "budget was made or lost")
         for each in transaction.granted:
             _demand(each.redemption_id not in self._claimed, "a redemption was claimed twice")
             self._claimed.add(each.redemption_id)
-            self._holders.setdefault(each.campaign_id, set()).add(each.user_id)
+            place = (postgres.slices[each.campaign_id, each.slice_no].partition_no, each.campaign_id)
+            self._holders.setdefault(place, set()).add(each.user_id)
         for each in transaction.released:
             self._full_until[each.campaign_id, each.user_id] = postgres.world.now
 
     # What the gates say.
 
-    def certified(self, campaign: CampaignId, gate: Gate) -> None:
+    def certified(self, partition: PartitionNo, campaign: CampaignId, gate: Gate) -> None:
         """Whoever holds something must not be refused from memory: he is in the certificate's set."""
         gate.certified = True
-        missing = self._holders.get(campaign, _NOBODY) - gate.users.keys()
+        missing = self._holders.get((partition, campaign), _NOBODY) - gate.users.keys()
         _demand(not missing, f"a certificate knows nothing of {missing}")
 
     def settled(self, partition: PartitionNo, gate: Gate, to: Settlement) -> None:
@@ -72,6 +74,8 @@ class Checks(Watcher):
             _demand(since >= gate.known.get(user, -1), "a gate forgot what it had known of a user")
             gate.known[user] = since
         part = self._postgres.parts[partition, to.campaign_id]
+        if part.campaign.layout:
+            return  # What is free in other slices has no place in this ledger.
         free = part.past[bisect_right(part.past, (at, 1 << 60)) - 1][1]
         _demand(at != to.seq or gate.fields.get("free") == free, f"a gate shows {gate.fields} where {free} are free")
 
@@ -96,10 +100,9 @@ class Checks(Watcher):
         """An answer has reached who asked. From a success on no door may refuse him, now or later."""
         if isinstance(outcome, Refused):
             return
-        now = self._postgres.world.now
-        self._acknowledged.setdefault(claim.claim_id, now)
+        self._acknowledged.setdefault(claim.claim_id, self._postgres.world.now)
         for door in self._doors:
-            refusal = door.certificates.refusal(claim.campaign_id, claim.user_id, now)
+            refusal = door.certified(claim)
             good = refusal is None or not door.up or self._jumped()
             _demand(good, f"{door.name} would refuse {claim.user_id}, who has heard of his success: {refusal}")
 
@@ -119,11 +122,13 @@ class Checks(Watcher):
         """The books, read from the first row to the last."""
         postgres = self._postgres
         for key, part in postgres.slices.items():
-            held = sum(len(uses) for (campaign, _), uses in postgres.active.items() if campaign == key[0])
+            rows = [row for uses in postgres.active.values() for row in uses.values()]
+            held = sum((row.campaign_id, row.slice_no) == key for row in rows)
             _demand(held == part.claimed <= part.budget, f"{held} slots are held, {part.claimed} counted, of {part.budget}")
-            limit = part.campaign.per_user_limit
+            campaign = part.campaign
             most = max((len(uses) for (of, _), uses in postgres.active.items() if of == key[0]), default=0)
-            _demand(most <= limit, "a user holds more than he may")
+            _demand(most <= campaign.per_user_limit, "a user holds more than he may")
+            _demand(sum(each.budget for each in campaign.parts) == campaign.limit, "budget was made or lost")
         claimed: list[ClaimId] = []
         for row in postgres.partitions.values():
             head = GENESIS

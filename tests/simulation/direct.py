@@ -3,7 +3,7 @@
 from shared.domain.ids import PartitionNo
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Misrouted, Outcome
-from tests.simulation.deciding import decide_under
+from tests.simulation.deciding import ALONE, NeedsOthers, Others, decide_under, lock_with_others
 from tests.simulation.postgres import DecideAgain, Postgres
 from tests.simulation.world import Host, Process, Silence, World
 
@@ -43,20 +43,28 @@ def lifeless(postgres: Postgres, number: PartitionNo) -> bool:
 
 def decide_directly(door: Host, postgres: Postgres, number: PartitionNo, claim: SubmitClaim) -> Process[Outcome | None]:
     """What a claim comes to. None: the partition has a life, or whether it was decided is not known."""
-    world, transaction = postgres.world, None
+    others = ALONE
+    while True:
+        try:
+            return (yield from _decide(door, postgres, number, claim, others))
+        except NeedsOthers as more:
+            others |= more.partitions
+
+
+def _decide(door: Host, postgres: Postgres, number: PartitionNo, claim: SubmitClaim, others: Others) -> Process[Outcome | None]:
+    world, transaction = postgres.world, postgres.begin(door)
     try:
         if not (yield from world.call(door, postgres, lambda: lifeless(postgres, number))):
             return None
-        transaction = postgres.begin(door)
-        head = yield from postgres.lock(transaction, number)
+        head = yield from lock_with_others(postgres, transaction, number, None, others)
         if head.incarnation is not None:
-            postgres.abandon(transaction)
             return None
         [decision], _ = yield from decide_under(postgres, transaction, head, [claim], None)
         yield from world.call(door, postgres, lambda: postgres.commit(transaction))
     except (Silence, DecideAgain):
-        if transaction is not None:
-            postgres.abandon(transaction)
         return None
+    finally:
+        if door.starts == transaction.starts:
+            postgres.abandon(transaction)
     world.note("decided by the direct path")
     return None if isinstance(decision.outcome, Misrouted) else decision.outcome

@@ -13,7 +13,7 @@ from frontdoor.certificates import Certificates
 from frontdoor.submissions import ADMIT_WITHIN_S
 from shared.domain.ids import DoorId, Incarnation, PartitionNo
 from shared.domain.operations import SubmitClaim
-from shared.domain.outcomes import Granted, Outcome, Refusal, Refused, Replayed
+from shared.domain.outcomes import Granted, Heard, Misrouted, Outcome, Refusal, Refused, Replayed
 from shared.domain.redemption import Redemption
 from shared.gate import CampaignAsk, ClaimAsk, Moved, Verdict
 from shared.mailbox import encode
@@ -73,11 +73,11 @@ class Door(Host):
         """How many claims are under way."""
         return len(self._under_way)
 
-    def hear(self, outcomes: list[tuple[int, Outcome]]) -> None:
+    def hear(self, outcomes: list[tuple[int, Heard]]) -> None:
         """Take what the feed says."""
         for ticket, outcome in outcomes:
             submission = self._by_ticket.get(ticket)
-            if submission is not None and submission.answer is None:
+            if submission is not None and submission.answer is None and not isinstance(outcome, Misrouted):
                 submission.answer = outcome
                 if submission.awaits and submission.task is not None:
                     self.world.wake(submission.task)
@@ -85,7 +85,7 @@ class Door(Host):
     def redeem(self, claim: SubmitClaim, wait_s: float) -> Process[Answer]:
         """What a caller is told who waits for so long."""
         world = self.world
-        reason = self.certificates.refusal(claim.campaign_id, claim.user_id, world.now)
+        reason = self.certified(claim)
         if reason is not None:
             world.seen.add("certificate answered")
             return Refused(reason)
@@ -99,6 +99,12 @@ class Door(Host):
         self._by_ticket.pop(submission.claim.ticket, None)
         del self._under_way[claim.claim_id]
         return answer
+
+    def certified(self, claim: SubmitClaim) -> Refusal | None:
+        """What the claim is refused with from memory, if it is."""
+        layout = self.postgres.slices[claim.campaign_id, claim.slice_no].campaign.layout
+        campaign, user, now = claim.campaign_id, claim.user_id, self.world.now
+        return self.certificates.refusal(campaign, user, now, slice_no=claim.slice_no, layout=layout)
 
     def _see_through(self, submission: Submission, deadline: float) -> Process[Answer]:
         """Ask until there is an answer, or nobody waits any more."""
@@ -163,10 +169,11 @@ class Door(Host):
     def _ask(self, submission: Submission) -> Process[tuple[Verdict, str]]:
         """Ask the gate with a new ticket, and go where the pointer points."""
         claim = self._new_ticket(submission)
-        partition = self._partition(claim)
+        partition, layout = self._partition(claim), self.postgres.slices[claim.campaign_id, claim.slice_no].campaign.layout
         while True:
             life, asked_at = self._incarnations.get(partition, Incarnation("")), self.world.now
-            ask = CampaignAsk(claim.campaign_id, "", *self.certificates.known(claim.campaign_id))
+            edition, known = self.certificates.known(claim.campaign_id, claim.slice_no, layout)
+            ask = CampaignAsk(claim.campaign_id, "", edition, known, claim.slice_no, layout)
             asked = ClaimAsk(0, claim.claim_id, claim.user_id, submission.checked, encode(claim), "", True)
             answer = yield from self.world.call(self, self.redis, partial(admit, self.redis, partition, life, [ask], [asked]))
             if not isinstance(answer, Moved):

@@ -167,15 +167,15 @@ class Faults:
                 gate.fields[chance.choice(_FIELDS)] = chance.choice(_GARBAGE)
 
     def _paused(self) -> None:
-        part = self._world.chance.choice(list(self._postgres.slices.values()))
+        campaign = self._world.chance.choice(list(self._postgres.slices.values())).campaign
         self._now("a campaign is paused for a while")
 
         def process() -> Process[None]:
             self.under_way += 1
-            yield from self._insist(lambda door: office.set_status(door, part, CampaignStatus.PAUSED))
+            yield from self._insist(lambda door: office.set_status(door, campaign, CampaignStatus.PAUSED))
             yield self._world.chance.random()
             self.under_way -= 1
-            yield from self._insist(lambda door: office.set_status(door, part, CampaignStatus.ACTIVE))
+            yield from self._insist(lambda door: office.set_status(door, campaign, CampaignStatus.ACTIVE))
 
         self._world.start(self._office, process())
 

@@ -7,6 +7,7 @@ from tests.simulation.history import CLAIMS, FAULTS, History
 
 #: What happens in some histories only, and is what they are for.
 SOMETIMES = {
+    "budget moved",
     "certificate answered",
     "clock jump expired a lease",
     "fenced mid-batch",

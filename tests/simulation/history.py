@@ -8,7 +8,8 @@ import msgspec
 
 from shared.domain.code import Code
 from shared.domain.ids import CampaignId, DoorId, PartitionNo
-from shared.domain.outcomes import Outcome, Refused
+from shared.domain.outcomes import Heard, Outcome, Refused
+from shared.domain.slices import spread
 from tests.simulation.checks import Checks, Violation
 from tests.simulation.door import Door
 from tests.simulation.faults import Faults
@@ -52,7 +53,10 @@ class History:
         self.checks = Checks(self.postgres, self.redis, self.doors)
         self.people = People(self.world, self.doors, self.checks)
         self.faults = Faults(self.world, self.postgres, self.redis, self.doors, self.shards)
-        self.slices = [self._launch(n, chance.randrange(1, 9), chance.choice((1, 1, 2))) for n in range(PARTITIONS)]
+        self.campaigns = [
+            self._launch(1, chance.choice(([0], [0, 1]))),
+            self._launch(2, [1]),
+        ]
 
     def run(self) -> Report:
         """Raises Violation."""
@@ -63,9 +67,9 @@ class History:
         if long:
             self.faults.cut_off_the_shards(chance.random())
         for n in range(CLAIMS):
-            part = self.slices[0 if chance.random() < 0.75 else 1]
+            campaign = self.campaigns[0 if chance.random() < 0.75 else 1]
             after = 0.3 * chance.random() if chance.random() < 0.5 else chaos_s * chance.random()
-            self.people.come(part, f"user-{chance.randrange(20)}", f"key-{n}", after)
+            self.people.come(campaign, f"user-{chance.randrange(20)}", f"key-{n}", after)
         self.faults.plan(chance.randrange(FAULTS, FAULTS + 4), chaos_s)
         world.run(chaos_s)
         self.faults.plan(FAULTS - self.faults.happened, 0.1)
@@ -89,7 +93,7 @@ class History:
         world.run(world.now + 0.8 + TICK_S)
 
     def _at_rest(self) -> bool:
-        """Whether nothing is under way, no door has anything to do, and each partition has an owner that knows of it, and is in nobody else's way."""
+        """Whether nothing is under way, and each partition has an owner that knows of it, and is in nobody else's way."""
         if self.world.late or any(door.waiting for door in self.doors):
             return False
         serving = {(number, each.lease.epoch) for shard in self.shards for number, each in shard.serving.items() if shard.up}
@@ -98,27 +102,29 @@ class History:
 
     def _sell_out(self) -> None:
         """The next who asks finds any free slot, at once; and more than there are find none."""
-        asked = [(part, part.budget - part.claimed, self._ask_for_one_too_many(part)) for part in self.slices]
+        asked = [(campaign, campaign.free, self._ask_for_one_too_many(campaign)) for campaign in self.campaigns]
         self.world.run(self.world.now + 3.5)
-        for part, free, answers in asked:
+        for campaign, free, answers in asked:
             won = sum(bool(heard) and not isinstance(heard[0], Refused) for heard in answers)
-            if won != free or part.claimed != part.budget or not all(answers):
+            if won != free or campaign.free or not all(answers):
                 raise Violation(f"of {free} free slots {won} were found")
 
-    def _ask_for_one_too_many(self, part: Slice) -> list[list[Outcome]]:
-        names = [f"fresh-{n}" for n in range(part.budget - part.claimed + 1)]
-        return [self.people.come(part, name, part.campaign.code, 0.0, calm=True) for name in names]
+    def _ask_for_one_too_many(self, campaign: Campaign) -> list[list[Outcome]]:
+        names = [f"fresh-{n}" for n in range(campaign.free + 1)]
+        return [self.people.come(campaign, name, campaign.code, 0.0, calm=True) for name in names]
 
-    def _launch(self, number: int, limit: int, per_user_limit: int) -> Slice:
-        campaign = Campaign(CampaignId(UUID(int=number + 1)), Code(f"CODE{number}"), per_user_limit)
-        part = Slice(campaign, 0, PartitionNo(number), limit)
-        self.postgres.launch(part)
-        return part
+    def _launch(self, number: int, partitions: list[int]) -> Campaign:
+        chance = self.world.chance
+        limit, per_user_limit = chance.randrange(1, 9), chance.choice((1, 1, 2))
+        campaign = Campaign(CampaignId(UUID(int=number)), Code(f"CODE{number}"), limit, per_user_limit)
+        for slice_no, (partition, budget) in enumerate(zip(partitions, spread(limit, [0] * len(partitions)), strict=True)):
+            self.postgres.launch(Slice(campaign, slice_no, PartitionNo(partition), budget or 0))
+        return campaign
 
     def _publish(self, told: Sequence[Told]) -> None:
         """Outcomes travel to their doors; some never arrive, some twice, some late."""
         world = self.world
-        messages: dict[DoorId, list[tuple[int, Outcome]]] = {}
+        messages: dict[DoorId, list[tuple[int, Heard]]] = {}
         for door, ticket, outcome in told:
             messages.setdefault(door, []).append((ticket, outcome))
         if self.redis.away_until > world.now:
@@ -128,7 +134,7 @@ class History:
                 if not world.loss or world.chance.random() >= world.loss:
                     world.at(world.travel(), partial(self._deliver, name, message))
 
-    def _deliver(self, name: DoorId, message: list[tuple[int, Outcome]]) -> None:
+    def _deliver(self, name: DoorId, message: list[tuple[int, Heard]]) -> None:
         for door in self.doors:
             if door.door_id == name and door.up:
                 door.hear(message)

@@ -3,8 +3,9 @@
 Locked, decided and durable like every other write, and then told to the gate by whoever did it, if he is still there to do so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -14,7 +15,7 @@ from shared.domain.ledger import Event, Kind
 from shared.domain.redemption import Policy, Redemption, State, Step, next_state
 from shared.domain.settlement import Settlement
 from tests.simulation.door import Door
-from tests.simulation.postgres import DecideAgain, Slice, Transaction
+from tests.simulation.postgres import Campaign, DecideAgain, Slice, Transaction
 from tests.simulation.settle import settle
 from tests.simulation.world import Process, Silence
 
@@ -35,47 +36,55 @@ def release(door: Door, won: Redemption) -> Process[bool]:
         door.postgres.write(transaction, part.partition_no, [Event(Kind.RELEASED, won.redemption_id, "")])
         return [won.redemption_id]
 
-    return (yield from _direct(door, part, stage))
+    return (yield from _direct(door, [part], stage))
 
 
-def set_status(door: Door, part: Slice, status: CampaignStatus) -> Process[bool]:
+def set_status(door: Door, campaign: Campaign, status: CampaignStatus) -> Process[bool]:
     """Pause or resume a campaign."""
-    return (yield from _change(door, part, lambda: setattr(part.campaign, "status", status)))
+    return (yield from _change(door, campaign, lambda: setattr(campaign, "status", status)))
 
 
 def enlarge(door: Door, part: Slice, by: int) -> Process[bool]:
     """Raise a campaign's limit."""
-    return (yield from _change(door, part, lambda: setattr(part, "budget", part.budget + by)))
+
+    def change() -> None:
+        part.budget += by
+        part.campaign.limit += by
+
+    return (yield from _change(door, part.campaign, change))
 
 
-def _change(door: Door, part: Slice, change: Callable[[], None]) -> Process[bool]:
+def _change(door: Door, campaign: Campaign, change: Callable[[], None]) -> Process[bool]:
     def stage(transaction: Transaction) -> list[ClaimId]:
         transaction.changes.append(change)
-        transaction.changes.append(lambda: setattr(part, "freed_at", door.postgres.clock()))
-        door.postgres.write(transaction, part.partition_no, [Event(Kind.CAMPAIGN_CHANGED, None, "")])
+        for part in campaign.parts:
+            transaction.changes.append(partial(setattr, part, "freed_at", door.postgres.clock()))
+            door.postgres.write(transaction, part.partition_no, [Event(Kind.CAMPAIGN_CHANGED, None, "")])
         return []
 
-    return (yield from _direct(door, part, stage))
+    return (yield from _direct(door, campaign.parts, stage))
 
 
-def _direct(door: Door, part: Slice, stage: Callable[[Transaction], list[ClaimId]]) -> Process[bool]:
-    """Lock, decide, write; then tell the gate."""
-    postgres, world, number = door.postgres, door.world, part.partition_no
+def _direct(door: Door, parts: Sequence[Slice], stage: Callable[[Transaction], list[ClaimId]]) -> Process[bool]:
+    """Lock, decide, write; then tell the gates."""
+    postgres, world = door.postgres, door.world
+    numbers, campaigns = sorted(part.partition_no for part in parts), [parts[0].campaign.campaign_id]
     transaction = postgres.begin(door)
 
-    def commit() -> list[Settlement]:
+    def commit() -> dict[PartitionNo, list[Settlement]]:
         postgres.commit(transaction)
-        won = postgres.settlements_of(number, claims)
-        return won or postgres.gate_facts(number, [part.campaign.campaign_id])
+        return {number: postgres.settlements_of(number, claims) or postgres.gate_facts(number, campaigns) for number in numbers}
 
     try:
-        yield from postgres.lock(transaction, number)
+        for number in numbers:
+            yield from postgres.lock(transaction, number)
         claims = yield from world.call(door, postgres, lambda: stage(transaction))
         settlements = yield from world.call(door, postgres, commit)
     except (Silence, DecideAgain):
         postgres.abandon(transaction)
         return False
-    yield from _settle(door, number, settlements)
+    for number, to in settlements.items():
+        yield from _settle(door, number, to)
     return True
 
 

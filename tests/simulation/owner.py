@@ -10,11 +10,11 @@ from typing import TypeVar
 from claim_workers.incarnation import Life
 from shared.book import Head
 from shared.domain.ids import DoorId
-from shared.domain.outcomes import Misrouted, Outcome
+from shared.domain.outcomes import Heard
 from shared.domain.settlement import Settlement
 from shared.errors import Fenced, IncarnationOver
 from shared.mailbox import Entry, position
-from tests.simulation.deciding import decide_under
+from tests.simulation.deciding import ALONE, NeedsOthers, Others, decide_under, lock_with_others
 from tests.simulation.postgres import DecideAgain, Postgres, Transaction
 from tests.simulation.redis import Redis
 from tests.simulation.world import Host, Process, World
@@ -24,7 +24,7 @@ T = TypeVar("T")
 _ATTEMPTS = 5
 _PAUSE_S = 0.01
 
-Told = tuple[DoorId, int, Outcome]
+Told = tuple[DoorId, int, Heard]
 
 
 class Owner:
@@ -43,18 +43,23 @@ class Owner:
 
     def commit(self, entries: Sequence[Entry]) -> Process[tuple[list[Told], list[Settlement]]]:
         """Decide and write a batch: whom to tell what, what to set the gates to. Raises Fenced, Silence and others."""
-        for attempt in range(1, _ATTEMPTS):
+        others, attempt = ALONE, 1
+        while True:
             try:
-                return (yield from self._transaction(entries))
+                return (yield from self._transaction(entries, others))
+            except NeedsOthers as more:
+                others |= more.partitions
             except DecideAgain:
+                if attempt == _ATTEMPTS:
+                    raise
                 self.world.note("decided again")
                 yield _PAUSE_S * attempt
-        return (yield from self._transaction(entries))
+                attempt += 1
 
-    def _transaction(self, entries: Sequence[Entry]) -> Process[tuple[list[Told], list[Settlement]]]:
+    def _transaction(self, entries: Sequence[Entry], others: Others) -> Process[tuple[list[Told], list[Settlement]]]:
         transaction = self.postgres.begin(self.host)
         try:
-            written = yield from self._written(transaction, entries)
+            written = yield from self._written(transaction, entries, others)
             yield from self.to_postgres(lambda: self.postgres.commit(transaction))
             self.world.tell(f"{self.host.name} commits {len(entries)} entries of {self.number} up to {entries[-1].entry_id}")
         except Fenced:
@@ -66,14 +71,14 @@ class Owner:
                 self.postgres.abandon(transaction)
         return written
 
-    def _written(self, transaction: Transaction, entries: Sequence[Entry]) -> Process[tuple[list[Told], list[Settlement]]]:
-        head: Head = yield from self.postgres.lock(transaction, self.number, self.life.epoch)
+    def _written(
+        self, transaction: Transaction, entries: Sequence[Entry], others: Others
+    ) -> Process[tuple[list[Told], list[Settlement]]]:
+        head: Head = yield from lock_with_others(self.postgres, transaction, self.number, self.life.epoch, others)
         if head.incarnation != self.life.incarnation:
             raise IncarnationOver
         claims = [each.claim for each in entries if each.claim and position(each.entry_id) > position(head.cursor)]
         cursor = entries[-1].entry_id if claims else head.cursor
         decisions, settlements = yield from decide_under(self.postgres, transaction, head, claims, cursor)
-        told = [
-            (each.claim.door, each.claim.ticket, each.outcome) for each in decisions if not isinstance(each.outcome, Misrouted)
-        ]
+        told = [(each.claim.door, each.claim.ticket, each.outcome) for each in decisions]
         return told, settlements

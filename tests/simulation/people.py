@@ -7,7 +7,7 @@ from shared.domain.redemption import Redemption
 from tests.simulation import office
 from tests.simulation.checks import Checks
 from tests.simulation.door import Door
-from tests.simulation.postgres import Slice
+from tests.simulation.postgres import Campaign
 from tests.simulation.world import Host, Process, Task, World
 
 #: How long at most until somebody who has heard nothing asks again.
@@ -26,9 +26,9 @@ class People:
         self.unanswered = 0
         self.claims = 0
 
-    def come(self, part: Slice, user: str, key: str, after: float, *, calm: bool = False) -> list[Outcome]:
+    def come(self, campaign: Campaign, user: str, key: str, after: float, *, calm: bool = False) -> list[Outcome]:
         """Let somebody claim a slot; calm people are content with their first answer. The answers, as they come."""
-        claim = claim_of(part, user, key)
+        claim = claim_of(campaign, user, key)
         heard: list[Outcome] = []
         self.unanswered += 1
         self.claims += 1
@@ -96,12 +96,12 @@ class People:
         self.unanswered -= 1
 
 
-def claim_of(part: Slice, user: str, key: str) -> SubmitClaim:
-    name, code = UserId(user), part.campaign.code
+def claim_of(campaign: Campaign, user: str, key: str) -> SubmitClaim:
+    name, code = UserId(user), campaign.code
     return SubmitClaim(
         claim_id=claim_id(name, key),
-        campaign_id=part.campaign.campaign_id,
-        slice_no=part.slice_no,
+        campaign_id=campaign.campaign_id,
+        slice_no=campaign.part_for(name).slice_no,
         user_id=name,
         code=code,
         order_id="order",

@@ -4,7 +4,7 @@ A transaction stages what it writes, and all of it happens at its commit, where 
 that wrote, are what makes over-issue impossible, here as there. Whoever looks without a lock sees what is committed.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
@@ -13,12 +13,13 @@ from shared.book import Head
 from shared.domain.campaign import CampaignStatus
 from shared.domain.code import Code
 from shared.domain.discount import Discount
-from shared.domain.facts import CodeFacts, Facts, SliceFacts, SliceKey, Use
+from shared.domain.facts import CodeFacts, Facts, Sibling, SliceFacts, SliceKey, Use
 from shared.domain.ids import CampaignId, ClaimId, Incarnation, PartitionNo, ShardId, UserId
 from shared.domain.ledger import GENESIS, Event, Row, extend
 from shared.domain.operations import SubmitClaim
 from shared.domain.redemption import Redemption, State
 from shared.domain.settlement import Counts, Settlement
+from shared.domain.slices import slice_of
 from shared.errors import Fenced
 from shared.redemptions import Standing
 from tests.simulation.world import Host, Process, Silence, Store, Task, World
@@ -35,14 +36,29 @@ class DecideAgain(Exception):
 
 
 class Campaign:
-    """A campaign's terms, and its one code."""
+    """A campaign's terms, its one code, and its slices in order. `layout`: not 0 of one that is cut into several."""
 
-    def __init__(self, campaign_id: CampaignId, code: Code, per_user_limit: int) -> None:
+    def __init__(self, campaign_id: CampaignId, code: Code, limit: int, per_user_limit: int) -> None:
+        self.limit = limit
         self.campaign_id = campaign_id
         self.code = code
         self.per_user_limit = per_user_limit
         self.status = CampaignStatus.ACTIVE
+        self.parts: list[Slice] = []
         self.facts = CodeFacts(1, code, campaign_id, "shared", None)
+
+    @property
+    def layout(self) -> int:
+        return 0 if len(self.parts) == 1 else 1
+
+    @property
+    def free(self) -> int:
+        """Slots that nobody holds, in whichever slice."""
+        return sum(part.budget - part.claimed for part in self.parts)
+
+    def part_for(self, user: UserId) -> "Slice":
+        """The slice that serves this user."""
+        return self.parts[slice_of(user, len(self.parts))]
 
 
 class Slice:
@@ -91,6 +107,7 @@ class Transaction:
         self.granted: list[Redemption] = []
         self.released: list[Redemption] = []
         self.changes: list[Callable[[], None]] = []
+        self.moves: dict[SliceKey, int] = {}
 
 
 class Postgres(Store):
@@ -114,6 +131,7 @@ class Postgres(Store):
 
     def launch(self, part: Slice) -> None:
         """Add a slice of a campaign."""
+        part.campaign.parts.append(part)
         self.slices[part.campaign.campaign_id, part.slice_no] = part
         self.parts[part.partition_no, part.campaign.campaign_id] = part
 
@@ -234,8 +252,10 @@ class Postgres(Store):
             if taken or not 1 <= each.use_no <= each.user_limit or part.partition_no not in transaction.heads:
                 raise DecideAgain
             uses.add(use)
-        if any(self.slices[key].claimed + n > self.slices[key].budget for key, n in slots.items()):
-            raise DecideAgain
+        for key in slots.keys() | transaction.moves.keys():
+            part = self.slices[key]
+            if part.claimed + slots.get(key, 0) > part.budget + transaction.moves.get(key, 0):
+                raise DecideAgain
         if any(self.redemptions[each.redemption_id].state is not State.CLAIMED for each in transaction.released):
             raise DecideAgain
         for number, rows in transaction.rows.items():
@@ -253,6 +273,8 @@ class Postgres(Store):
             part = self.slices[each.campaign_id, each.slice_no]
             part.claimed -= 1
             part.freed_at = self.clock()
+        for key, more in transaction.moves.items():
+            self.slices[key].budget += more
         for change in transaction.changes:
             change()
         for number, rows in transaction.rows.items():
@@ -268,7 +290,7 @@ class Postgres(Store):
 
     # What is read.
 
-    def facts(self, head: Head, claims: Sequence[SubmitClaim]) -> Facts:
+    def facts(self, transaction: Transaction, head: Head, claims: Sequence[SubmitClaim]) -> Facts:
         """What claims are decided on (see `claim_facts.sql`)."""
         holders = {(claim.campaign_id, claim.user_id) for claim in claims}
         known = (self.redemptions.get(claim.claim_id) for claim in claims)
@@ -276,7 +298,7 @@ class Postgres(Store):
         here = [part for part in parts if part is not None]
         return Facts(
             now=head.now,
-            slices={(part.campaign.campaign_id, part.slice_no): _terms(part) for part in here},
+            slices={(part.campaign.campaign_id, part.slice_no): _terms(part, transaction.moves) for part in here},
             redemptions={each.redemption_id: each for each in known if each is not None},
             uses={
                 holder: tuple(Use(each.use_no, each.claimed_at) for each in self.active[holder].values())
@@ -298,14 +320,15 @@ class Postgres(Store):
             Settlement.of(
                 campaign,
                 self.partitions[number].last_seq,
-                budget=part.budget,
-                claimed=part.claimed,
+                budget=sum(each.budget for each in part.campaign.parts),
+                claimed=sum(each.claimed for each in part.campaign.parts),
                 amount_budget=None,
                 amount_claimed=0,
                 per_user_limit=part.campaign.per_user_limit,
                 status=part.campaign.status,
                 users={},
                 dry=False,
+                layout=part.campaign.layout,
             )
             for campaign, part in parts
             if part is not None
@@ -314,11 +337,14 @@ class Postgres(Store):
     def freed_lately(self, number: PartitionNo, within_s: float) -> list[CampaignId]:
         """Campaigns of a partition of which something was given back lately."""
         since = self.clock() - within_s
-        return [key[0] for key, part in self.slices.items() if part.partition_no == number and part.freed_at > since]
+        freed = dict.fromkeys(key[0] for key, part in self.slices.items() if part.freed_at > since)
+        return [campaign for campaign in freed if (number, campaign) in self.parts]
 
-    def gate_users(self, campaign: CampaignId) -> dict[UserId, int]:
-        """Everybody who holds or ever held something, with how many."""
-        return {user: len(uses) for (of, user), uses in self.active.items() if of == campaign}
+    def gate_users(self, number: PartitionNo, campaign: CampaignId) -> dict[UserId, int]:
+        """Everybody served here who holds or ever held something, with how many."""
+        part = self.parts[number, campaign]
+        held = {user: len(uses) for (of, user), uses in self.active.items() if of == campaign}
+        return {user: n for user, n in held.items() if part.campaign.part_for(user) is part}
 
     def settlements_of(self, number: PartitionNo, claims: Collection[ClaimId]) -> list[Settlement]:
         """The gates that these concern, with what their users hold."""
@@ -333,9 +359,22 @@ def _unjudged(transaction: Transaction) -> None:
     pass
 
 
-def _terms(part: Slice) -> SliceFacts:
+def _terms(part: Slice, moves: Mapping[SliceKey, int]) -> SliceFacts:
+    of = part.campaign.campaign_id
+    siblings = (
+        Sibling(
+            slice_no=each.slice_no,
+            partition_no=each.partition_no,
+            budget=each.budget + moves.get((of, each.slice_no), 0),
+            claimed=each.claimed,
+        )
+        for each in part.campaign.parts
+        if each is not part
+    )
     return SliceFacts(
-        budget=part.budget,
+        siblings=tuple(siblings),
+        layout=part.campaign.layout,
+        budget=part.budget + moves.get((of, part.slice_no), 0),
         claimed=part.claimed,
         code=part.campaign.code,
         status=part.campaign.status,

@@ -90,7 +90,7 @@ class Life:
 class Watcher:
     """Sees what the scripts do, to find fault with it."""
 
-    def certified(self, campaign: CampaignId, gate: Gate) -> None:
+    def certified(self, partition: PartitionNo, campaign: CampaignId, gate: Gate) -> None:
         """A certificate was given."""
 
     def settled(self, partition: PartitionNo, gate: Gate, to: Settlement) -> None:

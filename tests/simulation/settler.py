@@ -63,6 +63,8 @@ class Settler:
         self._in_use.update(dict.fromkeys(active, _TICKS_REMEMBERED))
         facts = yield from owner.to_postgres(self._facts_in_use)
         self._freed_within_s = _FREED_LATELY_S
+        # What is sold by one slice another does not hear of, however seldom it is asked.
+        self._in_use.update({each.campaign_id: _TICKS_REMEMBERED for each in facts if each.layout})
         reached = yield from self.settle(facts, cursor)
         ahead = {to.campaign_id: at for to, at in zip(facts, reached, strict=True) if at is not None and at > to.seq}
         later = yield from self._facts(ahead)
@@ -94,7 +96,7 @@ class Settler:
         yield from self.settle([cold], cursor, "wipe", seeding)
         # One snapshot for both: what is read of the world now is read now.
         facts, users = yield from owner.to_postgres(
-            lambda: (owner.postgres.gate_facts(owner.number, [campaign]), owner.postgres.gate_users(campaign))
+            lambda: (owner.postgres.gate_facts(owner.number, [campaign]), owner.postgres.gate_users(owner.number, campaign))
         )
         holders = list(users.items())
         for first in range(0, len(holders), _SEED_CHUNK):
