@@ -59,8 +59,7 @@ class Ticks:
         random.shuffle(together)
         loop = asyncio.get_running_loop()
         for then in together:
-            # Each by itself, also because of what goes wrong with one of them; and not in here: what is written while a timer
-            # runs, uvloop sends only once something else has happened.
+            # Each by itself: what goes wrong with one answer must not keep the others from leaving.
             loop.call_soon(then)
 
 
