@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from claim_workers.consumer import Stores
 from frontdoor import moves
@@ -231,9 +232,31 @@ async def test_two_slices_that_pull_from_each_other_wait_but_not_for_ever(stores
             await owner.turn()
         return granted
 
-    async with asyncio.timeout(30):
+    with capture_logs() as logs:
         assert sum(await asyncio.gather(sell(one, 0), sell(other, 1))) == 60
     assert await stores.pool.fetchval("SELECT sum(claimed) FROM campaign_slices") == 60
+    assert [log for log in logs if "deadlock" in str(log.get("error"))] == []
+
+
+async def test_who_pulls_holds_nothing_above_what_it_waits_for(stores: Stores, audited: None) -> None:
+    campaign = await cut(stores.pool, await launch(stores.pool, 10), Split(2))
+    low, high = sorted(campaign.slices, key=lambda part: part.partition_no)
+    owner = await Owner.of(stores.pool, stores.redis, high.partition_no)
+    users = served_by(campaign, high.slice_no, 8)
+    await asked(owner, campaign, *users)
+    await owner.turn()
+    assert await asked(owner, campaign, *users) == [Verdict.ADMITTED] * 8
+    lock = "SELECT FROM partitions WHERE partition_no = $1 FOR UPDATE"
+
+    async def waits() -> bool:
+        return bool(await stores.pool.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
+
+    async with stores.pool.acquire() as connection, connection.transaction():
+        await connection.execute(lock, low.partition_no)
+        pulling = asyncio.create_task(owner.commit())
+        await until(waits)
+        await stores.pool.execute(f"{lock} NOWAIT", high.partition_no)
+    assert [type(outcome) for batch in await pulling for *_, outcome in batch.outcomes] == [Granted] * 8
 
 
 async def test_a_burst_of_one_slices_users_sells_exactly_the_limit(stores: Stores, redis_url: str, audited: None) -> None:
