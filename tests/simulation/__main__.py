@@ -15,7 +15,7 @@ from tests.simulation.history import History
 
 #: Histories that one process plays in a row, and from which number on all that is seen sometimes must have been seen.
 _ROW = 250
-_ENOUGH = 2_500
+_ENOUGH = 5_000
 
 
 class _Played(msgspec.Struct, frozen=True):

@@ -9,8 +9,9 @@ from shared.domain.outcomes import Granted, Outcome, Refusal, Refused, Replayed
 from shared.domain.settlement import Settlement
 from shared.gate import CERTIFICATE_MS
 from tests.simulation.door import Answer, Door
-from tests.simulation.postgres import Postgres, Transaction
+from tests.simulation.postgres import Postgres
 from tests.simulation.redis import Gate, Redis, Watcher
+from tests.simulation.tables import Transaction
 
 #: By how much an answer may be older than who hears it: who asks for what is being looked up hears what comes of that.
 _JOINED_S = 0.5

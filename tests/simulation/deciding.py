@@ -16,7 +16,8 @@ from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Granted, Refused
 from shared.domain.settlement import Settlement, settlements
 from shared.domain.slices import pulled
-from tests.simulation.postgres import Postgres, Transaction
+from tests.simulation.postgres import Postgres
+from tests.simulation.tables import Transaction
 from tests.simulation.world import Process
 
 Others = frozenset[PartitionNo]

@@ -4,7 +4,8 @@ from shared.domain.ids import PartitionNo
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Misrouted, Outcome
 from tests.simulation.deciding import ALONE, NeedsOthers, Others, decide_under, lock_with_others
-from tests.simulation.postgres import DecideAgain, Postgres
+from tests.simulation.postgres import Postgres
+from tests.simulation.tables import DecideAgain
 from tests.simulation.world import Host, Process, Silence, World
 
 #: After how many calls in a row without an answer a gate is taken to be away, and how often it is then asked again.

@@ -21,6 +21,7 @@ class Faults:
         self._world, self._postgres, self._redis, self._doors, self._shards = world, postgres, redis, doors, shards
         self._office = Host("office")
         self._runs = 0
+        self._over = False
         self.happened = 0
         self.under_way = 0
         self._kinds: tuple[Callable[[], None], ...] = (
@@ -49,6 +50,7 @@ class Faults:
 
     def end(self) -> None:
         """Whatever is cut off, away, frozen or about to break is well again."""
+        self._over = True
         self._world.loss, self._world.delay = 0.0, 0.02
         for host in (*self._doors, *self._shards):
             host.fuse, host.frozen_until = -1, min(host.frozen_until, self._world.now)
@@ -129,7 +131,11 @@ class Faults:
 
     def _redis_restored(self) -> None:
         self._redis.save()
-        self._world.at(0.7 * self._world.chance.random(), lambda: self._redis_restarts(restored=True))
+        self._world.at(0.7 * self._world.chance.random(), self._redis_restored_now)
+
+    def _redis_restored_now(self) -> None:
+        if not self._over:
+            self._redis_restarts(restored=True)
 
     def _redis_away(self) -> None:
         seconds = 0.2 + 4 * self._world.chance.random()
@@ -163,8 +169,10 @@ class Faults:
                 user = chance.choice(list(gate.users))
                 gate.known.clear()
                 gate.users[user] = f"{chance.choice((0, 10))}:{chance.choice((0, 999_999))}"
+            case _ if (field := chance.choice(_FIELDS)) in gate.fields:
+                gate.fields[field] = chance.choice(_GARBAGE)
             case _:
-                gate.fields[chance.choice(_FIELDS)] = chance.choice(_GARBAGE)
+                pass
 
     def _paused(self) -> None:
         campaign = self._world.chance.choice(list(self._postgres.slices.values())).campaign

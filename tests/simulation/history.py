@@ -15,9 +15,10 @@ from tests.simulation.door import Door
 from tests.simulation.faults import Faults
 from tests.simulation.owner import Told
 from tests.simulation.people import People
-from tests.simulation.postgres import Campaign, Postgres, Slice
+from tests.simulation.postgres import Postgres
 from tests.simulation.redis import Redis
 from tests.simulation.shard import TICK_S, Shard
+from tests.simulation.tables import Campaign, Slice
 from tests.simulation.world import World
 
 PARTITIONS = 2

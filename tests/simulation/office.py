@@ -15,8 +15,8 @@ from shared.domain.ledger import Event, Kind
 from shared.domain.redemption import Policy, Redemption, State, Step, next_state
 from shared.domain.settlement import Settlement
 from tests.simulation.door import Door
-from tests.simulation.postgres import Campaign, DecideAgain, Slice, Transaction
 from tests.simulation.settle import settle
+from tests.simulation.tables import Campaign, DecideAgain, Slice, Transaction
 from tests.simulation.world import Process, Silence
 
 _POLICY = Policy(release_on_failure=True, release_on_refund=True)

@@ -15,8 +15,9 @@ from shared.domain.settlement import Settlement
 from shared.errors import Fenced, IncarnationOver
 from shared.mailbox import Entry, position
 from tests.simulation.deciding import ALONE, NeedsOthers, Others, decide_under, lock_with_others
-from tests.simulation.postgres import DecideAgain, Postgres, Transaction
+from tests.simulation.postgres import Postgres
 from tests.simulation.redis import Redis
+from tests.simulation.tables import DecideAgain, Transaction
 from tests.simulation.world import Host, Process, World
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from shared.domain.redemption import Redemption
 from tests.simulation import office
 from tests.simulation.checks import Checks
 from tests.simulation.door import Door
-from tests.simulation.postgres import Campaign
+from tests.simulation.tables import Campaign
 from tests.simulation.world import Host, Process, Task, World
 
 #: How long at most until somebody who has heard nothing asks again.
@@ -63,7 +63,7 @@ class People:
         """Ask at some door, now and then at two, and wait for an answer, or until it takes too long."""
         world = self._world
         caller, before = world.running, len(heard)
-        for _ in range(2 if world.chance.random() < 0.1 else 1):
+        for _ in range(2 if world.loss and world.chance.random() < 0.2 else 1):
             if not world.loss or world.chance.random() >= world.loss:
                 door = world.chance.choice(self._doors)
                 world.start(door, self._at(door, claim, wait_s, caller, heard), world.travel())

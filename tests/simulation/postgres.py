@@ -10,104 +10,23 @@ from datetime import UTC, datetime, timedelta
 from msgspec.structs import replace
 
 from shared.book import Head
-from shared.domain.campaign import CampaignStatus
-from shared.domain.code import Code
 from shared.domain.discount import Discount
-from shared.domain.facts import CodeFacts, Facts, Sibling, SliceFacts, SliceKey, Use
-from shared.domain.ids import CampaignId, ClaimId, Incarnation, PartitionNo, ShardId, UserId
-from shared.domain.ledger import GENESIS, Event, Row, extend
+from shared.domain.facts import Facts, Sibling, SliceFacts, SliceKey, Use
+from shared.domain.ids import CampaignId, ClaimId, PartitionNo, ShardId, UserId
+from shared.domain.ledger import Event, extend
 from shared.domain.operations import SubmitClaim
 from shared.domain.redemption import Redemption, State
 from shared.domain.settlement import Counts, Settlement
-from shared.domain.slices import slice_of
 from shared.errors import Fenced
 from shared.redemptions import Standing
-from tests.simulation.world import Host, Process, Silence, Store, Task, World
+from tests.simulation.tables import DecideAgain, Partition, Slice, Transaction
+from tests.simulation.world import Host, Process, Silence, Store, World
 
 #: After how long a transaction that does nothing is ended, and its locks with it.
 IDLE_S = 5.0
 
 _EPOCH = datetime(2026, 11, 27, tzinfo=UTC)
 DISCOUNT = Discount("percent", 10)
-
-
-class DecideAgain(Exception):
-    """A constraint objected, or fewer rows were written than decided: the facts had moved. Nothing was written."""
-
-
-class Campaign:
-    """A campaign's terms, its one code, and its slices in order. `layout`: not 0 of one that is cut into several."""
-
-    def __init__(self, campaign_id: CampaignId, code: Code, limit: int, per_user_limit: int) -> None:
-        self.limit = limit
-        self.campaign_id = campaign_id
-        self.code = code
-        self.per_user_limit = per_user_limit
-        self.status = CampaignStatus.ACTIVE
-        self.parts: list[Slice] = []
-        self.facts = CodeFacts(1, code, campaign_id, "shared", None)
-
-    @property
-    def layout(self) -> int:
-        return 0 if len(self.parts) == 1 else 1
-
-    @property
-    def free(self) -> int:
-        """Slots that nobody holds, in whichever slice."""
-        return sum(part.budget - part.claimed for part in self.parts)
-
-    def part_for(self, user: UserId) -> "Slice":
-        """The slice that serves this user."""
-        return self.parts[slice_of(user, len(self.parts))]
-
-
-class Slice:
-    """A row of campaign_slices. `past`: what was free from which ledger row on, for the checks."""
-
-    def __init__(self, campaign: Campaign, slice_no: int, partition_no: PartitionNo, budget: int) -> None:
-        self.campaign = campaign
-        self.slice_no = slice_no
-        self.partition_no = partition_no
-        self.budget = budget
-        self.claimed = 0
-        self.freed_at = -1e9
-        self.past: list[tuple[int, int]] = [(0, budget)]
-
-
-class Partition:
-    """A row of partitions, and who holds its lock."""
-
-    def __init__(self) -> None:
-        self.owner: ShardId | None = None
-        self.epoch = 0
-        self.lease_until = -1e12
-        self.incarnation: Incarnation | None = None
-        self.cursor = "0-0"
-        self.life_until = float("inf")
-        self.last_seq = 0
-        self.chain_head = GENESIS
-        self.ledger: list[Row] = []
-        self.holder: Transaction | None = None
-        self.waiters: list[Task] = []
-
-
-class Transaction:
-    """What a client has open. `named`: the epoch it locked each partition with; `rows`: what it will write, by partition."""
-
-    def __init__(self, host: Host, since: float) -> None:
-        self.host = host
-        self.starts = host.starts
-        self.since = since
-        self.over = False
-        self.abandoned = False
-        self.heads: dict[PartitionNo, Head] = {}
-        self.named: dict[PartitionNo, int | None] = {}
-        self.rows: dict[PartitionNo, list[Row]] = {}
-        self.cursors: dict[PartitionNo, str] = {}
-        self.granted: list[Redemption] = []
-        self.released: list[Redemption] = []
-        self.changes: list[Callable[[], None]] = []
-        self.moves: dict[SliceKey, int] = {}
 
 
 class Postgres(Store):

@@ -16,10 +16,11 @@ from tests.simulation import leases
 from tests.simulation.admit import admit
 from tests.simulation.leases import TTL_S
 from tests.simulation.owner import Owner, Told
-from tests.simulation.postgres import DecideAgain, Postgres
+from tests.simulation.postgres import Postgres
 from tests.simulation.redis import Redis
 from tests.simulation.settle import settle
 from tests.simulation.settler import Settler
+from tests.simulation.tables import DecideAgain
 from tests.simulation.vouching import Vouching
 from tests.simulation.world import Host, Process, Silence, World
 

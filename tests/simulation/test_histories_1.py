@@ -4,7 +4,7 @@ import pytest
 
 from tests.simulation.histories import SOMETIMES, play
 
-HISTORIES = 2_500
+HISTORIES = 5_000
 
 
 @pytest.mark.parametrize("first", range(0, 10000, HISTORIES))
