@@ -1,4 +1,4 @@
-"""Ownership as Postgres keeps it: who lives, who owns what until when, by its own clock (see `acquire_lease.sql`)."""
+"""Ownership as Postgres keeps it: who lives, who owns what until when, by its own clock (see `acquire_leases.sql`)."""
 
 from collections.abc import Mapping
 

@@ -1,6 +1,6 @@
 """Redis as the protocol knows it: pointers, and lives with a mailbox, a bell, reservations and gates, all of which can be lost.
 
-What the scripts do with it is in `scripts`, and is held to the real ones by a test.
+What the scripts do with it is in `admit` and `settle`, which a test (`test_scripts`) holds to the real ones.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Two minutes of the soak: as many of its scenarios as fit, drawn anew each time. `make soak` plays them all."""
+"""Two minutes of the soak: as many of its scenarios as fit, drawn anew each time. `make soak` has more time."""
 
 import secrets
 
