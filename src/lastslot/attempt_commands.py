@@ -2,22 +2,18 @@
 
 import asyncio
 import re
-import sys
 from datetime import timedelta
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from lastslot.cli import database, database_options
+from lastslot.printing import print_table
 from shared.attempts import By, Offender
 from shared.attempts import top as top_of
 from shared.history import shown
-
-#: How wide a table is when it goes into a file or a pipe.
-_PAPER_WIDTH = 160
 
 _AGO = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -52,7 +48,7 @@ def top(postgres_dsn: str | None, data_dir: Path | None, by: By, since: timedelt
     if not found:
         click.echo("no attempts")
         return
-    Console(width=None if sys.stdout.isatty() else _PAPER_WIDTH).print(_table(by, found))
+    print_table(_table(by, found))
 
 
 def _table(by: By, found: list[Offender]) -> Table:

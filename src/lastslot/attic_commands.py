@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from lastslot.cli import database, database_options
+from lastslot.printing import print_table
 from lastslot.stores import redis_named, redis_option
 from lastslot.whoami import account
 from shared import attic as room
@@ -23,9 +23,6 @@ from shared.gate import Gate
 from shared.history import shown
 from shared.postgres import NO_ANSWER, close_pool, open_pool
 from shared.redis_client import open_redis
-
-#: How wide a table is when it goes into a file or a pipe.
-_PAPER_WIDTH = 200
 
 #: How much of an entry that cannot be read is shown.
 _SHOWN_BYTES = 2_000
@@ -47,7 +44,7 @@ def index(postgres_dsn: str | None, data_dir: Path | None, *, all_of_them: bool,
     """List letters, the oldest first."""
     letters, waiting = asyncio.run(_listed(database(postgres_dsn, data_dir), after, limit, all_of_them=all_of_them))
     if letters:
-        Console(width=None if sys.stdout.isatty() else _PAPER_WIDTH).print(_table(letters))
+        print_table(_table(letters))
     click.echo(f"waiting: {waiting:,}")
 
 

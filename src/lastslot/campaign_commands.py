@@ -1,22 +1,18 @@
 """`lastslot campaign …`: what the admin API does, from a terminal. A campaign is named by its id or by its code."""
 
 import asyncio
-import sys
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
 
 from frontdoor.campaign_shapes import CampaignInFull, CampaignMoved, CampaignPage, CampaignShown
 from lastslot.campaign_office import Office, with_office
 from lastslot.campaign_tables import Shown, table_of
+from lastslot.printing import print_table
 from shared.campaign_reading import Stats
-
-#: How wide a table is when it goes into a file or a pipe.
-_PAPER_WIDTH = 200
 
 _TIME = "A wall time of the zone (2026-11-27T09:00), or with an offset (…+09:00)."
 
@@ -204,4 +200,4 @@ def _as_json(answer: Shown) -> None:
 
 
 def _as_table(answer: Shown) -> None:
-    Console(width=None if sys.stdout.isatty() else _PAPER_WIDTH).print(table_of(answer))
+    print_table(table_of(answer))

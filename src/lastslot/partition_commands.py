@@ -1,19 +1,18 @@
 """`lastslot partitions …`: who owns what and how busy it is, read from the database; and moving one by hand."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lastslot.cli import HERE, database, database_options
-from lastslot.datadir import stack_of
+from lastslot.cli import database, database_options
+from lastslot.printing import print_table
+from lastslot.stores import redis_named, redis_option
 from shared.domain.ids import PartitionNo, ShardId
 from shared.errors import LastslotError
 from shared.history import shown
@@ -22,8 +21,6 @@ from shared.partitions import move as move_partition
 from shared.postgres import SERVER_SETTINGS, Connection
 from shared.redis_client import open_redis
 
-#: How wide a table is when it goes into a file or a pipe.
-_PAPER_WIDTH = 160
 #: What to write instead of a shard when it does not matter which.
 _ANY = "any"
 
@@ -32,17 +29,15 @@ Lags = Mapping[PartitionNo, int | None]
 
 @click.group(invoke_without_command=True)
 @database_options
-@click.option("--redis-url", envvar="LASTSLOT_REDIS_URL", help="The Redis.  [default: that of the stack]")
+@redis_option
 @click.pass_context
 def partitions(ctx: click.Context, postgres_dsn: str | None, data_dir: Path | None, redis_url: str | None) -> None:
     """Print who owns which partition, how busy each is and how far behind."""
     if ctx.invoked_subcommand is not None:
         return
-    dsn = database(postgres_dsn, data_dir)
-    if redis_url is None or data_dir is not None:
-        redis_url = stack_of(data_dir or HERE).redis_url
-    found, work, lags = asyncio.run(_looked(dsn, redis_url))
-    Console(width=None if sys.stdout.isatty() else _PAPER_WIDTH).print(_table(found, work, lags))
+    dsn, url = database(postgres_dsn, data_dir), redis_named(redis_url, data_dir)
+    found, work, lags = asyncio.run(_looked(dsn, url))
+    print_table(_table(found, work, lags))
 
 
 @partitions.command()

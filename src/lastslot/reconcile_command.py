@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from lastslot.cli import database, database_options
+from lastslot.printing import print_table
 from lastslot.stores import redis_named, redis_option
 from lastslot.whoami import account
 from shared import reconciling
@@ -17,9 +17,6 @@ from shared.domain.drift import Drift
 from shared.errors import RedisUnavailable
 from shared.history import shown
 from shared.reconciling import Reconciled, opened_stores
-
-#: How wide a table is when it goes into a file or a pipe.
-_PAPER_WIDTH = 200
 
 
 @click.command()
@@ -51,7 +48,7 @@ async def _reconciled(dsn: str, url: str, *, fix: bool) -> Reconciled:
 def _show(reconciled: Reconciled) -> None:
     found = reconciled.found + [drift for drift in reconciled.left if drift not in reconciled.found]
     if found:
-        Console(width=None if sys.stdout.isatty() else _PAPER_WIDTH).print(_table(found, set(reconciled.left)))
+        print_table(_table(found, set(reconciled.left)))
     put_right = len(found) - len(reconciled.left)
     click.echo(f"{reconciled.gates:,} gates compared; {len(found):,} differences, {put_right:,} of them set right")
 

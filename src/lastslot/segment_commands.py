@@ -1,17 +1,16 @@
 """`lastslot segments …`: lists of users that campaigns' audiences are told by."""
 
 import asyncio
-import sys
 from typing import BinaryIO
 from urllib.parse import quote
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from frontdoor.segments import SegmentList
 from lastslot.campaign_office import Office, with_office
+from lastslot.printing import print_table
 from shared.segments import Segment
 
 
@@ -39,7 +38,7 @@ def index(office: Office) -> None:
         table.add_column(column, justify="right" if column == "users" else "left")
     for segment in asyncio.run(office.ask(SegmentList, "GET")).segments:
         table.add_row(Text(segment.name), f"{segment.members:,}", f"{segment.loaded_at:%Y-%m-%d %H:%M:%S %Z}")
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    print_table(table)
 
 
 @segments.command()
