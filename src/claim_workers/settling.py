@@ -86,7 +86,7 @@ class Settler:
 
     async def _forget(self, moved: Collection[CampaignId], cursor: str) -> None:
         """Make the gates cold of campaigns that live here no more."""
-        gone = [Settlement(campaign, 0, 0, 1, None, {}) for campaign in moved]
+        gone = [Settlement.blank(campaign) for campaign in moved]
         if gone:
             await self._apply(gone, cursor, "wipe")
         for campaign in moved:

@@ -110,8 +110,8 @@ async def _pull(connection: Connection, head: Head, others: Others, key: SliceKe
     """Have a slice get of its siblings what it wants, and every ledger that is touched tell of it."""
     campaign_id, slice_no = key
     heads = await _heads(connection, head, others, [other.partition_no for other in terms.siblings])
-    slots = pulled(want.slots, [_left(other.budget, other.claimed) for other in terms.siblings])
-    money = pulled(want.amount, [_left(other.amount_budget, other.amount_claimed) for other in terms.siblings])
+    slots = pulled(want.slots, [other.free for other in terms.siblings])
+    money = pulled(want.amount, [other.amount_free for other in terms.siblings])
     moves = [
         (other.slice_no, other.partition_no, -slots_less, -money_less)
         for other, slots_less, money_less in zip(terms.siblings, slots, money, strict=True)
@@ -132,7 +132,3 @@ async def _pull(connection: Connection, head: Head, others: Others, key: SliceKe
             "amount_budget": left[number][1],
         }
         await append(connection, heads[partition], [Event(Kind.BUDGET_MOVED, None, msgspec.json.encode(story).decode())])
-
-
-def _left(budget: int | None, taken: int) -> int:
-    return 0 if budget is None else budget - taken

@@ -186,7 +186,7 @@ class Gate:
 
     async def make_cold(self, partition: PartitionNo, incarnation: Incarnation, campaigns: Sequence[CampaignId]) -> None:
         """Forget these gates, and ring for the owner to seed them. Right at any time; raises RedisUnavailable."""
-        blanks = [Settlement(campaign, 0, 0, 1, None, {}) for campaign in campaigns]
+        blanks = [Settlement.blank(campaign) for campaign in campaigns]
         if isinstance(await self.settle(partition, incarnation, blanks, mode="wipe"), Moved):
             return
         for campaign in campaigns:

@@ -66,7 +66,7 @@ def _pull(postgres: Postgres, transaction: Transaction, key: SliceKey, terms: Sl
     places = {other.partition_no for other in terms.siblings}
     if not places <= transaction.heads.keys():
         raise NeedsOthers(places)
-    slots = pulled(want.slots, [(other.budget or 0) - other.claimed for other in terms.siblings])
+    slots = pulled(want.slots, [other.free for other in terms.siblings])
     for other, less in zip(terms.siblings, slots, strict=True):
         if less:
             for at, more in (((key[0], other.slice_no), -less), (key, less)):

@@ -53,8 +53,8 @@ def _want(terms: SliceFacts, lacking: Sequence[Decision], taken: Want) -> Want:
     sought = sum(discount.amount(terms.discount, decision.claim.subtotal) for decision in lacking)
     amount = _short(max(1, sought), terms.amount_budget, terms.amount_claimed + taken.amount)
     others = terms.siblings
-    slots_there = sum((other.budget or 0) - other.claimed for other in others) if slots else 0
-    amount_there = sum((other.amount_budget or 0) - other.amount_claimed for other in others) if amount else 0
+    slots_there = sum(other.free for other in others) if slots else 0
+    amount_there = sum(other.amount_free for other in others) if amount else 0
     if (slots and not slots_there) or (amount and not amount_there):
         # Without the one the other would be of no use.
         return Want(0, 0)

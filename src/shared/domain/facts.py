@@ -26,6 +26,16 @@ class Sibling(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     amount_budget: int | None = None
     amount_claimed: int = 0
 
+    @property
+    def free(self) -> int:
+        """Slots that it could give away; 0 where there is no end of them."""
+        return 0 if self.budget is None else self.budget - self.claimed
+
+    @property
+    def amount_free(self) -> int:
+        """Money that it could give away; 0 where there is no end of it."""
+        return 0 if self.amount_budget is None else self.amount_budget - self.amount_claimed
+
 
 class SliceFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A slice and the terms of its campaign, as committed. A budget or limit of None is none. `code`: the campaign's own.

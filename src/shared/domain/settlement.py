@@ -53,6 +53,11 @@ class Settlement(msgspec.Struct, frozen=True):
         free = _free_slots(budget, claimed, amount_budget, amount_claimed)
         return cls(campaign_id, seq, free, per_user_limit, closed_by_status(status), users, dry, layout, held)
 
+    @classmethod
+    def blank(cls, campaign_id: CampaignId) -> Self:
+        """Nothing to be set: for a gate that is wiped."""
+        return cls(campaign_id, 0, 0, 1, None, {})
+
     @property
     def terms(self) -> tuple[str, str, str, str, str]:
         """As a gate writes them: free slots, per-user limit, why closed (or "held") or "", whether dry, layout."""
