@@ -18,6 +18,14 @@ from tests.integration.engine import Owner, claim_of, launch
 PARTITION = PartitionNo(3)
 
 
+async def damage(pool: Pool, *statements: str) -> None:
+    """Do what no constraint and no trigger would allow."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        for statement in statements:
+            await connection.execute(statement)
+
+
 class Bench:
     """A pool of codes, of which three were claimed, and its owner, at rest."""
 
@@ -31,11 +39,7 @@ class Bench:
         return sorted({drift.kind for drift in (await reconcile(self.stores)).found})
 
     async def damage(self, *statements: str) -> None:
-        """Do what no constraint and no trigger would allow."""
-        async with self.stores.pool.acquire() as connection, connection.transaction():
-            await connection.execute("SET LOCAL session_replication_role = replica")
-            for each in statements:
-                await connection.execute(each)
+        await damage(self.stores.pool, *statements)
 
     def key(self, named: Any) -> str:
         name: str = named(PARTITION, self.owner.life.incarnation, self.campaign.campaign_id)

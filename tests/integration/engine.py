@@ -34,6 +34,7 @@ from shared.domain.outcomes import Refusal
 from shared.gate import Admission, CampaignAsk, CampaignReply, ClaimAsk, Gate, Verdict
 from shared.mailbox import Entry, Mailbox
 from shared.postgres import NO_ANSWER, Pool, close_pool, for_a_look, open_pool
+from shared.process import abandoned
 from shared.redis_client import Redis, open_redis
 from shared.statements import statement
 
@@ -243,12 +244,7 @@ class Shard:
 
     async def kill(self) -> None:
         """As SIGKILL does: nothing is finished, and nothing resigned."""
-        doomed = [self._keeping, *(task for _, task in self._keeper._serving.values())]
-        while alive := [task for task in doomed if not task.done()]:
-            # More than once, because `wait_for` swallows a cancellation that comes together with its result.
-            for task in alive:
-                task.cancel()
-            await asyncio.wait(alive, timeout=0.05)
+        await abandoned(self._keeping, *(task for _, task in self._keeper._serving.values()))
 
 
 @asynccontextmanager

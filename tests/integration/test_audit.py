@@ -15,6 +15,7 @@ from shared.domain.ids import CampaignId, DoorId, PartitionNo, UserId, claim_id
 from shared.domain.ledger import Event, Kind
 from shared.domain.operations import SubmitClaim, body_hash
 from shared.postgres import Connection, Pool
+from tests.integration.drifting import damage
 
 PARTITION = PartitionNo(3)
 
@@ -81,14 +82,6 @@ async def move(connection: Connection, redemption: UUID, kind: Kind, reason: str
                 reason,
             )
         await append(connection, head, [Event(kind, redemption, "{}")])
-
-
-async def damage(pool: Pool, *statements: str) -> None:
-    """Do what no constraint and no trigger would allow."""
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("SET LOCAL session_replication_role = replica")
-        for statement in statements:
-            await connection.execute(statement)
 
 
 def kinds(report: AuditReport) -> set[FaultKind]:

@@ -19,6 +19,7 @@ from shared.domain.ids import PartitionNo, UserId
 from shared.domain.operations import SubmitClaim
 from shared.domain.redemption import Step
 from shared.postgres import Pool
+from tests.integration.drifting import damage
 from tests.integration.engine import claim_of, launch
 
 PARTITION = PartitionNo(3)
@@ -44,14 +45,6 @@ async def campaign(pool: Pool) -> Campaign:
     failed = claim_of(campaign, "cat").claim_id
     assert isinstance(await lifecycle.take(pool, failed, Step.RELEASE_FOR_FAILURE), lifecycle.Stepped)
     return campaign
-
-
-async def damage(pool: Pool, *statements: str) -> None:
-    """Do what no constraint and no trigger would allow."""
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("SET LOCAL session_replication_role = replica")
-        for statement in statements:
-            await connection.execute(statement)
 
 
 async def test_a_pool_that_was_claimed_from_has_no_faults(dsn: str, campaign: Campaign) -> None:
