@@ -37,6 +37,13 @@ class Faults:
         for _ in range(number):
             self._world.at(until * (0.02 + 0.98 * chance.random()), chance.choice(self._kinds))
 
+    def make_up(self, number: int) -> None:
+        """Let so many things have gone wrong; not all that are planned come to their moment."""
+        while self.happened < number:
+            self._world.chance.choice(
+                (self._postgres_restarts, self._postgres_jumps, self._redis_flushed, self._redis_restarts)
+            )()
+
     def cut_off_the_shards(self, after: float) -> None:
         """For so long that lives end: no shard reaches Redis, nor does one of the doors; the others do."""
 

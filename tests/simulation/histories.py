@@ -3,7 +3,7 @@
 from collections import Counter
 
 from tests.simulation.checks import Violation
-from tests.simulation.history import CLAIMS, FAULTS, History
+from tests.simulation.history import CLAIMS, FAULTS, History, Report
 
 #: What happens in some histories only, and is what they are for.
 SOMETIMES = {
@@ -29,10 +29,15 @@ def play(first: int, number: int) -> Counter[str]:
     seen: Counter[str] = Counter()
     for seed in range(first, first + number):
         try:
-            report = History(seed).run()
+            seen.update(play_one(seed).seen)
         except Violation as violation:
             raise Violation(f"{violation} (python -m tests.simulation --seed {seed})") from violation
-        if report.claims < CLAIMS or report.faults < FAULTS:
-            raise Violation(f"history {seed} has {report.claims} claims and {report.faults} faults")
-        seen.update(report.seen)
     return seen
+
+
+def play_one(seed: int) -> Report:
+    """Play one history. Raises Violation, also when there was too little in it."""
+    report = History(seed).run()
+    if report.claims < CLAIMS or report.faults < FAULTS:
+        raise Violation(f"only {report.claims} claims and {report.faults} faults")
+    return report

@@ -73,7 +73,7 @@ class History:
             self.people.come(campaign, f"user-{chance.randrange(20)}", f"key-{n}", after)
         self.faults.plan(chance.randrange(FAULTS, FAULTS + 4), chaos_s)
         world.run(chaos_s)
-        self.faults.plan(FAULTS - self.faults.happened, 0.1)
+        self.faults.make_up(FAULTS)
         world.run(chaos_s + 0.1)
         world.tell("peace")
         self.faults.end()
