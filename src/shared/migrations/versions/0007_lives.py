@@ -1,14 +1,10 @@
 """Until when a life of a partition may be vouched for."""
 
-from pathlib import Path
-
-from alembic import op
+from shared.migrations.sql import run_sql_of
 
 revision = "0007"
 down_revision = "0006"
 
 
 def upgrade() -> None:
-    # Without parameters psycopg sends the text as it is: one file may hold many statements, and a % is just a %.
-    text = Path(__file__).with_suffix(".sql").read_text()
-    op.get_bind().exec_driver_sql(text, execution_options={"no_parameters": True})
+    run_sql_of(__file__)
