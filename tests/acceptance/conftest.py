@@ -30,6 +30,13 @@ def two_doors(stack: Stack) -> Iterator[list[str]]:
         yield [one, other]
 
 
+@pytest.fixture(scope="module")
+def hurt() -> Iterator[RunningStack]:
+    """A stack of this module's own, to be hurt."""
+    with started_stack() as running:
+        yield running
+
+
 @pytest.fixture
 async def client(stack: Stack) -> AsyncIterator[Client]:
     """A client of the session's stack, judged when the test is over."""

@@ -1,17 +1,15 @@
 """A front door that is killed takes a tenth of a second of attempts along; while any worker lives, the stack is guarded."""
 
 import asyncio
-from collections.abc import Iterator
 from itertools import count
 from uuid import UUID
 
 import aiohttp
 import asyncpg
-import pytest
 
 from shared.clock import monotonic
 from tests.acceptance.client import Client, judged, until
-from tests.acceptance.stacks import RunningStack, started_stack
+from tests.acceptance.stacks import RunningStack
 
 LOST_AT_MOST_S = 0.1
 
@@ -29,13 +27,6 @@ async def serves(client: Client) -> bool:
         return (await client.send("GET", f"{client.stack.base_url}/readyz", {})).status == 200
     except aiohttp.ClientError:
         return False
-
-
-@pytest.fixture(scope="module")
-def hurt() -> Iterator[RunningStack]:
-    """A stack of this module's own, whose front doors are killed."""
-    with started_stack() as running:
-        yield running
 
 
 async def test_a_killed_front_door_takes_a_tenth_of_a_second_of_attempts_along(hurt: RunningStack) -> None:

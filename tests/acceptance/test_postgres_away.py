@@ -14,20 +14,13 @@ from shared import clock, keys
 from shared.domain.ids import CampaignId, ClaimId, Incarnation, UserId, claim_id, home_partition
 from tests.acceptance.client import Client, judged, until
 from tests.acceptance.history import Ask, Reply
-from tests.acceptance.stacks import RunningStack, started_stack
+from tests.acceptance.stacks import RunningStack
 
 #: Longer than a lease lasts.
 WAIT_S = 4
 #: Two look-ups that wait for a silent server, and what the caller named.
 ANSWERED_WITHIN_S = WAIT_S + 5.0
 RECOVERED_WITHIN_S = 10.0
-
-
-@pytest.fixture(scope="module")
-def hurt() -> Iterator[RunningStack]:
-    """A stack of this module's own, to be hurt."""
-    with started_stack() as running:
-        yield running
 
 
 @pytest.fixture

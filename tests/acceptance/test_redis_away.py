@@ -16,16 +16,9 @@ from lastslot.running import Stack
 from shared.domain.ids import UserId, claim_id
 from shared.migrations.run import migrate
 from tests.acceptance.client import Client, judged, until
-from tests.acceptance.stacks import DOWN_WITHIN_S, RunningStack, extra_door, started_stack
-from tests.acceptance.test_crash import sold_out, whole
+from tests.acceptance.moments import sold_out, whole
+from tests.acceptance.stacks import DOWN_WITHIN_S, RunningStack, extra_door
 from tests.servers import named
-
-
-@pytest.fixture(scope="module")
-def hurt() -> Iterator[RunningStack]:
-    """A stack of this module's own, to be hurt."""
-    with started_stack() as running:
-        yield running
 
 
 @pytest.fixture
