@@ -35,7 +35,7 @@ _EVERY_S = 0.4
 BEYOND_LEASE_S = 10.0
 
 #: When whatever was answered because of a word has reached its caller: a certificate, or a door's call under way.
-_HEARD_S = max(CERTIFICATE_MS / 1000, REPLY_WITHIN_S) + 0.5
+HEARD_S = max(CERTIFICATE_MS / 1000, REPLY_WITHIN_S) + 0.5
 
 log = structlog.get_logger()
 
@@ -88,7 +88,7 @@ class Vouching:
 
     def _run_out(self) -> Life | None:
         """The life that we vouched for, when our last word has run out with all that was answered because of it."""
-        return self._life if clock.monotonic() > self._answered_at + VOUCHED_S + _HEARD_S else None
+        return self._life if clock.monotonic() > self._answered_at + VOUCHED_S + HEARD_S else None
 
     async def _keep(self, life: Life) -> None:
         while clock.monotonic() < self._right_until():

@@ -24,7 +24,7 @@ WITHOUT_REDIS = (
     Mutant(
         "life-ended-while-it-is-vouched-for",
         "decided beside a living gate",
-        (Edit("claim_workers/vouching.py", "clock.monotonic() > self._answered_at + VOUCHED_S + _HEARD_S", "True"),),
+        (Edit("claim_workers/vouching.py", "clock.monotonic() > self._answered_at + VOUCHED_S + HEARD_S", "True"),),
         "integration/test_vouching.py::test_a_life_is_ended_only_when_the_last_word_has_run_out_and_was_heard",
     ),
     Mutant(

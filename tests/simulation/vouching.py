@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from claim_workers.incarnation import Life
-from claim_workers.vouching import _HEARD_S, BEYOND_LEASE_S, VOUCHED_S
+from claim_workers.vouching import BEYOND_LEASE_S, HEARD_S, VOUCHED_S
 from shared.domain.lease import Lease
 from shared.errors import Fenced, IncarnationOver
 from shared.gate import Moved
@@ -74,7 +74,7 @@ class Vouching:
             self.end()
 
     def _run_out(self) -> Life | None:
-        return self._life if self._world.now > self._answered_at + VOUCHED_S + _HEARD_S else None
+        return self._life if self._world.now > self._answered_at + VOUCHED_S + HEARD_S else None
 
     def _keep(self, life: Life, term: int) -> Process[None]:
         while self._term == term and self._world.now < self._right_until():

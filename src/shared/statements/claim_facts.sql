@@ -1,8 +1,9 @@
 -- purpose: all that a batch of claims is decided on, in one round trip
 -- takes: $1 claim ids, $2 campaign ids and $3 users of the claims (pairwise), $4 partition_no, $5 codes asked for, each once
--- returns: one row of JSON texts: redemptions known by those ids, slices with their siblings and their campaigns' terms, uses taken by those users,
---          the codes, free codes of pools with a public code (one more than the claims can take, and a hundred where some may
---          not go with an order); whether any campaign has stacking rules, and whether any of those may still give something
+-- returns: one row of JSON texts: redemptions known by those ids, slices with their siblings and their campaigns' terms, uses
+--          taken by those users, the codes, free codes of pools with a public code (one more than the claims can take, and a
+--          hundred where some may not go with an order); whether any campaign has stacking rules, and whether any of those may
+--          still give something
 -- OFFSET 0 keeps each look-up a look-up: joined, a plan made while the table was small would read all of it, for every batch.
 SELECT
     (

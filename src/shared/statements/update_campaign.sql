@@ -1,5 +1,6 @@
--- purpose: write a campaign's new terms and its slices' budgets; slots it frees are stamped, for the owners to find
--- them by themselves (freed_lately.sql), should nobody come to tell the gate; a pause by the velocity guard ends with an active campaign
+-- purpose: write a campaign's new terms and its slices' budgets; slots it frees are stamped, for the owners to find them by
+--          themselves (freed_lately.sql), should nobody come to tell the gate; a pause by the velocity guard ends with an
+--          active campaign
 -- takes: $1 the campaign as a document (shared.domain.campaign.Campaign), $2 whether slots are freed; then of its slices,
 --        pairwise: $3 their numbers, $4 their partitions, $5 their budgets or null, $6 their amount budgets or null
 -- returns: {version}; no row when a slice does not live in that partition
