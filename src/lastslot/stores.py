@@ -32,7 +32,7 @@ def redis_fault(url: str) -> str | None:
 
 def redis_option(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the option that names a Redis, beside those that name a database."""
-    return click.option("--redis-url", envvar="LASTSLOT_REDIS_URL", help="The Redis.")(command)
+    return click.option("--redis-url", envvar="LASTSLOT_REDIS_URL", help="The Redis.  [default: that of the stack]")(command)
 
 
 def redis_named(redis_url: str | None, data_dir: Path | None) -> str:
