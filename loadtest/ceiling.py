@@ -91,7 +91,7 @@ async def ceiling(stack: Stack) -> AsyncIterator[Ceiling]:
     try:
         incarnation = Incarnation("in-memory")
         async with pool.acquire() as connection:
-            epoch = await connection.fetchval(statement("acquire_lease"), _PARTITION, "ceiling", 3_600.0)
+            epoch = await connection.fetchval(statement("acquire_leases"), [_PARTITION], "ceiling", 3_600.0)
             await connection.execute(statement("begin_incarnation"), _PARTITION, epoch, incarnation)
         yield Ceiling(dsn, pool, Life(_PARTITION, epoch, incarnation, "0-0"))
     finally:

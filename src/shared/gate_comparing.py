@@ -96,20 +96,19 @@ class GateComparison:
             facts = await gate_facts(connection, self._partition, [gate.campaign_id])
             if not facts:
                 return gate_drifts(self._partition, None, gate)
-            of_terms = gate_drifts(self._partition, facts[0], gate)
-            if any(drift.kind is DriftKind.GATE_FREE_DIFFERS for drift in of_terms):
-                slices = await connection.fetchval(statement("slices_in_all"), gate.campaign_id)
-                of_terms = gate_drifts(self._partition, facts[0], gate, slices)
-            return [*of_terms, *await self._compare_users(connection, reader, gate)]
+            slices: int = await connection.fetchval(statement("slices_in_all"), gate.campaign_id)
+            of_terms = gate_drifts(self._partition, facts[0], gate, slices)
+            return [*of_terms, *await self._compare_users(connection, reader, gate, slices)]
 
-    async def _compare_users(self, connection: Connection, reader: GateReader, gate: GateState) -> list[Drift]:
+    async def _compare_users(self, connection: Connection, reader: GateReader, gate: GateState, slices: int) -> list[Drift]:
         """Everybody whom Postgres knows, then whoever the gate knows besides, then the marks if both know as many."""
         campaign = gate.campaign_id
         marks, drifts, missing = MarkSum(), list[Drift](), 0
         users = await connection.cursor(statement("gate_users"), campaign, self._partition)
         while chunk := await users.fetch(_USERS_AT_A_TIME):
             active = {UserId(user): number for user, number in chunk}
-            found = user_drifts(self._partition, campaign, active, await reader.held(campaign, list(active)))
+            held = await reader.held(campaign, list(active))
+            found = user_drifts(self._partition, campaign, active, held, slices)
             missing += sum(drift.kind is DriftKind.USER_MISSING for drift in found)
             drifts = _fewest(drifts, found)
             marks = marks.plus([user_mark(user) for user in active])

@@ -54,6 +54,8 @@ GOOD: dict[str, dict[str, set[int]]] = {
         "POST /api/v1/campaigns/{campaign_id}/pause": {200},
         "POST /api/v1/campaigns/{campaign_id}/resume": {200},
         "POST /api/v1/campaigns/{campaign_id}/end": {200},
+        "POST /api/v1/campaigns/{campaign_id}/split": {200, 400, 409},
+        "POST /api/v1/campaigns/{campaign_id}/move": {200, 400, 409},
         "POST /api/v1/campaigns/{campaign_id}/launches": {201, 400},
         "GET /api/v1/campaigns/{campaign_id}/stats": {200},
         "POST /api/v1/campaigns/{campaign_id}/codes": {409},

@@ -80,13 +80,10 @@ async def test_groups_stop_in_the_opposite_order_of_their_start(told: Told, tmp_
 
 async def test_who_does_not_stop_in_time_is_insisted_on(told: Told, tmp_path: Path) -> None:
     stubborn = shell(tmp_path, "stubborn", "trap '' TERM; echo up; while :; do sleep 0.01; done")
-    gentle = shell(
-        tmp_path,
-        "gentle",
-        # Waiting, not running a command: a shell that is just about to start one may forget a signal.
-        "trap '' TERM; trap 'echo bye; exit 0' QUIT; echo up; while :; do sleep 0.1 & wait; done",
-        insist_signal=signal.SIGQUIT,
-    )
+    # No shell, which can set no trap for a signal that whoever started the tests ignores.
+    script = "import signal, sys; signal.signal(15, signal.SIG_IGN); signal.signal(3, lambda *_: sys.exit('bye'))"
+    argv = (sys.executable, "-c", f"{script}; print('up', flush=True)\nwhile True: signal.pause()")
+    gentle = Program(name="gentle", argv=argv, log=tmp_path / "gentle.log", insist_signal=signal.SIGQUIT)
     children = await told.supervisor.start([stubborn, gentle])
     await until(lambda: all(child.program.last_words() == "up" for child in children))
     await told.supervisor.stop(0.1)

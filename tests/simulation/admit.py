@@ -76,6 +76,7 @@ class _Asked:
             and number(fields.get("seq")) is not None
             and "edition" in fields
             and "dry" in fields
+            and "seeding" not in fields
             and str(fields.get("layout")) == str(ask.layout)
             and members == len(gate.users)
             and len(gate.marks) == 4 * members

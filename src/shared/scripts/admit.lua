@@ -38,7 +38,8 @@ for i = 1, count do
   local c = {gate = KEYS[k], users = KEYS[k + 1], marks = KEYS[k + 2], id = ARGV[arg], closed = ARGV[arg + 1], known = tonumber(ARGV[arg + 3])}
   if is(c.gate, 'hash') and is(c.users, 'hash') and is(c.marks, 'string') then
     local state = redis.call(
-      'HMGET', c.gate, 'free', 'limit', 'closed', 'members', 'held_until', 'seq', 'edition', 'dry', 'dry_until', 'layout'
+      'HMGET', c.gate, 'free', 'limit', 'closed', 'members', 'held_until', 'seq', 'edition', 'dry', 'dry_until', 'layout',
+      'seeding'
     )
     c.free = state[1] == 'unlimited' and math.huge or number(state[1])
     c.limit, c.members, c.dry = number(state[2]), number(state[4]), state[8] == '1'
@@ -51,7 +52,8 @@ for i = 1, count do
     c.shut = REASONS[state[3]] and state[3] ~= '' and not c.moving
     if c.shut then c.closed = state[3] end
     c.reserved = number(redis.call('HGET', KEYS[4], c.id)) or 0
-    c.warm = c.free and c.limit and REASONS[state[3]] and c.members and number(state[6]) and c.edition and state[8]
+    -- While it is filled it lacks users, whatever else it is made to say.
+    c.warm = c.free and c.limit and REASONS[state[3]] and c.members and number(state[6]) and c.edition and state[8] and not state[11]
       and state[10] == ARGV[arg + 4] and redis.call('HLEN', c.users) == c.members and redis.call('STRLEN', c.marks) == 4 * c.members
   end
   if c.warm then

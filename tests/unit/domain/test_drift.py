@@ -82,6 +82,16 @@ def test_users_are_missing_or_miscounted_and_their_sequence_is_no_matter() -> No
     ]
 
 
+def test_what_was_given_back_in_another_slice_is_no_drift_of_the_one_that_serves_the_user() -> None:
+    active = {UserId("ann"): 0, UserId("bob"): 1, UserId("cat"): 1}
+    held = {UserId("ann"): "1:7", UserId("bob"): "0:8", UserId("cat"): None}
+    drifts = user_drifts(PARTITION, CAMPAIGN, active, held, slices=2)
+    assert [(drift.subject, drift.kind) for drift in drifts] == [
+        ("bob", DriftKind.USER_MISCOUNTED),
+        ("cat", DriftKind.USER_MISSING),
+    ]
+
+
 def test_marks_are_the_same_in_any_order_and_any_pages_and_differ_by_any_one() -> None:
     marks = [random.Random(7).getrandbits(32) for _ in range(1_000)]
     other = sorted(marks)
