@@ -32,7 +32,8 @@ def plan(
 ) -> Plan:
     """What `me` takes of the free partitions and gives up of its own; `owners` None: free.
 
-    `wanted`: where somebody asked partitions to be; it counts while that shard lives. Shards that are `resting` take nothing.
+    `wanted`: where somebody asked partitions to be; it counts while that shard lives. Shards that are `resting` take nothing,
+    not even what is wanted there: it may have stood still with them.
     """
     intended = spread({*living, me}, owners, wanted, resting)
     mine = {partition for partition, owner in owners.items() if owner == me}
@@ -48,7 +49,11 @@ def spread(
     resting: Collection[ShardId] = (),
 ) -> dict[PartitionNo, ShardId]:
     """Where each partition should be: where it is asked for, else where it is while there is room, else where there is."""
-    placed = {partition: shard for partition, shard in wanted.items() if shard in shards}
+    placed = {
+        partition: shard
+        for partition, shard in wanted.items()
+        if shard in shards and (shard not in resting or owners.get(partition) == shard)
+    }
     kept = {
         partition: owner
         for partition, owner in sorted(owners.items())

@@ -191,11 +191,11 @@ def test_one_shard_three_and_two_again_move_shares_alone() -> None:
         assert sum(before[partition] != owners[partition] for partition in owners) == moves
 
 
-@given(living_shards, any_owners, st.sets(st.sampled_from(SHARDS)))
-def test_who_rests_keeps_what_it_has_and_takes_nothing_unless_all_rest(
-    living: list[ShardId], owners: Owners, resting: set[ShardId]
+@given(living_shards, any_owners, st.sets(st.sampled_from(SHARDS)), wishes)
+def test_who_rests_takes_nothing_even_by_wish_unless_all_rest(
+    living: list[ShardId], owners: Owners, resting: set[ShardId], wanted: dict[PartitionNo, ShardId]
 ) -> None:
-    intended = spread(living, owners, resting=resting)
+    intended = spread(living, owners, wanted, resting)
     assert intended.keys() == owners.keys()
     kept = {partition: owner for partition, owner in owners.items() if owner in living}
     if resting >= set(living):
@@ -212,3 +212,20 @@ def test_what_a_resting_shard_gave_up_goes_to_the_others() -> None:
     owners[given_up] = None
     assert plan(SHARDS[1], SHARDS[:2], owners, resting={SHARDS[0]}).acquire == [given_up]
     assert plan(SHARDS[0], SHARDS[:2], owners, resting={SHARDS[0]}).acquire == []
+
+
+def test_a_partition_that_stood_still_where_it_is_wanted_goes_to_the_others_until_that_shard_has_rested() -> None:
+    owners, living = settled(SHARDS[:2]), SHARDS[:2]
+    moved = next(partition for partition, owner in owners.items() if owner == SHARDS[0])
+    owners[moved], wanted = None, {moved: SHARDS[0]}
+    assert plan(SHARDS[0], living, owners, wanted, resting={SHARDS[0]}).acquire == []
+    assert plan(SHARDS[1], living, owners, wanted, resting={SHARDS[0]}).acquire == [moved]
+    owners[moved] = SHARDS[1]
+    assert plan(SHARDS[1], living, owners, wanted, resting={SHARDS[0]}).resign == []
+    assert plan(SHARDS[1], living, owners, wanted).resign == [moved]
+
+
+def test_what_is_wanted_where_it_is_stays_there_while_that_shard_rests() -> None:
+    owners = settled(SHARDS[:2])
+    wanted = {partition: SHARDS[0] for partition, owner in owners.items() if owner == SHARDS[0]}
+    assert spread(SHARDS[:2], owners, wanted, resting={SHARDS[0]}) == owners
