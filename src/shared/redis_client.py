@@ -63,14 +63,22 @@ def _open_redis(url: str, reply_within_s: float | None) -> Redis:
 
 
 class _Prompt(Redis):
-    """A client that bounds a call as a whole.
+    """A client that bounds a call as a whole, and that is over once it was closed.
 
-    redis-py bounds every connect and every read, but not the wait for its pool, whose lock it holds while it connects: before
-    a frozen server, sixteen calls at once would take sixteen times as long as one.
+    redis-py opens a connection for whoever calls afterwards, which nobody then closes. And it bounds every connect and every
+    read, but not the wait for its pool, whose lock it holds while it connects: before a frozen server, sixteen calls at once
+    would take sixteen times as long as one.
     """
 
     reply_within_s: float | None = None
+    _over = False
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        self._over = True
+        await super().aclose(close_connection_pool)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
+        if self._over:
+            raise ConnectionLost("the client was closed")
         async with asyncio.timeout(self.reply_within_s):
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]

@@ -304,7 +304,7 @@ async def test_a_consumer_ends_when_its_lease_can_no_longer_be_trusted(stores: S
 
 async def test_a_consumer_that_broke_is_replaced(stores: Stores) -> None:
     partition = PartitionNo(5)
-    async with shard_at_work(stores, ttl_s=0.6) as shard:
+    async with shard_at_work(stores, ttl_s=1.5) as shard:
         await until(lambda: owns(shard, 16))
         living = await stores.gate.living(partition)
         while living is None:

@@ -35,6 +35,14 @@ async def losing_the_answers_to(command: bytes, url: str) -> AsyncIterator[str]:
             link.close()
 
 
+async def test_a_client_that_was_closed_opens_no_connection_for_whoever_calls_late(redis_url: str) -> None:
+    client = open_redis(redis_url)
+    await client.ping()
+    await client.aclose()
+    with pytest.raises(RedisUnavailable):
+        await answer_of(client.ping())
+
+
 async def test_a_call_whose_answer_is_lost_is_run_once(redis: Redis, redis_url: str) -> None:
     async with losing_the_answers_to(b"INCR", redis_url) as url, open_redis(url, reply_within_s=0.2) as lossy:
         await lossy.ping()
