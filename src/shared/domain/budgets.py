@@ -49,17 +49,26 @@ def _taken(key: SliceKey, decisions: Sequence[Decision]) -> Want:
 
 
 def _want(terms: SliceFacts, lacking: Sequence[Decision], taken: Want) -> Want:
-    slots = _short(len(lacking), terms.budget, terms.claimed + taken.slots)
-    sought = sum(discount.amount(terms.discount, decision.claim.subtotal) for decision in lacking)
-    amount = _short(max(1, sought), terms.amount_budget, terms.amount_claimed + taken.amount)
-    others = terms.siblings
-    slots_there = sum(other.free for other in others) if slots else 0
-    amount_there = sum(other.amount_free for other in others) if amount else 0
-    if (slots and not slots_there) or (amount and not amount_there):
+    # A claim that costs nothing is granted all the same only while there is some money left.
+    amounts = [max(1, discount.amount(terms.discount, decision.claim.subtotal)) for decision in lacking]
+    slots_there = sum(other.free for other in terms.siblings)
+    amount_there = sum(other.amount_free for other in terms.siblings)
+    slots = _short([1] * len(lacking), _left(terms.budget, terms.claimed + taken.slots), slots_there)
+    amount = _short(amounts, _left(terms.amount_budget, terms.amount_claimed + taken.amount), amount_there)
+    if slots is None or amount is None:
         # Without the one the other would be of no use.
         return Want(0, 0)
     return Want(slots, amount)
 
 
-def _short(sought: int, budget: int | None, taken: int) -> int:
-    return 0 if budget is None else max(0, sought - (budget - taken))
+def _left(budget: int | None, taken: int) -> int | None:
+    return None if budget is None else budget - taken
+
+
+def _short(sought: Sequence[int], here: int | None, there: int) -> int | None:
+    """What is wanted of what is `there` for claims of which each seeks so much. None: all of it would serve none of them."""
+    if here is None:
+        return 0
+    if here + there < min(sought):
+        return None
+    return max(0, min(sum(sought) - here, there))

@@ -1,6 +1,7 @@
 """Who is served by which slice, and how budget is shared out: by rules that leave nothing over and invent nothing."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -119,6 +120,66 @@ def test_money_is_wanted_for_all_that_is_lacking_and_not_without_slots() -> None
     assert wanted(poor) == Want(0, 150)
     assert wanted(replace(poor, budget=3, siblings=(replace(rich, claimed=5),))) is None
     assert wanted(replace(poor, siblings=(replace(rich, amount_claimed=1_000),))) is None
+
+
+def test_what_does_for_none_of_the_claims_is_not_wanted() -> None:
+    few = replace(FULL.siblings[0], amount_budget=1_000, amount_claimed=950)
+    poor = replace(FULL, budget=9, amount_budget=320, amount_claimed=300, siblings=(few,))
+    assert wanted(poor) is None
+    assert wanted(replace(poor, amount_budget=350)) == Want(0, 50)
+
+
+def test_who_can_be_served_is_served_though_there_is_not_enough_for_all() -> None:
+    rich = replace(FULL.siblings[0], amount_budget=1_000, amount_claimed=850)
+    # A slot for one of two, whose money is all there; money for two of three, whose slots are; one slot here, the money there.
+    assert wanted(replace(FULL, amount_budget=0, siblings=(replace(rich, claimed=4),))) == Want(1, 150)
+    assert wanted(replace(FULL, amount_budget=50, siblings=(rich,)), claims=3) == Want(3, 150)
+    assert wanted(replace(FULL, budget=4, amount_budget=0, siblings=(replace(rich, claimed=5),))) == Want(0, 150)
+
+
+#: Slots and money of a slice, both scarce.
+shares = st.tuples(st.integers(0, 2), st.sampled_from([0, 0, 50, 100, 220]))
+
+
+@given(shares, st.lists(shares, min_size=1, max_size=2), st.lists(st.sampled_from([0, 60, 100]), min_size=1, max_size=5))
+def test_nobody_is_refused_for_lack_of_what_the_campaign_has(
+    here: tuple[int, int], there: list[tuple[int, int]], subtotals: list[int]
+) -> None:
+    siblings = tuple(
+        Sibling(slice_no=number, partition_no=PartitionNo(number), budget=slots, claimed=0, amount_budget=amount)
+        for number, (slots, amount) in enumerate(there, 1)
+    )
+    terms = replace(FULL, budget=here[0], claimed=0, amount_budget=here[1], siblings=siblings)
+    users = users_of(0, terms.slices, len(subtotals))
+    claims = [replace(claim(user), subtotal=subtotal) for user, subtotal in zip(users, subtotals, strict=True)]
+    decisions = decide(claims, facts(terms))
+    while want := wants(decisions, facts(terms)).get((CAMPAIGN, 0)):
+        before, terms = terms, having_pulled(terms, want)
+        assert left(terms.siblings) < left(before.siblings)
+        decisions = decide(claims, facts(terms))
+    slots, amount = left((replace(siblings[0], budget=terms.budget, amount_budget=terms.amount_budget), *terms.siblings))
+    granted = [each.outcome.redemption for each in decisions if isinstance(each.outcome, Granted)]
+    slots, amount = slots - len(granted), amount - sum(row.amount for row in granted)
+    for each in decisions:
+        if each.outcome in (Refused(Refusal.EXHAUSTED), Refused(Refusal.BUDGET_INSUFFICIENT)):
+            assert not slots or amount < max(1, min(100, each.claim.subtotal or 0))
+
+
+def having_pulled(terms: SliceFacts, want: Want) -> SliceFacts:
+    """The slice with what it takes of its siblings."""
+    slots = pulled(want.slots, [other.free for other in terms.siblings])
+    money = pulled(want.amount, [other.amount_free for other in terms.siblings])
+    siblings = tuple(
+        replace(other, budget=other.free - less, amount_budget=other.amount_free - money_less)
+        for other, less, money_less in zip(terms.siblings, slots, money, strict=True)
+    )
+    budget, amount_budget = (terms.budget or 0) + sum(slots), (terms.amount_budget or 0) + sum(money)
+    return replace(terms, budget=budget, amount_budget=amount_budget, siblings=siblings)
+
+
+def left(slices: Sequence[Sibling]) -> tuple[int, int]:
+    """Slots and money that these slices could give away."""
+    return sum(part.free for part in slices), sum(part.amount_free for part in slices)
 
 
 def test_a_claim_that_another_slice_serves_is_to_be_routed_again() -> None:
