@@ -26,7 +26,7 @@ from shared.domain.draft import MAX_NUMBER, CampaignChange
 from shared.domain.facts import Facts
 from shared.domain.ids import CampaignId, Incarnation, PartitionNo, UserId
 from shared.domain.operations import SubmitClaim
-from shared.domain.outcomes import Granted, Heard, Refusal, Refused, Replayed
+from shared.domain.outcomes import Granted, Heard, Misrouted, Refusal, Refused, Replayed
 from shared.domain.periods import Period, start_of
 from shared.domain.redemption import Redemption, State, Stay, Step
 from shared.gate_facts import gate_facts
@@ -385,6 +385,16 @@ async def test_an_owners_overdue_hold_is_released_in_the_batch_of_the_next_claim
     rows = await bench.pool.fetch("SELECT redemption_id, kind FROM ledger WHERE redemption_id IS NOT NULL ORDER BY seq")
     assert [kind for _, kind in rows] == ["claimed", "claimed", "released", "claimed", "refused"]
     assert rows[2]["redemption_id"] == first.redemption_id
+
+
+async def test_an_overdue_hold_in_the_way_of_a_claim_that_came_to_the_wrong_partition_ends_where_it_lives(bench: Bench) -> None:
+    campaign, [hold] = await holding(bench)
+    await bench.lapse(hold)
+    assert await bench.decided(claim_of(campaign, "a", "new"), at=THERE) == [Misrouted()]
+    assert await bench.counts(campaign) == (1, 0)
+    assert told(await bench.decided(claim_of(campaign, "a", "new"))) == ["granted"]
+    rows = await bench.pool.fetch("SELECT partition_no FROM ledger WHERE redemption_id = $1", hold.redemption_id)
+    assert [partition for (partition,) in rows] == [HERE, HERE]
 
 
 async def test_many_overdue_holds_end_bit_by_bit_the_most_overdue_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

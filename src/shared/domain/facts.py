@@ -114,16 +114,16 @@ class Facts(msgspec.Struct, frozen=True):
 def overdue_holds(facts: Facts, here: PartitionNo) -> dict[PartitionNo, list[ClaimId]]:
     """Holds of the batch's users whose time has run out, in the way of whatever they ask for, by where their slots live.
 
-    Who has a hold in another slice than the one that serves him `here` had it before the campaign was split.
+    Who has a hold in another slice than the one that serves him `here` had it before the campaign was split. The hold of who
+    asks for a campaign that does not live here (any more) is left to where it does.
     """
-    places = {
-        (campaign, other.slice_no): other.partition_no
-        for (campaign, _), terms in facts.slices.items()
-        for other in terms.siblings
-    }
+    places = dict.fromkeys(facts.slices, here)
+    for (campaign, _), terms in facts.slices.items():
+        places.update(((campaign, other.slice_no), other.partition_no) for other in terms.siblings)
     held = (use.hold for uses in facts.uses.values() for use in uses if use.hold is not None)
     found: dict[PartitionNo, list[ClaimId]] = {}
     for hold in held:
-        if is_overdue(hold, facts.now):
-            found.setdefault(places.get((hold.campaign_id, hold.slice_no), here), []).append(hold.redemption_id)
+        place = places.get((hold.campaign_id, hold.slice_no))
+        if place is not None and is_overdue(hold, facts.now):
+            found.setdefault(place, []).append(hold.redemption_id)
     return found
