@@ -90,10 +90,14 @@ async def refund(pool: Pool, order_id: str) -> Refunded:
 
 async def _refund(connection: Connection, order_id: str) -> Refunded:
     step = Step.RELEASE_FOR_REFUND
-    partitions = sorted({each.partition_no for each in await _read_order(connection, order_id)})
+    asked = await _read_order(connection, order_id)
+    partitions = sorted({each.partition_no for each in asked})
     heads = {partition: await lock_partition(connection, partition) for partition in partitions}
-    # What was claimed in another partition since is no part of what is refunded.
-    found = [each for each in await _read_order(connection, order_id) if each.partition_no in heads]
+    stand = await _read_order(connection, order_id)
+    # What was claimed in another partition since is no part of what is refunded; what has moved there is.
+    found = [each for each in stand if each.partition_no in heads]
+    if not {each.redemption.redemption_id for each in asked} <= {each.redemption.redemption_id for each in found}:
+        raise ShortWrite
     judged = [(each, next_state(each.redemption, step, each.policy, heads[each.partition_no].now)) for each in found]
     stands = {each.redemption.redemption_id: each.redemption for each in found}
     settlements: list[tuple[PartitionNo, Settlement]] = []

@@ -1,22 +1,28 @@
 """Steps with a redemption: each is taken once, whoever else writes meanwhile."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import pytest
 
-from shared import lifecycle
+from shared import lifecycle, moving
 from shared.audit import audit
 from shared.book import append, decided, lock_partition
+from shared.campaigns import Committed
 from shared.claims import read_facts, write_decisions
 from shared.domain.campaign import Campaign
 from shared.domain.decide import decide
-from shared.domain.ids import ClaimId
+from shared.domain.ids import PARTITIONS, ClaimId, PartitionNo, UserId
 from shared.domain.ledger import Event, Kind
 from shared.domain.redemption import State, Step
 from shared.domain.settlement import Settlement
 from shared.lifecycle import Stepped
+from shared.moving import Held, Move
 from shared.postgres import Connection, Pool
 from tests.integration.engine import at_commit, claim_of, home, launch, until
+
+T = TypeVar("T")
 
 
 async def claimed(pool: Pool, campaign: Campaign, user: str = "ann") -> ClaimId:
@@ -79,6 +85,36 @@ async def test_of_holds_that_end_those_that_were_given_back_are_not_given_back_a
     assert (settlement.free, settlement.users) == (2, {"ann": 0})
     assert await pool.fetchval("SELECT claimed FROM campaign_slices") == 1
     assert (await audit(dsn)).clean
+
+
+async def test_what_moves_while_its_order_is_refunded_is_refunded_too(dsn: str, pool: Pool) -> None:
+    campaign = await launch(pool, 3, release_on_refund=True)
+    redemption = await claimed(pool, campaign)
+    await lifecycle.take(pool, redemption, Step.CONFIRM)
+    refunded = await after_a_move(pool, campaign, lifecycle.refund(pool, "order"))
+    assert [(each.redemption_id, each.state) for each in refunded.redemptions] == [(redemption, State.RELEASED)]
+    assert [(partition, each.free) for partition, each in refunded.settlements] == [(next_door(campaign), 3)]
+    assert (await audit(dsn)).clean
+
+
+async def after_a_move(pool: Pool, campaign: Campaign, write: Coroutine[Any, Any, T]) -> T:
+    """What comes of `write` when the campaign moves next door while `write` waits for the partition that it knows of."""
+    wish, by = Move(next_door(campaign)), UserId("admin")
+    held = await moving.hold(pool, campaign.campaign_id, wish, by)
+    assert isinstance(held, Held)
+    async with pool.acquire() as connection, connection.transaction():
+        await lock_partition(connection, home(campaign))
+        moved = asyncio.create_task(moving.put(pool, held, wish, by))
+        # Who comes first gets the lock first.
+        await until(lambda: wait_for_a_lock(pool, 1))
+        written = asyncio.create_task(write)
+        await until(lambda: wait_for_a_lock(pool, 2))
+    assert isinstance(await moved, Committed)
+    return await written
+
+
+def next_door(campaign: Campaign) -> PartitionNo:
+    return PartitionNo((home(campaign) + 1) % PARTITIONS)
 
 
 async def wait_for_a_lock(pool: Pool, number: int) -> bool:
