@@ -22,9 +22,11 @@ class Expired(msgspec.Struct, frozen=True):
 async def expire_overdue(pool: Pool, life: Life) -> Expired:
     """Release the most overdue holds of the partition, in one transaction. Raises Fenced."""
     async with pool.acquire(timeout=5) as connection:
-        holds = await overdue(connection, life.partition_no, BATCH_MAX)
-        if not holds:
+        # Mostly there is nothing to lock the partition for.
+        if not await overdue(connection, life.partition_no, 1):
             return Expired([], more=False)
         async with connection.transaction():
             head = await lock_partition(connection, life.partition_no, life.epoch)
+            # Read again, for a campaign that has moved away meanwhile is another partition's to write.
+            holds = await overdue(connection, life.partition_no, BATCH_MAX, head.now)
             return Expired(await expire(connection, head, holds), more=len(holds) == BATCH_MAX)

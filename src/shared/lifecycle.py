@@ -6,6 +6,7 @@ after the other, whoever asks, and are judged by Postgres's clock.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -121,9 +122,12 @@ async def expire(connection: Connection, head: Head, holds: Sequence[UUID]) -> l
     return await _freed(connection, head, await _move(connection, head, holds, State.CLAIMED, Step.EXPIRE))
 
 
-async def overdue(connection: Connection, partition: PartitionNo, most: int) -> list[UUID]:
-    """Up to `most` holds of the partition whose time to confirm has run out. None of them can be confirmed any more."""
-    return [hold for (hold,) in await connection.fetch(statement("overdue_holds"), partition, most)]
+async def overdue(connection: Connection, partition: PartitionNo, most: int, now: datetime | None = None) -> list[UUID]:
+    """Up to `most` holds of the partition whose time to confirm has run out (by `now`). None of them can be confirmed any more.
+
+    Only under the partition's lock are they still its own when they are released.
+    """
+    return [hold for (hold,) in await connection.fetch(statement("overdue_holds"), partition, most, now)]
 
 
 async def _move(connection: Connection, head: Head, redemptions: Sequence[UUID], before: State, step: Step) -> list[Redemption]:

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+from claim_workers.expiry import expire_overdue
+from claim_workers.incarnation import Life
 from shared import lifecycle, moving
 from shared.audit import audit
 from shared.book import append, decided, lock_partition
@@ -13,14 +15,14 @@ from shared.campaigns import Committed
 from shared.claims import read_facts, write_decisions
 from shared.domain.campaign import Campaign
 from shared.domain.decide import decide
-from shared.domain.ids import PARTITIONS, ClaimId, PartitionNo, UserId
+from shared.domain.ids import PARTITIONS, ClaimId, Incarnation, PartitionNo, UserId
 from shared.domain.ledger import Event, Kind
 from shared.domain.redemption import State, Step
 from shared.domain.settlement import Settlement
 from shared.lifecycle import Stepped
 from shared.moving import Held, Move
 from shared.postgres import Connection, Pool
-from tests.integration.engine import at_commit, claim_of, home, launch, until
+from tests.integration.engine import at_commit, claim_of, gain, home, launch, until
 
 T = TypeVar("T")
 
@@ -94,6 +96,18 @@ async def test_what_moves_while_its_order_is_refunded_is_refunded_too(dsn: str, 
     refunded = await after_a_move(pool, campaign, lifecycle.refund(pool, "order"))
     assert [(each.redemption_id, each.state) for each in refunded.redemptions] == [(redemption, State.RELEASED)]
     assert [(partition, each.free) for partition, each in refunded.settlements] == [(next_door(campaign), 3)]
+    assert (await audit(dsn)).clean
+
+
+async def test_holds_that_move_while_they_are_to_end_end_where_they_live_then(dsn: str, pool: Pool) -> None:
+    campaign = await launch(pool, 3, hold_ttl_s=60)
+    await claimed(pool, campaign)
+    await pool.execute("UPDATE redemptions SET hold_expires_at = clock_timestamp()")
+    old, new = [Life(at, await gain(pool, at), Incarnation("run"), "0-0") for at in (home(campaign), next_door(campaign))]
+    assert (await after_a_move(pool, campaign, expire_overdue(pool, old))).settlements == []
+    assert await pool.fetchval("SELECT state FROM redemptions") == "claimed"
+    [settlement] = (await expire_overdue(pool, new)).settlements
+    assert (settlement.free, settlement.users) == (3, {"ann": 0})
     assert (await audit(dsn)).clean
 
 
