@@ -1,9 +1,9 @@
 """Keeping a shard's leases: say that we live, see who else does, take our share, give up what is too much, renew the rest.
 
 Each lease is served by one consumer, in a task of its own, which finishes its batch and then resigns the lease, so that the
-next owner starts from a settled partition; it hears of that and starts at once. The keeper waits for no consumer and for no
-row that somebody holds (a front door that was frozen in a release holds one for seconds): one partition that stands still
-stops no other.
+next owner starts from a settled partition; it hears of that and starts at once. The keeper waits for no consumer, and for
+rows that somebody holds only a moment and side by side (a front door that was frozen in a release holds one for seconds, many
+that commit hold one by turns): one partition that stands still stops no other.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from shared import clock, metrics
 from shared.crash_points import crash_point
 from shared.domain.ids import PartitionNo, ShardId
 from shared.domain.lease import Lease, trusted_until
-from shared.postgres import Connection
+from shared.postgres import NO_ANSWER, Connection
 from shared.process import abandoned
 from shared.statements import statement
 
@@ -182,8 +182,25 @@ class Keeper:
         async with self._connection() as connection:
             rows = await connection.fetch(statement("acquire_leases"), wanted, self._shard, self._ttl_s)
         for epoch, partition in rows:
-            consumer = Consumer(self._stores, Lease(partition, epoch, trusted_until(started, self._ttl_s)), self._batch_max)
-            self._serving[partition] = (consumer, asyncio.create_task(self._serve(consumer), name=f"lease-{partition}"))
+            self._start(partition, epoch, started)
+        # What others' commits hold most of the time would hardly ever be found free: we stand in line for it, as they do.
+        await asyncio.gather(*(self._acquire_held(partition) for partition in wanted if partition not in self._serving))
+
+    async def _acquire_held(self, partition: PartitionNo) -> None:
+        started = clock.monotonic()
+        try:
+            async with self._connection() as connection:
+                epoch = await connection.fetchval(statement("acquire_lease"), partition, self._shard, self._ttl_s)
+        except (asyncpg.LockNotAvailableError, *NO_ANSWER) as error:
+            log.warning("partition_not_acquired", partition=partition, error=repr(error))
+            return
+        if epoch is not None:
+            self._start(partition, epoch, started)
+
+    def _start(self, partition: PartitionNo, epoch: int, started: float) -> None:
+        """Serve a partition that is ours since `started` at the earliest."""
+        consumer = Consumer(self._stores, Lease(partition, epoch, trusted_until(started, self._ttl_s)), self._batch_max)
+        self._serving[partition] = (consumer, asyncio.create_task(self._serve(consumer), name=f"lease-{partition}"))
 
     async def _serve(self, consumer: Consumer) -> None:
         """Consume until the lease is lost or to be given up, and give it up by its exact epoch."""

@@ -19,6 +19,8 @@ from shared.domain.lease import Lease
 from shared.domain.outcomes import Granted, Replayed
 from shared.errors import Fenced, IncarnationOver
 from shared.gate import Verdict
+from shared.process import abandoned
+from shared.statements import statement
 from tests.integration.engine import (
     Door,
     Owner,
@@ -196,6 +198,41 @@ async def test_a_lease_whose_row_is_hardly_ever_free_is_renewed(stores: Stores, 
             async with held(postgres_dsn, partition):
                 await asyncio.sleep(0.05)
         assert await _epoch(stores, partition) == epoch
+
+
+@asynccontextmanager
+async def committed_to(dsn: str, partition: int, doors: int = 4) -> AsyncIterator[None]:
+    """So many doors commit in this partition one after the other, without a pause, as they do without Redis."""
+
+    async def door() -> None:
+        connection = await asyncpg.connect(dsn)
+        try:
+            while True:
+                async with connection.transaction():
+                    await connection.fetch(statement("lock_partition"), partition, None)
+                    await asyncio.sleep(0.01)
+                    await connection.execute("UPDATE partitions SET last_seq = last_seq WHERE partition_no = $1", partition)
+        finally:
+            connection.terminate()
+
+    tasks = [asyncio.create_task(door()) for _ in range(doors)]
+    try:
+        yield
+    finally:
+        await abandoned(*tasks)
+
+
+async def test_a_partition_that_doors_commit_to_all_the_time_is_taken_over_as_soon_as_any_other(
+    stores: Stores, postgres_dsn: str, redis_url: str
+) -> None:
+    campaign, ttl_s = await launch(stores.pool, None, partition=5), 1.0
+    async with shard_at_work(stores, "doomed", ttl_s) as doomed:
+        await until(lambda: owns(doomed, 16))
+        await doomed.kill()
+    async with committed_to(postgres_dsn, home(campaign)), shard_at_work(stores, "heir", ttl_s) as heir:
+        assert await until(lambda: owns(heir, 16)) < ttl_s + 1.0
+        async with open_door(stores.pool, redis_url) as door:
+            assert isinstance(await door.redeem(campaign, "ann"), Granted)
 
 
 async def test_a_connection_that_falls_silent_costs_no_lease(stores: Stores) -> None:

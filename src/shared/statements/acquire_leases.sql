@@ -1,6 +1,6 @@
 -- purpose: take free partitions; the epoch counts up at every acquisition, and who wanted one and is gone is forgotten
 -- takes: $1 partition numbers, $2 shard_id, $3 lease seconds
--- returns: {epoch, partition_no} of those taken; a missing one is somebody else's, or its row is held (nobody waits for it here)
+-- returns: {epoch, partition_no} of those taken; a missing one is somebody else's, or its row is held: acquire_lease tells
 -- Its last owner may have vouched for its life a while longer than the lease (see claim_workers.vouching), and then not any more.
 WITH free AS MATERIALIZED (
     SELECT partition_no
