@@ -280,7 +280,8 @@ async def test_a_shard_that_can_reach_nobody_stops_when_it_is_told_to(stores: St
 
 async def test_claims_go_on_through_every_change_of_owner(stores: Stores, postgres_dsn: str, redis_url: str) -> None:
     campaigns = [await launch(stores.pool, 30, partition=partition) for partition in (0, 5, 10, 15)]
-    async with open_door(stores.pool, redis_url) as door, shard_at_work(stores, "one", 0.6):
+    async with open_door(stores.pool, redis_url) as door, shard_at_work(stores, "one", 0.6) as one:
+        await until(lambda: owns(one, 16))
 
         async def claims(campaign: Campaign, number: int) -> None:
             # A slow user: each claim is sent when the one before was answered.
