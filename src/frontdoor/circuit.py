@@ -63,6 +63,10 @@ class Circuit:
                 await self._probe()
             except RedisUnavailable:
                 continue
+            except Exception as error:
+                # Nobody else would ever ask whether it is back.
+                log.error("probe_failed", partition=self._partition, error=repr(error))
+                continue
             self.away, self._unanswered = False, 0
             metrics.GATES_AWAY.dec()
             metrics.DIRECT_TURNS.add("left")

@@ -22,6 +22,10 @@ async def silence(seconds: float = 0.0) -> str:
     raise RedisUnavailable
 
 
+async def break_down() -> str:
+    raise ValueError("what nobody expects")
+
+
 async def fail(circuit: Circuit, seconds: float = 0.0) -> None:
     with pytest.raises(RedisUnavailable):
         await circuit.watch(silence(seconds))
@@ -61,6 +65,17 @@ async def test_a_gate_is_back_when_it_answers_a_probe(monkeypatch: pytest.Monkey
     assert not circuit.away
     assert next(probes, None) is None
     await fail(circuit)
+    assert not circuit.away
+
+
+async def test_a_probe_that_breaks_down_is_not_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_PROBE_EVERY_S", 0.01)
+    probes = iter([break_down, answer])
+    circuit = circuit_of(lambda: next(probes)())
+    for _ in range(3):
+        await fail(circuit)
+    assert circuit._probing is not None
+    await asyncio.wait_for(circuit._probing, 5)
     assert not circuit.away
 
 
