@@ -61,7 +61,7 @@ class Vouching:
             kept = await connection.fetchval(statement("keep_life"), life.partition_no, life.epoch, life.incarnation)
         if kept is None:
             raise IncarnationOver(f"the life of partition {life.partition_no} has been ended, or has another owner")
-        self._task = asyncio.create_task(self._keep(life), name=f"vouching-{life.partition_no}")
+        self._task = self._vouch(life)
 
     async def end(self) -> None:
         """Say no more; what was said is good for its moment."""
@@ -76,7 +76,7 @@ class Vouching:
 
     async def give_up(self, pool: Pool, lease: Lease) -> None:
         """End the partition's life in Postgres, if nobody can vouch for it any more, here or as our predecessor."""
-        self._given_up = self._given_up or self._run_out()
+        self._given_up = self._given_up or await self._fallen_silent()
         doomed = None if self._given_up is None else self._given_up.incarnation
         async with pool.acquire(timeout=5) as connection:
             ended = await connection.fetchval(statement("end_life"), lease.partition_no, lease.epoch, doomed)
@@ -85,6 +85,21 @@ class Vouching:
             await self.end()
         if ended is not None:
             log.warning("life_ended", partition=lease.partition_no, incarnation=doomed)
+
+    async def _fallen_silent(self) -> Life | None:
+        """The life whose word has run out, with nothing more said of it: Redis may be back before Postgres has ended it."""
+        life = self._run_out()
+        if life is None or self._task is None:
+            return life
+        await abandoned(self._task)
+        if self._run_out() is None:
+            # It was heard at the last moment.
+            self._task = self._vouch(life)
+            return None
+        return life
+
+    def _vouch(self, life: Life) -> asyncio.Task[None]:
+        return asyncio.create_task(self._keep(life), name=f"vouching-{life.partition_no}")
 
     def _run_out(self) -> Life | None:
         """The life that we vouched for, when our last word has run out with all that was answered because of it."""

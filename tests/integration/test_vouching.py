@@ -8,7 +8,7 @@ import pytest
 
 from claim_workers.consumer import Stores
 from claim_workers.incarnation import Life, enter
-from claim_workers.vouching import VOUCHED_S, Vouching
+from claim_workers.vouching import HEARD_S, VOUCHED_S, Vouching
 from lastslot.embedded import EmbeddedServer
 from lastslot.ports import free_port
 from shared import clock, keys
@@ -111,6 +111,42 @@ async def test_a_life_is_ended_only_when_the_last_word_has_run_out_and_was_heard
     await until(ended)
     # Half a second of certificates, or the second that a call may take.
     assert VOUCHED_S + 1.0 < clock.monotonic() - began < VOUCHED_S + 3.0
+
+
+async def test_nothing_more_is_said_of_a_life_that_postgres_is_slow_to_end(stores: Stores, server: EmbeddedServer) -> None:
+    """Or a gate would refuse by itself again, while others decide without it."""
+    life = await entered(stores)
+    vouching = Vouching(stores.gate, lambda: clock.monotonic() + 60)
+    await vouching.begin(stores.pool, life)
+    async with stores.pool.acquire() as other, other.transaction():
+        await other.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        await other.execute("SELECT FROM partitions WHERE partition_no = $1 FOR UPDATE", PARTITION)
+        with frozen(server):
+            await asyncio.sleep(VOUCHED_S + HEARD_S + 0.1)
+            ending = asyncio.create_task(vouching.give_up(stores.pool, lease_of(life)))
+            await asyncio.sleep(0.2)
+        for _ in range(20):
+            await asyncio.sleep(0.1)
+            assert await vouched_for_ms(stores, life) <= 0
+        assert vouching.given_up
+    await ending
+    assert await named(stores.pool) is None
+
+
+async def test_an_owner_that_is_heard_at_the_last_moment_vouches_on(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    life = await entered(stores)
+    vouching = Vouching(stores.gate, lambda: clock.monotonic() + 60)
+    await vouching.begin(stores.pool, life)
+    await asyncio.sleep(0.5)
+    assert await vouched_for_ms(stores, life) > 0
+    judged = iter([life])
+    monkeypatch.setattr(vouching, "_run_out", lambda: next(judged, None))
+    await vouching.give_up(stores.pool, lease_of(life))
+    assert await named(stores.pool) == life.incarnation
+    for _ in range(2):
+        await asyncio.sleep(VOUCHED_S)
+        assert await vouched_for_ms(stores, life) > 0
+    await vouching.end()
 
 
 async def test_an_owner_without_its_epoch_ends_nothing(stores: Stores, server: EmbeddedServer) -> None:

@@ -16,6 +16,9 @@ from tests.simulation.world import Host, Process, Silence, World
 #: How often a word is given; more seldom than the engine does, for the world's own sake.
 _EVERY_S = 0.7
 
+#: How long Postgres takes at most until it comes to ending a life.
+_ENDED_WITHIN_S = 3.0
+
 
 class Vouching:
     """Vouches for the life that one owner serves."""
@@ -58,7 +61,9 @@ class Vouching:
         """End the partition's life in Postgres, if nobody can vouch for it any more, here or as our predecessor."""
         lease, world = self._lease(), self._world
         row = self._postgres.partitions[lease.partition_no]
-        self._given_up = self._given_up or self._run_out()
+        if self._given_up is None and (life := self._run_out()) is not None:
+            # Nothing more is said of it: Redis may be back long before Postgres has ended it.
+            self._given_up, self._term = life, self._term + 1
         doomed = None if self._given_up is None else self._given_up.incarnation
 
         def end_life() -> None:
@@ -68,6 +73,8 @@ class Vouching:
                 row.incarnation = None
                 world.note("life ended")
 
+        # The partition's row may be locked for long.
+        yield _ENDED_WITHIN_S * world.chance.random()
         yield from world.call(self._host, self._postgres, end_life)
         if self._given_up is not None:
             self._given_up = None
