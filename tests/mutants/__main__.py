@@ -56,7 +56,7 @@ def _judged(mutant: Mutant) -> str:
     failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
     if code == _PASSED:
         return _said(mutant, "survived", mutant.killed_by)
-    if code != _FAILED or not failed[0].startswith(f"FAILED {mutant.test}"):
+    if code != _FAILED or not "".join(failed[:1]).startswith(f"FAILED {mutant.test}"):
         return _said(mutant, "broken", *(failed or [output[-2000:]]))
     return _said(mutant, "killed", mutant.killed_by)
 
