@@ -30,9 +30,11 @@ async def losing_the_answers_to(command: bytes, url: str) -> AsyncIterator[str]:
 
     async with await asyncio.start_server(carry, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
-        yield urlunsplit(store._replace(netloc=f":{store.password}@{host}:{port}"))
-        for link in links:
-            link.close()
+        try:
+            yield urlunsplit(store._replace(netloc=f":{store.password}@{host}:{port}"))
+        finally:
+            for link in links:
+                link.close()
 
 
 async def test_a_client_that_was_closed_opens_no_connection_for_whoever_calls_late(redis_url: str) -> None:
