@@ -102,12 +102,13 @@ class Settler:
         """Make gates that are cold warm, out of Postgres alone."""
         for cold in await self._cold(campaigns, cursor):
             await self._seed_one(cold, cursor)
-            self._in_use[cold.campaign_id] = _TICKS_REMEMBERED
             log.info("gate_seeded", partition=self._life.partition_no, campaign=str(cold.campaign_id))
 
     async def _cold(self, campaigns: Collection[CampaignId], cursor: str) -> list[Settlement]:
         """Those whose gates are cold indeed: a bell may have been rung many times."""
         facts = await self._facts(campaigns)
+        # The next tick looks at them as well: a gate may be cold, and say besides that it knows more than there is to know.
+        self._in_use.update({each.campaign_id: _TICKS_REMEMBERED for each in facts})
         reached = await self._apply(facts, cursor) if facts else []
         return [each for each, at in zip(facts, reached, strict=True) if at is None]
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from claim_workers.settling import Settler
 from shared import keys, lifecycle
 from shared.domain.campaign import Campaign
 from shared.domain.ids import PartitionNo
@@ -115,6 +116,20 @@ async def test_garbage_that_is_asked_before_it_is_put_right_over_issues_nothing(
         await bench.owner.turn()
         assert await bench.claimed() <= 3, name
         assert not {Verdict.EXHAUSTED, Verdict.CLOSED} & set(await bench.ask("a")), name
+
+
+async def test_a_gate_that_is_cold_and_says_more_than_it_can_know_is_made_anew_by_the_next_owner(bench: Bench) -> None:
+    await bench.take("a")
+    await bench.owner.settler.tick(bench.owner.cursor)
+    for spoil in (gate_field("closed", None), gate_field("seq", "999999")):
+        await spoil(bench.target)
+    bench.owner.settler = Settler(bench.pool, bench.owner.gate, bench.owner.life)
+    assert await bench.ask("b") == [Verdict.COLD]
+    await bench.owner.turn()
+    await bench.owner.settler.tick(bench.owner.cursor)
+    assert await bench.ask("b") == [Verdict.COLD]
+    await bench.owner.turn()
+    assert await bench.ask("b") != [Verdict.COLD]
 
 
 async def test_a_gate_is_seeded_while_requests_wait(bench: Bench) -> None:

@@ -83,11 +83,12 @@ class Settler:
     def seed(self, campaigns: Collection[CampaignId], cursor: str) -> Process[None]:
         """Make gates that are cold warm, out of Postgres alone."""
         facts = yield from self._facts(campaigns)
+        # The next tick looks at them as well: a gate may be cold, and say besides that it knows more than there is to know.
+        self._in_use.update({each.campaign_id: _TICKS_REMEMBERED for each in facts})
         if facts:
             reached = yield from self.settle(facts, cursor)
             for cold in [to for to, at in zip(facts, reached, strict=True) if at is None]:
                 yield from self._seed_one(cold, cursor)
-                self._in_use[cold.campaign_id] = _TICKS_REMEMBERED
 
     def _seed_one(self, cold: Settlement, cursor: str) -> Process[None]:
         """Wiped before it is read, so that nothing is lost that others commit meanwhile."""
