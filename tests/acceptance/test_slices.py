@@ -40,7 +40,8 @@ async def test_a_hot_campaign_moves_during_its_burst_and_sells_exactly_its_slots
     assert done.status == 200, done
     print(f"\n{what}: admission paused for {done.body['admission_paused_ms']} ms")
     assert told(replies) == {(201, None): SLOTS, (410, "exhausted"): PEOPLE - SLOTS}
-    homes = await rows(client, "SELECT partition_no FROM campaign_slices WHERE campaign_id = $1", campaign["campaign_id"])
+    where = "SELECT partition_no FROM campaign_slices WHERE campaign_id = $1 ORDER BY slice_no"
+    homes = await rows(client, where, campaign["campaign_id"])
     assert [row["partition_no"] for row in homes] == done.body["partitions"]
     assert len(homes) == 4 if what == "split" else done.body["partitions"] == [elsewhere]
     again = [client.ask(campaign, f"user-{number}") for number, reply in enumerate(replies) if reply.status == 201]
