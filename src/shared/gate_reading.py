@@ -13,7 +13,7 @@ from shared.redis_client import Redis, answer_of
 _PAGE = 500
 _USERS_AT_A_TIME = 500
 _MARKS_AT_A_TIME = 65_536
-_FIELDS = ("free", "limit", "closed", "dry", "layout", "seq", "members", "edition")
+_FIELDS = ("free", "limit", "closed", "dry", "layout", "seq", "members", "edition", "seeding")
 _NUMBER = re.compile(r"-?\d+")
 
 
@@ -82,9 +82,9 @@ def _state(campaign: CampaignId, fields: Any, users: Any, marks_bytes: Any) -> G
     """A warm gate, by the rule of the scripts; what cannot be read (an exception stands for it) is not warm."""
     if not (isinstance(fields, list) and isinstance(users, int) and isinstance(marks_bytes, int)):
         return None
-    *terms, seq, members, edition = (_text(field) for field in fields)
+    *terms, seq, members, edition, seeding = (_text(field) for field in fields)
     whole = members == str(users) and 4 * users == marks_bytes
-    if not whole or edition is None or seq is None or not _NUMBER.fullmatch(seq):
+    if not whole or edition is None or seeding is not None or seq is None or not _NUMBER.fullmatch(seq):
         return None
     return GateState(campaign, int(seq), tuple(terms), users)
 
