@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from claim_workers.committer import Committer
 from claim_workers.incarnation import Life
+from claim_workers.keeper import acquired
 from lastslot.running import Stack
 from loadtest.peers.books import empty_database
 from loadtest.records import Measured
@@ -23,7 +24,7 @@ from shared.domain.campaign import Campaign
 from shared.domain.code import Code
 from shared.domain.discount import Discount
 from shared.domain.draft import CampaignDraft, planned
-from shared.domain.ids import CampaignId, DoorId, Incarnation, PartitionNo, UserId, claim_id, home_partition
+from shared.domain.ids import CampaignId, DoorId, Incarnation, PartitionNo, ShardId, UserId, claim_id, home_partition
 from shared.domain.operations import SubmitClaim, body_hash
 from shared.mailbox import Entry
 from shared.migrations.run import migrate
@@ -91,7 +92,7 @@ async def ceiling(stack: Stack) -> AsyncIterator[Ceiling]:
     try:
         incarnation = Incarnation("in-memory")
         async with pool.acquire() as connection:
-            epoch = await connection.fetchval(statement("acquire_leases"), [_PARTITION], "ceiling", 3_600.0)
+            epoch = (await acquired(connection, [_PARTITION], ShardId("ceiling"), 3_600.0))[_PARTITION]
             await connection.execute(statement("begin_incarnation"), _PARTITION, epoch, incarnation)
         yield Ceiling(dsn, pool, Life(_PARTITION, epoch, incarnation, "0-0"))
     finally:

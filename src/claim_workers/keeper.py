@@ -7,7 +7,7 @@ that commit hold one by turns): one partition that stands still stops no other.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -19,7 +19,9 @@ from claim_workers.core.ownership import plan
 from claim_workers.reach import Reach
 from claim_workers.ringing import listen
 from claim_workers.serving import served
+from claim_workers.vouching import VOUCHED_BEFORE_S
 from shared import clock, metrics
+from shared.book import lock_partition
 from shared.crash_points import crash_point
 from shared.domain.ids import PartitionNo, ShardId
 from shared.domain.lease import Lease, trusted_until
@@ -31,6 +33,14 @@ from shared.statements import statement
 _REST_TTLS = 10
 
 log = structlog.get_logger()
+
+
+async def acquired(
+    connection: Connection, partitions: Sequence[PartitionNo], shard: ShardId, ttl_s: float
+) -> dict[PartitionNo, int]:
+    """The epochs of those of `partitions` that were free and are the shard's now; one whose row is held is passed over."""
+    rows = await connection.fetch(statement("acquire_leases"), partitions, shard, ttl_s, VOUCHED_BEFORE_S)
+    return {PartitionNo(partition): epoch for epoch, partition in rows}
 
 
 class Keeper:
@@ -180,8 +190,8 @@ class Keeper:
             return
         started = clock.monotonic()
         async with self._connection() as connection:
-            rows = await connection.fetch(statement("acquire_leases"), wanted, self._shard, self._ttl_s)
-        for epoch, partition in rows:
+            epochs = await acquired(connection, wanted, self._shard, self._ttl_s)
+        for partition, epoch in epochs.items():
             self._start(partition, epoch, started)
         # What others' commits hold most of the time would hardly ever be found free: we stand in line for it, as they do.
         await asyncio.gather(*(self._acquire_held(partition) for partition in wanted if partition not in self._serving))
@@ -189,12 +199,13 @@ class Keeper:
     async def _acquire_held(self, partition: PartitionNo) -> None:
         started = clock.monotonic()
         try:
-            async with self._connection() as connection:
-                epoch = await connection.fetchval(statement("acquire_lease"), partition, self._shard, self._ttl_s)
+            async with self._connection() as connection, connection.transaction():
+                await lock_partition(connection, partition)
+                epochs = await acquired(connection, [partition], self._shard, self._ttl_s)
         except (asyncpg.LockNotAvailableError, *NO_ANSWER) as error:
             log.warning("partition_not_acquired", partition=partition, error=repr(error))
             return
-        if epoch is not None:
+        for epoch in epochs.values():
             self._start(partition, epoch, started)
 
     def _start(self, partition: PartitionNo, epoch: int, started: float) -> None:

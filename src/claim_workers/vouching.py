@@ -37,6 +37,10 @@ BEYOND_LEASE_S = 10.0
 #: When whatever was answered because of a word has reached its caller: a certificate, or a door's call under way.
 HEARD_S = max(CERTIFICATE_MS / 1000, REPLY_WITHIN_S) + 0.5
 
+#: How long after it took over a successor takes the life to be vouched for at most: until the last word of whoever vouched on
+#: beyond his lease has run out and been heard, and some more.
+VOUCHED_BEFORE_S = BEYOND_LEASE_S + VOUCHED_S + HEARD_S + 2.0
+
 log = structlog.get_logger()
 
 

@@ -15,7 +15,7 @@ import asyncpg
 from claim_workers.committer import Committed, Committer
 from claim_workers.consumer import Stores
 from claim_workers.incarnation import Life, enter
-from claim_workers.keeper import Keeper
+from claim_workers.keeper import Keeper, acquired
 from claim_workers.main import KEEPING, READ_WITHIN_S
 from claim_workers.settling import Settler
 from frontdoor.certificates import Certificates
@@ -36,7 +36,6 @@ from shared.mailbox import Entry, Mailbox
 from shared.postgres import NO_ANSWER, Pool, close_pool, for_a_look, open_pool
 from shared.process import abandoned
 from shared.redis_client import Redis, open_redis
-from shared.statements import statement
 
 MAILBOX_MAX = 20_000
 
@@ -117,8 +116,8 @@ async def gain(pool: Pool, partition: PartitionNo, shard: str = "shard") -> int:
     """Own a partition from now on, whoever did before; the epoch of the lease."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("UPDATE partitions SET lease_until = '-infinity' WHERE partition_no = $1", partition)
-        epoch: int = await connection.fetchval(statement("acquire_leases"), [partition], shard, 60.0)
-    return epoch
+        epochs = await acquired(connection, [partition], ShardId(shard), 60.0)
+    return epochs[partition]
 
 
 async def at_commit(pool: Pool, sqlstate: str, times: int = 1_000_000) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from claim_workers.vouching import BEYOND_LEASE_S
+from claim_workers.vouching import VOUCHED_BEFORE_S
 from shared.domain.ids import PartitionNo, ShardId
 from tests.simulation.postgres import Postgres
 
@@ -38,7 +38,7 @@ def acquire(postgres: Postgres, number: PartitionNo, shard: ShardId) -> int | No
         if postgres.offset:
             postgres.world.note("clock jump expired a lease")
     row.owner, row.epoch, row.lease_until = shard, row.epoch + 1, now + TTL_S
-    row.life_until = min(row.life_until, now + BEYOND_LEASE_S + 5.0)
+    row.life_until = min(row.life_until, now + VOUCHED_BEFORE_S)
     return row.epoch
 
 
