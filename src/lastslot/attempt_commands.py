@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lastslot.cli import database, database_options
-from lastslot.printing import print_table
+from lastslot.printing import empty_table, print_table
 from shared.attempts import By, Offender
 from shared.attempts import top as top_of
 from shared.history import shown
@@ -52,10 +52,7 @@ def top(postgres_dsn: str | None, data_dir: Path | None, by: By, since: timedelt
 
 
 def _table(by: By, found: list[Offender]) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    table.add_column(by, overflow="fold")
-    table.add_column("attempts", justify="right")
-    table.add_column("results", overflow="fold")
+    table = empty_table(by, "attempts", "results", numbers=("attempts",))
     for each in found:
         results = ", ".join(f"{result} {number:,}" for result, number in each.results.items())
         table.add_row(Text(shown(each.subject)), Text(f"{each.attempts:,}"), Text(results))

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lastslot.cli import database, database_options
-from lastslot.printing import print_table
+from lastslot.printing import empty_table, print_table
 from lastslot.stores import redis_named, redis_option
 from lastslot.whoami import account
 from shared import attic as room
@@ -159,9 +159,7 @@ def _all_known(numbers: tuple[int, ...], found: dict[int, Letter]) -> None:
 
 
 def _table(letters: list[Letter]) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in ("letter", "since", "user", "code", "order", "error", "now"):
-        table.add_column(column, overflow="fold")
+    table = empty_table("letter", "since", "user", "code", "order", "error", "now")
     for letter in letters:
         claim = letter.claim
         said = ("(cannot be read)", "", "") if claim is None else (claim.user_id, claim.code, claim.order_id)

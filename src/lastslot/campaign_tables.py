@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from frontdoor.campaign_shapes import CampaignInFull, CampaignMoved, CampaignPage, CampaignShown
+from lastslot.printing import empty_table
 from shared.campaign_reading import Stats
 from shared.domain.discount import Discount
 from shared.domain.wall_time import UnknownZone, read_zone
@@ -58,10 +59,8 @@ def _guarded(campaign: CampaignInFull) -> Iterable[tuple[str, str]]:
 
 def many(page: CampaignPage) -> Table:
     """A page, a line each."""
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in ("code", "status", "slots held", "discount", "starts", "ends", "campaign_id"):
-        # What is copied and pasted stays in one piece.
-        table.add_column(column, overflow="fold", no_wrap=column == "campaign_id")
+    columns = ("code", "status", "slots held", "discount", "starts", "ends", "campaign_id")
+    table = empty_table(*columns, unbroken=("campaign_id",))
     for campaign in page.campaigns:
         table.add_row(
             *_texts(

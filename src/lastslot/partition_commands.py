@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lastslot.cli import database, database_options
-from lastslot.printing import print_table
+from lastslot.printing import empty_table, print_table
 from lastslot.stores import redis_named, redis_option
 from shared.domain.ids import PartitionNo, ShardId
 from shared.errors import LastslotError
@@ -93,10 +93,8 @@ async def _connected(dsn: str) -> AsyncIterator[Connection]:
 
 
 def _table(found: list[PartitionNow], work: Mapping[PartitionNo, Work], lags: Lags) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("partition", "owner", "epoch", "lease left", "lag", "claims/s", "hottest", "wanted by", "incarnation"):
-        numeric = name in ("partition", "epoch", "lease left", "lag", "claims/s")
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    columns = ("partition", "owner", "epoch", "lease left", "lag", "claims/s", "hottest", "wanted by", "incarnation")
+    table = empty_table(*columns, numbers=("partition", "epoch", "lease left", "lag", "claims/s"))
     for each in found:
         did, lag = work.get(each.partition_no), lags[each.partition_no]
         cells = (

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lastslot.cli import database, database_options
-from lastslot.printing import print_table
+from lastslot.printing import empty_table, print_table
 from lastslot.stores import redis_named, redis_option
 from lastslot.whoami import account
 from shared import reconciling
@@ -54,9 +54,7 @@ def _show(reconciled: Reconciled) -> None:
 
 
 def _table(found: list[Drift], left: set[Drift]) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in ("drift", "partition", "campaign", "of", "should be", "was found", ""):
-        table.add_column(column, overflow="fold")
+    table = empty_table("drift", "partition", "campaign", "of", "should be", "was found", "")
     for drift in found:
         where = ["" if name is None else str(name) for name in (drift.partition_no, drift.campaign_id)]
         what = [shown(text) for text in (drift.subject, drift.expected, drift.found)]

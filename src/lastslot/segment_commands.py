@@ -5,12 +5,11 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from frontdoor.segments import SegmentList
 from lastslot.campaign_office import Office, with_office
-from lastslot.printing import print_table
+from lastslot.printing import empty_table, print_table
 from shared.segments import Segment
 
 
@@ -33,9 +32,7 @@ def load(office: Office, name: str, file: BinaryIO) -> None:
 @with_office("segments")
 def index(office: Office) -> None:
     """List segments, with how many users belong to each."""
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in ("segment", "users", "loaded"):
-        table.add_column(column, justify="right" if column == "users" else "left")
+    table = empty_table("segment", "users", "loaded", numbers=("users",))
     for segment in asyncio.run(office.ask(SegmentList, "GET")).segments:
         table.add_row(Text(segment.name), f"{segment.members:,}", f"{segment.loaded_at:%Y-%m-%d %H:%M:%S %Z}")
     print_table(table)
