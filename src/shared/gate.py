@@ -223,11 +223,15 @@ class Gate:
         return {claim: UserId(holder[32:].decode()) for claim, holder in zip(claims, found, strict=True) if holder}
 
     async def waiting(self, partition: PartitionNo, campaign: CampaignId) -> int:
-        """How many claims for a campaign are in the partition's mailbox. Raises RedisUnavailable."""
+        """How many claims for a campaign are in the partition's mailbox; at least one, if that cannot be read.
+
+        Raises RedisUnavailable.
+        """
         incarnation = await self.living(partition)
         if incarnation is None:
             return 0
-        return int(await answer_of(self._redis.hget(keys.reserved(partition, incarnation), campaign.hex)) or 0)
+        count = await answer_of(self._redis.hget(keys.reserved(partition, incarnation), campaign.hex)) or b"0"
+        return int(count) if count.isdigit() else 1
 
     async def drain_active(self, partition: PartitionNo, incarnation: Incarnation) -> list[CampaignId]:
         """Campaigns asked for since the last call."""

@@ -279,6 +279,12 @@ async def test_spoilt_counts_of_reservations_are_right_again_once_the_mailbox_is
     assert await bench.ask("a") == [Verdict.ADMITTED]
 
 
+async def test_a_number_of_claims_that_cannot_be_read_is_taken_for_some_that_wait(bench: Bench) -> None:
+    assert await bench.gate.waiting(PARTITION, CAMPAIGN) == 0
+    await bench.redis.hset(keys.reserved(PARTITION, bench.life), CAMPAIGN.hex, "-3.5")
+    assert await bench.gate.waiting(PARTITION, CAMPAIGN) == 1
+
+
 async def test_a_certificate_needs_that_nothing_is_free_and_nothing_pending(bench: Bench) -> None:
     await bench.seed(free=1)
     verdicts, reply = await bench.asked("a", "b")
