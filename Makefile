@@ -5,6 +5,9 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
+# Where this is set (images and CI often do), each of the many processes that are started would compile anew all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: up demo test lint mutants soak bench lock
 
 # make up FLAGS="--port 9000 --workers 4"

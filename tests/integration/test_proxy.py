@@ -72,7 +72,11 @@ def speaker(link: Link) -> Iterator[socket.socket]:
 def connected(link: Link) -> socket.socket:
     """A connection through the link, over which something has passed."""
     speaker = socket.create_connection(("127.0.0.1", link.port), timeout=10)
-    assert said(speaker, b"hello") == b"hello"
+    try:
+        assert said(speaker, b"hello") == b"hello"
+    except BaseException:
+        speaker.close()
+        raise
     return speaker
 
 
