@@ -15,7 +15,7 @@ from claim_workers.consumer import Stores
 from frontdoor import lookups as room
 from frontdoor.admission import Lack
 from frontdoor.availability import Availability
-from frontdoor.desk import BUSY_S
+from frontdoor.desk import BUSY_S, LOOK_AFTER_S
 from frontdoor.problems import BUSY, UNAVAILABLE
 from frontdoor.submissions import Answer, Undecided
 from lastslot.ports import free_port
@@ -406,6 +406,20 @@ async def test_a_users_second_claim_waits_for_the_first_and_hears_no_sooner(stor
     await owner.turn()
     assert await second == ALREADY
     assert isinstance(await first, Granted | Replayed)
+
+
+async def test_who_may_be_about_to_win_is_not_told_that_nothing_is_left(stores: Stores, alone: Door) -> None:
+    """Redis has lost the name of his reservation: he is looked for, not found, and asked for again while in the mailbox."""
+    campaign = await launch(stores.pool, 1, per_user_limit=2)
+    owner = await seeded(stores, campaign)
+    asking = asyncio.create_task(alone.redeem(campaign, "a"))
+    await until(pending(stores, campaign, "a"))
+    await stores.redis.delete(keys.reservations(home(campaign), owner.life.incarnation))
+    await asyncio.wait([asking], timeout=3 * LOOK_AFTER_S)
+    assert not asking.done()
+    assert await alone.redeem(campaign, "b") == SOLD_OUT
+    await owner.turn()
+    assert isinstance(await asking, Granted | Replayed)
 
 
 async def test_a_users_second_claim_gets_the_slot_that_the_first_did_not_take(stores: Stores, alone: Door) -> None:

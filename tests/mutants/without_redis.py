@@ -9,8 +9,8 @@ WITHOUT_REDIS = (
         (
             Edit(
                 "shared/scripts/admit.lua",
-                "return (held or not vouched) and LOOK_EXHAUSTED or EXHAUSTED end",
-                "return held and LOOK_EXHAUSTED or EXHAUSTED end",
+                "return (held or not vouched) and LOOK_EXHAUSTED or EXHAUSTED",
+                "return held and LOOK_EXHAUSTED or EXHAUSTED",
             ),
         ),
         "integration/test_direct.py::test_a_gate_of_a_life_that_is_over_refuses_nobody",

@@ -137,6 +137,8 @@ def _decide(call: _Call, asked: _Asked, claim: ClaimAsk) -> Verdict:
     if asked.moving:
         return Verdict.WAIT
     if asked.free - asked.reserved <= 0 or (claim.own_code and asked.dry):
+        if others > 0:
+            return Verdict.WAIT
         return Verdict.LOOK_EXHAUSTED if doubtful else Verdict.EXHAUSTED
     if call.now < asked.held_until or (claim.own_code and call.now < asked.dry_until):
         return Verdict.WAIT

@@ -110,7 +110,11 @@ local function decide(claim)
   local has = held and not claim.checked and tonumber(string.match(held, '^(%-?%d+):')) or 0
   if has + others >= c.limit then return others > 0 and WAIT or LOOK_ALREADY end
   if c.moving then return WAIT end
-  if c.free - c.reserved <= 0 or (claim.own_code and c.dry) then return (held or not vouched) and LOOK_EXHAUSTED or EXHAUSTED end
+  if c.free - c.reserved <= 0 or (claim.own_code and c.dry) then
+    -- What the user has in the mailbox may be this very claim, if the name of its reservation was lost: he would win after a no.
+    if others > 0 then return WAIT end
+    return (held or not vouched) and LOOK_EXHAUSTED or EXHAUSTED
+  end
   if now < c.held_until or (claim.own_code and now < c.dry_until) then return WAIT end
   if room <= 0 then return BUSY end
   room = room - 1
