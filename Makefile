@@ -18,9 +18,9 @@ up: $(INSTALLED)
 demo: $(INSTALLED)
 	@exec $(BIN)/lastslot demo $(FLAGS)
 
-# Most tests wait most of the time, so two files of them run side by side; then those that measure time.
+# Most tests wait most of the time, so files of them run side by side, in the order of tests/conftest.py; then those that measure time.
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile -m "not alone"
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
 	$(BIN)/pytest -m alone
 
 lint: $(INSTALLED)

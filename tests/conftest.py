@@ -1,8 +1,5 @@
 """Servers and databases for every test: one Postgres and one Redis a session, a fresh database and an empty Redis a test."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,23 +7,32 @@ import pytest
 import redis
 
 from lastslot.embedded import EmbeddedServer
+from tests.places import directory_for_servers
 from tests.servers import embedded_postgres, embedded_redis, fresh_database, make_template, running
 
-#: How much memory must be left for the session's servers to be kept in it; they take a tenth of that.
-ROOMY_BYTES = 4 * 2**30
+#: The order in which files are taken by those who run side by side: first what takes longest, lest it be waited for at the end;
+#: last what shares a stack, lest its processes idle through all the rest.
+_ORDER = (
+    "tests/simulation",
+    "tests/soak",
+    "tests/acceptance/test_stack.py",
+    "tests/acceptance/test_crash.py",
+    "tests/acceptance/test_redis_away.py",
+    "tests/integration",
+    "tests/unit",
+    "tests/acceptance",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next(place for place, prefix in enumerate(_ORDER) if item.nodeid.startswith(prefix)))
 
 
 @pytest.fixture(scope="session")
 def server_directory() -> Iterator[Path]:
-    """Not below pytest's own, which it closes to others: as root, Postgres runs as another account and must pass through.
-
-    In memory where there is plenty: a database is made for almost every test, and a slow disk would take most of their time.
-    """
-    memory = Path("/dev/shm")
-    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOMY_BYTES
-    directory = Path(tempfile.mkdtemp(prefix="lastslot-tests-", dir=memory if roomy else None))
-    yield directory
-    shutil.rmtree(directory)
+    """Where the session's servers keep what they have."""
+    with directory_for_servers() as directory:
+        yield directory
 
 
 @pytest.fixture(scope="session")

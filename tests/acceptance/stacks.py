@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shutil import rmtree
 
 import msgspec
 import psutil
@@ -22,6 +21,7 @@ import psutil
 from lastslot.ports import free_port
 from lastslot.running import Stack
 from shared.clock import monotonic
+from tests.places import directory_for_servers
 
 #: A cold start on a busy machine, and an orderly stop of everything.
 UP_WITHIN_S = 90
@@ -72,8 +72,13 @@ def started_stack(*options: str, rate_limits: str = "off") -> Iterator[RunningSt
 
     Without rate limits, unless they are asked for: tests let one user do what nobody may.
     """
-    # Not pytest's directory: as root, Postgres runs as another account, which must be able to pass through.
-    directory = Path(tempfile.mkdtemp(prefix="lastslot-acceptance-"))
+    with directory_for_servers() as directory, _up(directory, *options, rate_limits=rate_limits) as running:
+        yield running
+        running.stop()
+
+
+@contextmanager
+def _up(directory: Path, *options: str, rate_limits: str) -> Iterator[RunningStack]:
     port = free_port()
     words = ("up", "--port", str(port), "--data-dir", str(directory / "data"), "--frontdoors", "2", "--workers", "2", *options)
     with (directory / "up.log").open("wb") as log:
@@ -88,16 +93,13 @@ def started_stack(*options: str, rate_limits: str = "off") -> Iterator[RunningSt
     try:
         _await_ready(process, directory / "up.log")
         stack = msgspec.json.decode((directory / "data" / "stack.json").read_bytes(), type=Stack)
-        running = RunningStack(directory, process, stack)
-        yield running
-        running.stop()
+        yield RunningStack(directory, process, stack)
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
         if process.stdout is not None:
             process.stdout.close()
-        rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
