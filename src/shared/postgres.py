@@ -16,12 +16,18 @@ SCHEMA_VERSION = "0009"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
-#: What a call raises when there was no answer: a transaction under way may have been committed.
+#: What a call raises when there was no answer, or none to what was asked: a transaction under way may have been committed.
 NO_ANSWER = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    # A disk or a page that is bad, a quota that is used up, a standby that takes no writes: no claim is to blame for these.
+    asyncpg.PostgresSystemError,
+    asyncpg.InternalServerError,
+    asyncpg.ReadOnlySQLTransactionError,
+    # asyncpg's word for a server that said goodbye between two messages.
+    asyncpg.InternalClientError,
     OSError,
     TimeoutError,
     # A connection that was made anew is to a server that may lose what it says is committed: no answer counts.

@@ -24,7 +24,7 @@ from shared.domain.outcomes import Granted, Heard, Refusal, Refused, Replayed
 from shared.domain.redemption import Redemption
 from shared.errors import Fenced, IncarnationOver
 from shared.mailbox import Entry
-from shared.postgres import Connection, Pool
+from shared.postgres import NO_ANSWER, Connection, Pool
 from shared.redemptions import outcomes
 from shared.statements import statement
 from tests.integration.engine import at_commit, claim_of, gain, launch, posted, until
@@ -232,6 +232,15 @@ async def test_an_objection_at_commit_is_decided_again(proven: Bench, sqlstate: 
 async def test_an_objection_that_does_not_end_is_nobodys_fault_and_passes(proven: Bench, sqlstate: str) -> None:
     await at_commit(proven.pool, sqlstate)
     with pytest.raises(DECIDE_AGAIN):
+        await proven.committer.commit(posted(proven.claims("ab")))
+    assert await proven.written() == NOTHING
+    assert await proven.pool.fetchval("SELECT count(*) FROM dead_letters") == 0
+
+
+@pytest.mark.parametrize("sqlstate", ["XX000", "58030", "53100", "25006"])
+async def test_what_is_the_servers_own_fault_puts_no_claim_aside(proven: Bench, sqlstate: str) -> None:
+    await at_commit(proven.pool, sqlstate)
+    with pytest.raises(NO_ANSWER):
         await proven.committer.commit(posted(proven.claims("ab")))
     assert await proven.written() == NOTHING
     assert await proven.pool.fetchval("SELECT count(*) FROM dead_letters") == 0

@@ -26,7 +26,18 @@ from shared.domain.redemption import Step
 from shared.postgres import Connection, Pool, close_pool, open_pool
 from shared.redemptions import outcomes
 from shared.redis_client import Redis, open_redis
-from tests.integration.engine import Door, Owner, claim_of, home, launch, open_door, opened_stores, shard_at_work, until
+from tests.integration.engine import (
+    Door,
+    Owner,
+    at_commit,
+    claim_of,
+    home,
+    launch,
+    open_door,
+    opened_stores,
+    shard_at_work,
+    until,
+)
 from tests.servers import embedded_postgres, embedded_redis, fresh_database, frozen, make_template, running
 
 SOLD_OUT, ALREADY, KEY_REUSED = (
@@ -164,6 +175,12 @@ async def test_a_claim_that_no_transaction_can_hold_hurts_no_neighbour(
     )
     answers = await asyncio.gather(*(cut_off.redeem(campaign, f"user {n}") for n in range(8)))
     assert names(answers) == {"Granted": 7, "claim_rejected": 1}
+
+
+async def test_a_claim_that_the_server_could_not_write_is_not_to_blame(pool: Pool, cut_off: Door) -> None:
+    campaign = await launch(pool, 10)
+    await at_commit(pool, "58030", times=1)
+    assert isinstance(await cut_off.redeem(campaign, "a"), Granted)
 
 
 async def test_what_is_in_a_mailbox_that_nobody_will_read_is_decided_directly(stores: Stores, redis_url: str) -> None:
