@@ -77,7 +77,10 @@ class EmbeddedServer:
         return self._process.pid
 
     def start(self) -> None:
-        """Start it and wait until it answers. Raises ServerFailed, with the end of its log, when it will not."""
+        """Start it (again) and wait until it answers. Raises ServerFailed, with the end of its log, when it will not."""
+        if self._process is not None:
+            # It has ended, but its end may have been somebody else's to see: what nobody here waited for counts as running.
+            self._process.wait(_STOP_WITHIN_S)
         with self.program.log.open("ab") as log:
             process = subprocess.Popen(self.program.argv, stdout=log, stderr=log, **self.program.options())
         self._process = process

@@ -53,6 +53,9 @@ class Child:
         program = self.program
         with program.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(*program.argv, stdout=log, stderr=log, **program.options())
+        if self._stopping.is_set():
+            # Told while it was being started, when there was nobody yet to hear it.
+            self._signal(program.stop_signal)
         return self._process
 
     async def _keep_running(self, process: asyncio.subprocess.Process) -> None:

@@ -82,6 +82,16 @@ def test_what_an_earlier_life_left_running_is_found_and_stopped(room: Path) -> N
         assert make(room).end_orphan() is None
 
 
+def test_a_server_whose_end_somebody_else_waited_for_is_started_again(room: Path) -> None:
+    with running(embedded_redis(room)) as server:
+        ended = psutil.Process(server.pid)
+        ended.kill()
+        ended.wait(10)
+        # A child whose end we have not seen would be warned of when it is forgotten here, and a warning is an error.
+        server.start()
+        assert server.pid != ended.pid
+
+
 def test_a_stranger_with_the_number_of_an_earlier_life_is_left_alone(room: Path) -> None:
     server = embedded_postgres(room)
     (room / "postgres" / "postmaster.pid").write_text(f"{os.getpid()}\n")

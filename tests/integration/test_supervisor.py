@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -109,6 +110,25 @@ async def test_a_child_that_cannot_be_started_again_for_now_is_told_of(told: Tol
     os.kill(child.pid, signal.SIGKILL)
     await until(lambda: len(told.said) == 2)
     assert told.said[1].startswith("one cannot be started: ")
+
+
+async def test_who_is_told_to_stop_while_being_started_again_hears_it(
+    told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [child] = await told.supervisor.start([shell(tmp_path, "one", "exec sleep 60")])
+    real, stopping = asyncio.create_subprocess_exec, []
+
+    async def told_meanwhile(*argv: str, **options: Any) -> asyncio.subprocess.Process:
+        stopping.append(asyncio.create_task(child.stop(60)))
+        await asyncio.sleep(0)
+        return await real(*argv, **options)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", told_meanwhile)
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    await until(lambda: bool(stopping))
+    await asyncio.wait_for(stopping[0], 10)
+    assert child.pid is None
 
 
 _PARENT = """
