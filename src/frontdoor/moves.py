@@ -29,6 +29,7 @@ from frontdoor.replies import refuse, reply
 from frontdoor.strict_json import decode, field_problem
 from shared import clock, moving
 from shared.campaigns import CampaignEnded, CampaignUnknown, Committed
+from shared.crash_points import crash_point
 from shared.domain.campaign import Campaign, Slice
 from shared.domain.ids import CampaignId, PartitionNo, UserId
 from shared.domain.settlement import Settlement
@@ -82,9 +83,11 @@ async def carry_out(door: Door, campaign_id: CampaignId, wish: Wish, by: UserId)
     if not isinstance(held, Held):
         return held
     began = clock.monotonic()
+    crash_point("M1")
     made = await _put(door, held, wish, by)
     if not isinstance(made, Committed):
         return made
+    crash_point("M2")
     await door.campaigns.changed(made.campaign)
     await _open(door.gate, made)
     paused_ms = round((clock.monotonic() - began) * 1000)

@@ -9,11 +9,14 @@ import signal
 
 from shared.errors import SettingInvalid
 
-#: What is true where a process dies. F: front door, W: worker. What is missing between them is a reply that was lost: no line
-#: of ours runs there, and a proxy makes it (F2: the gate's, F4: the door's own, W4: that to COMMIT).
+#: What is true where a process dies. F: front door, M: one that moves a campaign, W: worker. What is missing between them is
+#: a reply that was lost: no line of ours runs there, and a proxy makes it (F2: the gate's, F4: the door's own, W4: that
+#: to COMMIT).
 POINTS = {
     "F1": "before the gate is asked",
     "F3": "admitted, and nobody waits",
+    "M1": "a campaign held, and not moved",
+    "M2": "moved, and nobody told",
     "W0": "lease won, nothing read",
     "W1": "read, no transaction",
     "W2": "fence held",

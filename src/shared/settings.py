@@ -50,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     validate_per_minute: Quota = 10
     redeem_per_minute: Quota = 5
     limited_max: Positive = 100_000
-    crash_at: Annotated[str, msgspec.Meta(pattern="^[FW][0-9](:[1-9][0-9]*)?$")] | None = None
+    crash_at: Annotated[str, msgspec.Meta(pattern="^[FMW][0-9](:[1-9][0-9]*)?$")] | None = None
 
 
 def from_environment() -> Settings:

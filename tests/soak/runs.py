@@ -35,6 +35,7 @@ _PARTITION = "SELECT partition_no FROM campaign_slices WHERE campaign_id = $1"
 _NEXT_COMMITS = (
     "SELECT min(at) FROM ledger WHERE kind = 'claimed' AND at > $1 AND partition_no = ANY ($2) GROUP BY partition_no"
 )
+_NEXT_WINNERS = "SELECT min(claimed_at) FROM redemptions WHERE claimed_at > $1 AND campaign_id = ANY ($2) GROUP BY campaign_id"
 
 
 class Run:
@@ -74,7 +75,7 @@ class Run:
         """Create the campaigns; of an `owner`, if any is named, in partitions of its own."""
         while len(self.campaigns) < self.demand.campaigns:
             campaign = await self.client.campaign(total_limit=self.demand.slots)
-            [partition] = await self._fetch(_PARTITION, campaign["campaign_id"])
+            [partition] = await self.fetch(_PARTITION, campaign["campaign_id"])
             if owner is None or (await self.stage.owners()).get(partition) == owner.shard:
                 self.campaigns.append(campaign)
                 self.partitions.append(partition)
@@ -131,18 +132,22 @@ class Run:
             over=sum(max(0, proof.active - self.demand.slots) for proof in proofs) + len(seen),
             double=len(verdict.doubled) + len(verdict.shared) + sum(proof.active - proof.users for proof in proofs),
             under=sum(max(0, self.demand.slots - proof.active) for proof in proofs) + len(verdict.kept_from),
-            takeover_s=[gap for at, partitions in self._losses for gap in await self._gaps(at, partitions)],
-            recovery_s=[gap for at in self._ends for gap in await self._gaps(at, self.partitions)],
+            takeover_s=[gap for at, lost in self._losses for gap in await self._gaps(at, _NEXT_COMMITS, lost)],
+            recovery_s=[gap for at in self._ends for gap in await self._gaps(at, _NEXT_WINNERS, self._named())],
             seconds=seconds,
             wrong=wrong,
             missed=self.missed,
         )
 
-    async def _gaps(self, at: datetime, partitions: list[int]) -> list[float]:
-        """How long after that moment each partition went on; those that had nothing left to do are passed over."""
-        return [(commit - at).total_seconds() for commit in await self._fetch(_NEXT_COMMITS, at, partitions)]
+    async def _gaps(self, at: datetime, statement: str, going_on: Sequence[Any]) -> list[float]:
+        """How long after that moment each of these went on; those that had nothing left to do are passed over."""
+        return [(commit - at).total_seconds() for commit in await self.fetch(statement, at, going_on)]
 
-    async def _fetch(self, statement: str, *arguments: Any) -> list[Any]:
+    def _named(self) -> list[str]:
+        return [campaign["campaign_id"] for campaign in self.campaigns]
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
+        """The first column, straight from the database."""
         connection = await asyncpg.connect(self.stage.postgres.url, timeout=10)
         try:
             return [row[0] for row in await connection.fetch(statement, *arguments)]

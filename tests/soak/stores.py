@@ -20,13 +20,13 @@ _FULL_S = 1.5
 def stores() -> Iterator[Scenario]:
     """First Redis, then Postgres."""
     yield Scenario(name="Redis emptied at three random moments", harm=_flushed_thrice)
-    yield Scenario(name="Redis restarted empty", harm=_redis_killed(_emptied))
-    yield Scenario(name="Redis killed, and the end of its file lost", harm=_redis_killed(_truncated))
+    yield Scenario(name="Redis restarted empty", harm=redis_killed(_emptied))
+    yield Scenario(name="Redis killed, and the end of its file lost", harm=redis_killed(_truncated))
     yield Scenario(name="Redis frozen", harm=_frozen(lambda run: run.stage.redis.pid))
     yield Scenario(name="Redis out of memory", harm=_out_of_memory)
-    yield Scenario(name="Postgres restarted, fast", harm=_postgres_stopped(signal.SIGINT))
-    yield Scenario(name="Postgres restarted, immediate", harm=_postgres_stopped(signal.SIGQUIT))
-    yield Scenario(name="Postgres killed", harm=_postgres_stopped(signal.SIGKILL))
+    yield Scenario(name="Postgres restarted, fast", harm=postgres_stopped(signal.SIGINT))
+    yield Scenario(name="Postgres restarted, immediate", harm=postgres_stopped(signal.SIGQUIT))
+    yield Scenario(name="Postgres killed", harm=postgres_stopped(signal.SIGKILL))
     yield Scenario(name="Postgres frozen", harm=_frozen(lambda run: run.stage.postgres.pid))
     yield Scenario(name="Postgres out of connections", harm=_out_of_connections)
 
@@ -38,7 +38,7 @@ async def _flushed_thrice(run: Run) -> None:
     run.over()
 
 
-def _redis_killed(between: Callable[[Run, Path], None]) -> Harm:
+def redis_killed(between: Callable[[Run, Path], None]) -> Harm:
     async def harm(run: Run) -> None:
         await run.sold(run.dice.uniform(0.1, 0.6))
         there = run.stage.redis
@@ -98,7 +98,7 @@ async def _out_of_memory(run: Run) -> None:
     run.over()
 
 
-def _postgres_stopped(number: signal.Signals) -> Harm:
+def postgres_stopped(number: signal.Signals) -> Harm:
     async def harm(run: Run) -> None:
         await run.sold(run.dice.uniform(0.1, 0.6))
         server = run.stage.postgres
