@@ -47,6 +47,8 @@ class DoorProtocol(web.RequestHandler):
         """End."""
         self._served_by.open_connections.left(self._wicket)
         super().connection_lost(exc)
+        # The wicket knows us: while we know it too, both would lie about until the collector comes, and keep it busy.
+        del self._wicket
 
     def handle_error(
         self,

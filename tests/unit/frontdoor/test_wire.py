@@ -1,9 +1,10 @@
 """From bytes on a socket to an answer: whatever is sent, no 5xx, a named reason, and the next request is served."""
 
 import asyncio
+import gc
 import gzip
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TypeAlias
@@ -17,7 +18,7 @@ from frontdoor.bodies import MAX_BODY_BYTES, read_body
 from frontdoor.middlewares import answer_every_request
 from frontdoor.parse import redeem_body
 from frontdoor.problems import BUSY, Problem, accepted
-from frontdoor.protocol import DoorRunner
+from frontdoor.protocol import DoorProtocol, DoorRunner
 from frontdoor.reception import HIDDEN, Answering, answered
 from frontdoor.replies import Reply, Shown, refuse
 from frontdoor.ticks import TICK_S, Ticks
@@ -430,6 +431,32 @@ async def test_who_leaves_before_the_answer_leaves_nothing_behind(port: int, eve
         await entered.wait()
     may_end.set()
     assert (await exchange(port, of(b"A"))).status == 200
+
+
+def in_memory() -> int:
+    return sum(isinstance(each, DoorProtocol) for each in gc.get_objects())
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 (nobody is told of what leaves memory)
+            await asyncio.sleep(0.01)
+
+
+ENDED = [b"", b"POST /redeem", post(HOST, JSON), get("/busy")]
+
+
+@pytest.mark.parametrize("sent", ENDED, ids=("silent", "half a head", "a call", "another request"))
+async def test_a_connection_that_ended_leaves_nothing_for_the_collector(port: int, sent: bytes) -> None:
+    gc.disable()
+    try:
+        before = in_memory()
+        async with connected(port) as (_, writer):
+            writer.write(sent)
+            await until(lambda: in_memory() > before)
+        await until(lambda: in_memory() <= before)
+    finally:
+        gc.enable()
 
 
 async def test_what_is_owed_is_answered_before_the_door_closes(runner: DoorRunner, port: int, events: Events) -> None:
