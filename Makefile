@@ -18,9 +18,10 @@ up: $(INSTALLED)
 demo: $(INSTALLED)
 	@exec $(BIN)/lastslot demo $(FLAGS)
 
-# Most tests wait most of the time, so files of them run side by side, in the order of tests/conftest.py; then those that measure time.
+# Most tests wait most of the time, so more files than a small machine has cores run side by side, in the order of
+# tests/conftest.py; then those that measure time.
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not alone"
 	$(BIN)/pytest -m alone
 
 lint: $(INSTALLED)

@@ -24,6 +24,9 @@ from lastslot.ports import free_port
 from lastslot.running import address
 from tests.acceptance.upping import Up, gone, serving, until
 
+#: A stack of one process of each kind, which does where nothing is said of more.
+SMALL = ("--frontdoors", "1", "--workers", "1")
+
 
 @pytest.fixture(scope="module")
 def up(server_directory: Path) -> Iterator[Up]:
@@ -79,22 +82,28 @@ def test_a_taken_port_is_named_with_what_to_do(alone: Path) -> None:
     assert f"port {up.port} cannot be used (Address already in use); choose another one with --port" in up.printed
 
 
-async def test_a_stack_may_have_a_name_that_its_tokens_are_for(alone: Path) -> None:
-    with serving(alone, "--frontdoors", "1", "--workers", "1", "--jwt-audience", "coupons", "--jwt-issuer", "us") as up:
-        stack = up.stack()
-        orders = f"{stack.base_url}/api/v1/orders/1/redemptions"
-        assert await _status(orders, {"Authorization": f"Bearer {stack.token('usr_7')}"}) == 200
-        assert await _status(orders, {"Authorization": f"Bearer {issue(stack.jwt_secret, 'usr_7')}"}) == 401
-        assert (await _campaigns(up, "WELCOME10"))[0]["claimed"] == 0
-
-
-async def test_one_port_may_serve_both_sides(alone: Path) -> None:
+@pytest.fixture(scope="module")
+def named(server_directory: Path) -> Iterator[Up]:
+    """A stack of one door and one worker, with one port for both sides, whose tokens are for its name."""
     port = str(free_port())
-    with serving(alone, "--frontdoors", "1", "--workers", "1", "--port", port, "--admin-port", port) as up:
-        stack = up.stack()
-        assert stack.base_url == stack.admin_url
-        assert (await _redeem(up, "usr_7", "key-7"))[0] == 201
-        assert (await _campaigns(up, "WELCOME10"))[0]["claimed"] == 1
+    flags = ("--port", port, "--admin-port", port, "--jwt-audience", "coupons", "--jwt-issuer", "us", *SMALL)
+    with serving(Path(tempfile.mkdtemp(dir=server_directory)), *flags) as up:
+        yield up
+
+
+async def test_a_stack_may_have_a_name_that_its_tokens_are_for(named: Up) -> None:
+    stack = named.stack()
+    orders = f"{stack.base_url}/api/v1/orders/1/redemptions"
+    assert await _status(orders, {"Authorization": f"Bearer {stack.token('usr_7')}"}) == 200
+    assert await _status(orders, {"Authorization": f"Bearer {issue(stack.jwt_secret, 'usr_7')}"}) == 401
+
+
+async def test_one_port_may_serve_both_sides(named: Up) -> None:
+    stack = named.stack()
+    assert stack.base_url == stack.admin_url
+    assert (await _campaigns(named, "WELCOME10"))[0]["claimed"] == 0
+    assert (await _redeem(named, "usr_7", "key-7"))[0] == 201
+    assert (await _campaigns(named, "WELCOME10"))[0]["claimed"] == 1
 
 
 async def test_a_killed_worker_is_started_again_and_that_is_said(up: Up) -> None:
@@ -149,41 +158,27 @@ def listens(process: psutil.Process, ports: set[int]) -> bool:
     return {link.laddr.port for link in process.net_connections("tcp") if link.status == psutil.CONN_LISTEN} == ports
 
 
-async def test_what_was_claimed_is_there_in_the_next_life(alone: Path) -> None:
-    with serving(alone, "--frontdoors", "1", "--workers", "1") as first:
+async def test_what_was_claimed_is_there_in_the_next_life_whether_the_one_before_was_stopped_or_killed(alone: Path) -> None:
+    with serving(alone, *SMALL) as first:
         _, claim = await _redeem(first, "usr_7", "key-7")
-        family = first.children()
-        stack = first.stack()
+        family, secret = first.children(), first.stack().jwt_secret
         assert first.stop() == 0
         assert gone(family)
-    with serving(alone, "--frontdoors", "1", "--workers", "1") as second:
-        assert second.stack().jwt_secret == stack.jwt_secret
-        status, again = await _redeem(second, "usr_7", "key-7")
-        assert (status, again["claim_id"]) == (200, claim["claim_id"])
-        assert (await _campaigns(second, "WELCOME10"))[0]["claimed"] == 1
-
-
-async def test_a_killed_up_leaves_nothing_behind_and_the_next_one_goes_on(alone: Path) -> None:
-    with serving(alone, "--frontdoors", "1", "--workers", "1") as first:
-        _, claim = await _redeem(first, "usr_7", "key-7")
-        family = first.children()
-        first.process.kill()
-        first.process.wait()
+    with serving(alone, *SMALL) as second:
+        await goes_on(second, claim, secret)
+        family = second.children()
+        second.process.kill()
+        second.process.wait()
         until(lambda: gone(family), within_s=15)
-    with serving(alone, "--frontdoors", "1", "--workers", "1") as second:
-        status, again = await _redeem(second, "usr_7", "key-7")
-        assert (status, again["claim_id"]) == (200, claim["claim_id"])
+    with serving(alone, *SMALL) as third:
+        await goes_on(third, claim, secret)
 
 
-def test_a_second_signal_hurries(alone: Path) -> None:
-    with serving(alone, "--frontdoors", "1", "--workers", "1") as up:
-        family = up.children()
-        up.child("frontdoor").suspend()
-        up.process.send_signal(signal.SIGINT)
-        until(lambda: "a second signal hurries" in up.printed)
-        up.process.send_signal(signal.SIGINT)
-        assert up.process.wait(10) == 0
-        assert gone(family)
+async def goes_on(up: Up, claim: dict[str, Any], secret: str) -> None:
+    assert up.stack().jwt_secret == secret
+    status, again = await _redeem(up, "usr_7", "key-7")
+    assert (status, again["claim_id"]) == (200, claim["claim_id"])
+    assert (await _campaigns(up, "WELCOME10"))[0]["claimed"] == 1
 
 
 def test_a_setting_that_is_wrong_ends_it_with_the_reason_and_nothing_running(alone: Path) -> None:
@@ -192,6 +187,17 @@ def test_a_setting_that_is_wrong_ends_it_with_the_reason_and_nothing_running(alo
     assert up.process.wait() == 1
     assert "LASTSLOT_LEASE_TTL_S" in up.printed
     assert "Traceback" not in up.printed
+
+
+def test_a_second_signal_hurries(up: Up) -> None:
+    """The last test of the stack that they share, for it ends it."""
+    family = up.children()
+    up.child("frontdoor").suspend()
+    up.process.send_signal(signal.SIGINT)
+    until(lambda: "a second signal hurries" in up.printed)
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(10) == 0
+    assert gone(family)
 
 
 def _lastslot(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -233,7 +239,7 @@ async def _campaigns(up: Up, code: str) -> list[dict[str, Any]]:
 async def _redeem(up: Up, user: str, key: str, until_status: int | None = None) -> tuple[int, dict[str, Any]]:
     """Redeem the sample's code; a 503, a 202 or no answer at all is asked again, as a client would."""
     stack = up.stack()
-    headers = {"Authorization": f"Bearer {issue(stack.jwt_secret, user)}", "Idempotency-Key": key, "Prefer": "wait=10"}
+    headers = {"Authorization": f"Bearer {stack.token(user)}", "Idempotency-Key": key, "Prefer": "wait=10"}
     body = {"code": "WELCOME10", "order_id": f"order-{user}"}
     async with asyncio.timeout(30), aiohttp.ClientSession(headers=headers) as session:
         while True:

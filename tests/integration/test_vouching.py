@@ -207,11 +207,11 @@ async def test_the_sold_out_are_told_so_while_postgres_is_away(server: EmbeddedS
                 async with open_door(stores.pool, server.url) as door:
                     assert isinstance(await door.redeem(campaign, "a"), Granted)
                     assert await door.redeem(campaign, "b") == Refused(Refusal.EXHAUSTED)
-                    postgres.kill()
+                    await asyncio.to_thread(postgres.kill)
                     for _ in range(9):
                         await asyncio.sleep(0.5)
                         assert await door.redeem(campaign, "b") == Refused(Refusal.EXHAUSTED)
-                    postgres.start()
+                    await asyncio.to_thread(postgres.start)
                     assert await door.redeem(campaign, "b") == Refused(Refusal.EXHAUSTED)
 
 
