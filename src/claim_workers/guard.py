@@ -7,7 +7,6 @@ and so it is with telling. So the guard lives as long as any worker does.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import aiohttp
 import asyncpg
 import msgspec
 import structlog
@@ -25,7 +24,7 @@ from shared.velocity import Untold
 LOOK_EVERY_S = 1.0
 
 #: How long a webhook may take, so that one that hangs does not keep the next alert for ever.
-_TELL_WITHIN = aiohttp.ClientTimeout(total=5.0)
+_TELL_WITHIN_S = 5.0
 
 log = structlog.get_logger()
 
@@ -73,10 +72,13 @@ class Guard:
             return await velocity.untold(connection)
 
     async def _taken(self, webhook: str, pause: Untold) -> bool:
+        # Loading it takes a worker as long as a quarter of all else, for what hardly any of them ever does.
+        import aiohttp
+
         fields = {"Content-Type": "application/json"}
         try:
             async with (
-                aiohttp.ClientSession(timeout=_TELL_WITHIN) as session,
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TELL_WITHIN_S)) as session,
                 session.post(webhook, data=alert(pause), headers=fields, allow_redirects=False) as answer,
             ):
                 fault = None if answer.status < 300 else f"status {answer.status}"
