@@ -193,12 +193,19 @@ class Stage:
         return any(link.laddr.port == port for link in links if link.status == psutil.CONN_LISTEN)
 
 
+def _that_bears_full_disks(redis: EmbeddedServer) -> EmbeddedServer:
+    """A write beyond the limit for files, by which a disk is made full, fails as on a full disk, and is no signal to die."""
+    indifferent = ("/bin/sh", "-c", 'trap "" XFSZ; exec "$@"', "redis", *redis.program.argv)
+    redis.program = msgspec.structs.replace(redis.program, argv=indifferent)
+    return redis
+
+
 @asynccontextmanager
 async def stage() -> AsyncIterator[Stage]:
     """A whole stage, and afterwards nothing of it."""
     directory = Path(tempfile.mkdtemp(prefix="lastslot-soak-"))
     try:
-        postgres, redis = embedded_postgres(directory), embedded_redis(directory)
+        postgres, redis = embedded_postgres(directory), _that_bears_full_disks(embedded_redis(directory))
         with running(postgres), running(redis), network() as net:
             await asyncio.to_thread(migrate, postgres.url)
             made = Stage(directory, postgres, redis, net)

@@ -69,7 +69,7 @@ def _truncated(run: Run, directory: Path) -> None:
 def _frozen(server: Callable[[Run], int]) -> Harm:
     async def harm(run: Run) -> None:
         await run.sold(run.dice.uniform(0.1, 0.6))
-        frozen = _family(server(run))
+        frozen = family(server(run))
         try:
             for process in frozen:
                 process.suspend()
@@ -82,7 +82,8 @@ def _frozen(server: Callable[[Run], int]) -> Harm:
     return harm
 
 
-def _family(pid: int) -> list[psutil.Process]:
+def family(pid: int) -> list[psutil.Process]:
+    """A server's processes, the one that started the others first."""
     parent = psutil.Process(pid)
     return [parent, *parent.children(recursive=True)]
 
@@ -102,11 +103,11 @@ def postgres_stopped(number: signal.Signals) -> Harm:
     async def harm(run: Run) -> None:
         await run.sold(run.dice.uniform(0.1, 0.6))
         server = run.stage.postgres
-        family = _family(server.pid)
-        family[0].send_signal(number)
+        processes = family(server.pid)
+        processes[0].send_signal(number)
         try:
             # What a postmaster leaves behind ends by itself; until then its memory is taken.
-            await asyncio.to_thread(psutil.wait_procs, family, 20)
+            await asyncio.to_thread(psutil.wait_procs, processes, 20)
         finally:
             await asyncio.to_thread(server.start)
         run.over()
