@@ -1,7 +1,7 @@
 """Keeping a partition's gates true.
 
-What was committed is set at once, what is awaited is seeded, and what is in use is set again every second, so that a lost
-or spoilt value lives no longer than that.
+What was committed is set at once, what is awaited is seeded, and what is in use is set again within a second, so that a
+lost or spoilt value lives no longer than that.
 """
 
 import asyncio

@@ -20,7 +20,7 @@ from tests.garbage import GARBAGE, PARTITION_GARBAGE, Garbage, Target
 PEOPLE, SLOTS = 16, 6
 STRIKES, PAUSE_S = 4, 0.1
 
-#: Gates in use are set again every second.
+#: Gates in use are set again within a second.
 QUIET_S = 1.0
 
 Campaigns = dict[str, dict[str, Any]]
