@@ -3,38 +3,36 @@
 For every request aiohttp makes a task, a request and a response, which costs more than all that we do for a sold-out answer.
 So the wicket stands between aiohttp's parser and the connection: of what the parser has read it takes what it can serve,
 writes the answer, in the same turn of the loop when memory is enough, and passes the rest on as if it were not there. While it
-owes an answer, what the caller sends next is kept unread. A request that is in any way unusual goes the ordinary way,
-to the same answer.
+owes an answer, what the caller sends next is kept unread. A body that comes in pieces is waited for here, since whoever sends
+it a byte at a time shall cost no more than his bytes. A request that is in any way unusual goes the ordinary way, to the same
+answer.
 
 Like `protocol`, it reaches below aiohttp's public names, and a test holds both ways to the same answers.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
-from http import HTTPStatus
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from aiohttp import web
-from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import HttpVersion11
+from aiohttp.http_exceptions import HttpProcessingError
 
 from frontdoor.bodies import MAX_BODY_BYTES
 from frontdoor.client_ip import client_ip
 from frontdoor.failures import problem_of
 from frontdoor.middlewares import REQUEST_ID_HEADER, request_id
 from frontdoor.parse import media_problem
-from frontdoor.problems import MEDIA_TYPE, REQUEST_TIMEOUT, Problem, body, headers
+from frontdoor.problems import REQUEST_TIMEOUT, Problem
 from frontdoor.reception import HIDDEN, Answering, awaited
-from frontdoor.replies import JSON_TYPE, NO_CALL, SERVER, Reply, Shown, encode
+from frontdoor.replies import NO_CALL, Reply, Shown
 from frontdoor.ticks import Ticks
 from frontdoor.visit import Visit
-from shared import metrics
+from frontdoor.written import written
 
 #: How much of what is sent ahead of an answer is kept, before the connection is read no more.
 _AHEAD_BYTES = 64 * 1024
-
-_REQUEST_ID = REQUEST_ID_HEADER.encode()
 
 
 class Counter(NamedTuple):
@@ -67,7 +65,18 @@ _running: set[asyncio.Task[None]] = set()
 class Wicket:
     """A connection's parser, as aiohttp uses it, that keeps for itself what it serves."""
 
-    __slots__ = ("_ahead", "_connection", "_counters", "_owes", "_parser", "_served", "begun_at", "ip", "unread_since")
+    __slots__ = (
+        "_ahead",
+        "_arriving",
+        "_connection",
+        "_counters",
+        "_owes",
+        "_parser",
+        "_served",
+        "begun_at",
+        "ip",
+        "unread_since",
+    )
 
     def __init__(self, parser: Any, connection: web.RequestHandler, served: Served) -> None:
         self._parser = parser
@@ -76,6 +85,8 @@ class Wicket:
         self._counters = served.counters
         self._owes = False
         self._ahead = b""
+        #: A request, with its payload, whose body is still to come.
+        self._arriving: tuple[Any, Any] | None = None
         peer = connection.peername
         self.ip = peer[0] if isinstance(peer, tuple) else ""
         self.begun_at = 0.0
@@ -100,14 +111,39 @@ class Wicket:
         if self._owes:
             self._keep(data)
             return (), False, b""
+        if self._arriving is not None:
+            return self._arrive(self._arriving, data)
         fed: tuple[Any, bool, bytes] = self._parser.feed_data(data)
         messages, upgraded, _ = fed
         if not messages:
             self._note_beginning()
             return fed
         self.begun_at = 0.0
-        if len(messages) != 1 or upgraded or not self._idle() or not self._takes(*messages[0]):
+        if len(messages) != 1 or upgraded or not self._idle():
             return fed
+        if self._takes(*messages[0]):
+            self._parser.message_consumed()
+        elif self._awaits(*messages[0]):
+            self._arriving = messages[0]
+            self._note_beginning()
+        else:
+            return fed
+        return (), False, b""
+
+    def _arrive(self, arriving: tuple[Any, Any], data: bytes) -> tuple[Any, bool, bytes]:
+        """The same, while a body is still to come. What follows it goes the ordinary way, after it."""
+        self._arriving = None
+        try:
+            messages, upgraded, tail = self._parser.feed_data(data)
+        except HttpProcessingError:
+            self._connection._messages.append(arriving)
+            raise
+        if not messages and not arriving[1].is_eof():
+            self._arriving = arriving
+            return (), False, b""
+        self.begun_at = 0.0
+        if messages or not self._takes(*arriving):
+            return (arriving, *messages), upgraded, tail
         self._parser.message_consumed()
         return (), False, b""
 
@@ -121,7 +157,7 @@ class Wicket:
 
     def refuse(self, problem: Problem) -> None:
         """Say why this connection is not served (any more), and end it."""
-        self._write(_rendered(NO_CALL, problem, request_id(None), b"Connection: close\r\n"))
+        self._write(written(NO_CALL, problem, request_id(None), b"Connection: close\r\n"))
         self._connection.force_close()
 
     def abort(self) -> None:
@@ -161,11 +197,20 @@ class Wicket:
         except Exception as error:
             answering = problem_of(error, named, message.path)
         if answering is not HIDDEN and isinstance(answering, (Problem, Shown)):
-            self._write(_rendered(counter.name, answering, named))
+            self._write(written(counter.name, answering, named))
         else:
             self._owe()
             self._promise(counter.name, visit, named, answering)
         return True
+
+    def _awaits(self, message: Any, payload: Any) -> bool:
+        """Whether it is to be served here once the rest of its body has come."""
+        if message.path not in self._counters or not _plain(message) or payload.is_eof():
+            return False
+        fields = message.headers
+        length = fields.get("Content-Length")
+        fits = length is not None and int(length) <= MAX_BODY_BYTES
+        return fits and media_problem(fields.get("Content-Type"), fields.get("Content-Encoding")) is None
 
     def _owe(self) -> None:
         # As aiohttp says it of its own: who shuts down waits for it.
@@ -196,7 +241,7 @@ class Wicket:
         """Write what was owed, and read on."""
         connection = self._connection
         connection._request_in_progress = self._owes = False
-        self._write(_rendered(name, reply, named))
+        self._write(written(name, reply, named))
         if connection._handler_waiter is not None and not connection._handler_waiter.done():
             connection._handler_waiter.set_result(None)
         if self._ahead and connection.transport is not None:
@@ -227,48 +272,9 @@ def _plain(message: Any) -> bool:
 
 
 def _whole(payload: Any) -> bytes | None:
-    """The body, without taking it from its reader; None when it has not come in one piece, or is too large for our calls."""
+    """The body, without taking it from its reader; None when not all of it has come, or it is too large for our calls."""
+    if not payload.is_eof():
+        return None
     pieces: Sequence[bytes] = getattr(payload, "_buffer", ())
-    return pieces[0] if len(pieces) == 1 and payload.is_eof() and len(pieces[0]) <= MAX_BODY_BYTES else None
-
-
-def _rendered(name: str, reply: Reply, named: str, fields: bytes = b"") -> bytes:
-    if isinstance(reply, Problem):
-        metrics.ANSWERS.add(name, reply.code)
-        head, content = _problem(reply)
-    else:
-        metrics.ANSWERS.add(name, str(reply.status))
-        content = encode(reply.shape)
-        head = b"%bContent-Length: %d\r\n" % (_shown_head(reply.status), len(content))
-        if reply.fields is not None:
-            fields += _lines(reply.fields)
-    return b"%b%b%b: %b\r\nDate: %b\r\n\r\n%b" % (head, fields, _REQUEST_ID, named.encode(), _date(), content)
-
-
-def _head(status: int, fields: Mapping[str, str]) -> bytes:
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode() + _lines({"Server": SERVER, **fields})
-
-
-def _lines(fields: Mapping[str, str]) -> bytes:
-    return "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode()
-
-
-@lru_cache(maxsize=256)
-def _problem(problem: Problem) -> tuple[bytes, bytes]:
-    """The head, as far as it is always the same, and the body."""
-    content = body(problem)
-    return _head(problem.status, {"Content-Type": MEDIA_TYPE, **headers(problem), "Content-Length": str(len(content))}), content
-
-
-@lru_cache(maxsize=16)
-def _shown_head(status: int) -> bytes:
-    return _head(status, {"Content-Type": JSON_TYPE})
-
-
-def _date() -> bytes:
-    return _in_bytes(rfc822_formatted_time())
-
-
-@lru_cache(maxsize=2)
-def _in_bytes(text: str) -> bytes:
-    return text.encode()
+    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return body if 0 < len(body) <= MAX_BODY_BYTES else None

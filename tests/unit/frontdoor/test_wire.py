@@ -261,8 +261,56 @@ async def test_a_body_that_comes_in_pieces_is_whole(port: int) -> None:
         assert b" 200 " in await reader.readline()
 
 
+#: What may come with the last byte of a body, and what is answered then.
+AFTERWARDS: dict[str, tuple[bytes, list[bytes]]] = {
+    "nothing": (b"", []),
+    "another call": (of(b"B"), [b'"busy"']),
+    "half a call": (of(b"B")[:-1], []),
+    "another request": (get("/busy"), [b'"busy"']),
+    "no request": (b"garbage\r\n\r\n", [b'"request_malformed"']),
+}
+
+
+@pytest.mark.parametrize(("after", "answers"), AFTERWARDS.values(), ids=AFTERWARDS)
+async def test_a_body_that_comes_a_byte_at_a_time_is_whole_whatever_comes_after(
+    runner: DoorRunner, port: int, after: bytes, answers: list[bytes]
+) -> None:
+    async with connected(port) as (reader, writer):
+        writer.write(of(b"B"))
+        assert b'"busy"' in await reader.readuntil(b"}")
+        head, _, body = of(b"A").partition(b"\r\n\r\n")
+        arrives(runner, head + b"\r\n\r\n")
+        for byte in body[:-1]:
+            arrives(runner, bytes([byte]))
+            await asyncio.sleep(0)
+        arrives(runner, body[-1:] + after)
+        assert (await reader.readuntil(b"}")).endswith(b'{"code":"A"}')
+        for answer in answers:
+            assert answer in await reader.readuntil(b"}")
+
+
+@pytest.mark.parametrize("runner", ["wicket"], indirect=True)
+async def test_half_a_call_that_broke_off_leaves_nothing_for_the_collector(runner: DoorRunner, port: int) -> None:
+    await test_a_connection_that_ended_leaves_nothing_for_the_collector(port, of(b"A")[:-1])
+
+
+@pytest.mark.parametrize("runner", ["wicket"], indirect=True)
+async def test_who_sends_a_call_slowly_has_no_task_of_his_own(runner: DoorRunner, port: int) -> None:
+    async with connected(port) as (reader, writer):
+        writer.write(of(b"A"))
+        await reader.readuntil(b"}")
+        before = len(asyncio.all_tasks())
+        arrives(runner, of(b"A")[:-1])
+        await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) == before
+        arrives(runner, of(b"A")[-1:])
+        assert (await reader.readuntil(b"}")).endswith(b'{"code":"A"}')
+
+
 async def test_a_body_that_does_not_come_is_not_waited_for(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("frontdoor.bodies.READ_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("frontdoor.connections.HEAD_WITHIN_S", 0.05)
+    monkeypatch.setattr("frontdoor.connections._LOOK_EVERY_S", 0.05)
     answer = await exchange(port, post(HOST, JSON)[:-1])
     assert (answer.status, answer.code) == (408, "request_timeout")
 
