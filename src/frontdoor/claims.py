@@ -88,8 +88,12 @@ async def _find(door: Door, claim: ClaimId, partitions: list[PartitionNo]) -> To
 
 async def _look_in_mailboxes(door: Door, claim: ClaimId, partitions: list[PartitionNo]) -> _Waits | None:
     found = await asyncio.gather(*(door.gate.pending(partition, [claim]) for partition in partitions))
-    holders = zip(partitions, found, strict=True)
-    return next((_Waits(users[claim], partition) for partition, users in holders if claim in users), None)
+    holders = [(partition, users[claim]) for partition, users in zip(partitions, found, strict=True) if claim in users]
+    for partition, user in holders:
+        # Nobody reads the mailbox of a life that was ended: it is asked for once more.
+        if not await door.desk.lifeless(partition):
+            return _Waits(user, partition)
+    return None
 
 
 async def _have_no_mailbox(door: Door, partitions: list[PartitionNo]) -> bool:

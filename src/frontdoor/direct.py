@@ -1,9 +1,9 @@
 """The direct path: claims decided by the front door itself, by the worker's own lock, read, decide and write.
 
-It is for partitions that have no life: Redis is away, and their owner has ended what it could not reach (see
-`claim_workers.vouching`), or nobody has begun one yet. That is looked at under the partition's lock, so what a door believes of
-Redis is only a reason to come here: where there is a life, its gate may answer others at this very moment, and nothing is
-decided. A life that begins waits for that lock, and its gates are made of what was committed before.
+It is for partitions that have no life: Redis is away, for all or for their owner alone, and he has ended what he could not
+reach (see `claim_workers.vouching`), or nobody has begun one yet. That is looked at under the partition's lock, so what a door
+believes of Redis, and of lives, is only a reason to come here: where there is a life, its gate may answer others at this very
+moment, and nothing is decided. A life that begins waits for that lock, and its gates are made of what was committed before.
 
 Each claim costs Postgres far more than in an owner's batch, so there is a bound on how many a door decides in a second.
 """
@@ -13,14 +13,15 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from frontdoor.lives import Lives
 from frontdoor.problems import BUSY
-from frontdoor.submissions import Answer, Submission
+from frontdoor.submissions import Next, Sequel, Submission
 from shared import clock, metrics
-from shared.book import DECIDE_AGAIN, Head, lifeless, lock_partition
+from shared.book import DECIDE_AGAIN, Head, lock_partition
 from shared.deciding import Others, decide_under, decided_with_others, lock_with_others
 from shared.domain.ids import PartitionNo
 from shared.domain.outcomes import Heard, Misrouted, Refusal, Refused
-from shared.postgres import NO_ANSWER, Connection, Pool, for_a_look
+from shared.postgres import NO_ANSWER, Connection, Pool
 
 #: Claims that one door decides in a second at most, and in one transaction.
 CLAIMS_PER_S = 300
@@ -28,9 +29,6 @@ _BATCH_MAX = 64
 
 #: How many partitions are decided at once: the door's look-ups need connections, too.
 _AT_ONCE = 4
-
-#: For how long a partition that has a life is not looked at again.
-_ALIVE_S = 0.1
 
 log = structlog.get_logger()
 
@@ -64,16 +62,17 @@ class Allowance:
 class DirectPath:
     """Decides submissions of one front door.
 
-    `tell` hears what each came to: its outcome, BUSY, or None when it was not decided, or that is not known: ask again.
+    `tell` hears what each came to: its outcome, BUSY, or that the gate is to be asked, when it was not decided, or that is not
+    known.
     """
 
-    def __init__(self, pool: Pool, tell: Callable[[Submission, Answer | None], None]) -> None:
+    def __init__(self, pool: Pool, lives: Lives, tell: Callable[[Submission, Sequel], None]) -> None:
         self._pool = pool
+        self._lives = lives
         self._tell = tell
         self._allowance = Allowance(CLAIMS_PER_S)
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._queues: dict[PartitionNo, list[Submission]] = {}
-        self._alive_until: dict[PartitionNo, float] = {}
         self._tasks: dict[PartitionNo, asyncio.Task[None]] = {}
 
     def ask(self, submission: Submission) -> None:
@@ -104,40 +103,35 @@ class DirectPath:
         try:
             answers = await self._decide(partition, mine)
         except _Alive:
-            self._alive_until[partition] = clock.monotonic() + _ALIVE_S
             self._allowance.give_back(granted)
-            answers = [None] * len(mine)
+            answers = [Next.ASK_LATER] * len(mine)
         for submission, answer in zip(mine, answers, strict=True):
             self._tell(submission, answer)
 
-    async def _decide(self, partition: PartitionNo, batch: Sequence[Submission]) -> Sequence[Answer | None]:
+    async def _decide(self, partition: PartitionNo, batch: Sequence[Submission]) -> Sequence[Sequel]:
         """What they come to. A batch that no transaction can hold is halved until what is to blame stands alone."""
+        # Before the lock, which others need.
+        if not await self._lives.lately_lifeless(partition):
+            raise _Alive
         try:
-            await self._see_that_nobody_lives(partition)
             outcomes = await decided_with_others(self._pool, lambda held, others: _write(held, others, partition, batch))
         except _Alive:
+            self._lives.note(partition, lifeless=False)
             raise
         except (*DECIDE_AGAIN, *NO_ANSWER) as error:
             # It may have been committed: asked again, it is decided as the claim that it is.
             log.warning("direct_claims_undecided", partition=partition, claims=len(batch), error=repr(error))
-            return [None] * len(batch)
+            return [Next.ASK_LATER] * len(batch)
         except Exception as error:
             if len(batch) > 1:
                 middle = len(batch) // 2
                 return [*await self._decide(partition, batch[:middle]), *await self._decide(partition, batch[middle:])]
             log.error("direct_claim_rejected", claim=str(batch[0].claim.claim_id), error=repr(error))
             return [Refused(Refusal.CLAIM_REJECTED)]
+        self._lives.note(partition, lifeless=True)
         for outcome in outcomes:
             metrics.DIRECT_CLAIMS.add(type(outcome).__name__.lower())
-        return [None if isinstance(outcome, Misrouted) else outcome for outcome in outcomes]
-
-    async def _see_that_nobody_lives(self, partition: PartitionNo) -> None:
-        """Before the lock, which others need. Raises _Alive."""
-        if clock.monotonic() < self._alive_until.get(partition, 0.0):
-            raise _Alive
-        async with for_a_look(self._pool) as connection:
-            if partition not in await lifeless(connection, [partition]):
-                raise _Alive
+        return [Next.ASK_LATER if isinstance(outcome, Misrouted) else outcome for outcome in outcomes]
 
 
 async def _write(connection: Connection, others: Others, partition: PartitionNo, batch: Sequence[Submission]) -> list[Heard]:

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 from frontdoor.microbatch import MicroBatch
 from frontdoor.submissions import Submission
-from shared.book import lifeless
 from shared.domain.ids import CampaignId, ClaimId, PartitionNo, UserId
 from shared.domain.operations import SubmitClaim
 from shared.errors import RedisUnavailable
@@ -23,7 +22,6 @@ class LookUps:
         self._gate = gate
         self._pool = pool
         self._standings = MicroBatch(self._load)
-        self._lifeless = MicroBatch(self._load_lifeless)
 
     async def standing(self, submission: Submission) -> Standing | None:
         """What is committed about this one, in a call shared with others. Raises what NO_ANSWER of Postgres names."""
@@ -33,11 +31,6 @@ class LookUps:
         """What is committed about each of these, by claim. Raises what NO_ANSWER of Postgres names."""
         found = await self._load([_asked(submission.claim) for submission in submissions])
         return {asked[0]: standing for asked, standing in found.items()}
-
-    async def lifeless(self, partitions: set[PartitionNo]) -> set[PartitionNo]:
-        """Those that have no life: what their gates and mailboxes say, or hold, counts no more. Raises the same."""
-        found = await asyncio.gather(*(self._lifeless.get(partition) for partition in partitions))
-        return {partition for partition, is_lifeless in zip(partitions, found, strict=True) if is_lifeless}
 
     async def pending(self, submissions: list[Submission]) -> set[ClaimId]:
         """The claims of these that are in their mailbox; all of a partition's, when Redis does not say."""
@@ -52,10 +45,6 @@ class LookUps:
             return await self._gate.pending(partition, claims)
         except RedisUnavailable:
             return claims
-
-    async def _load_lifeless(self, partitions: list[PartitionNo]) -> dict[PartitionNo, bool]:
-        async with for_a_look(self._pool) as connection:
-            return dict.fromkeys(await lifeless(connection, partitions), True)
 
     async def _load(self, asked: list[_Asked]) -> dict[_Asked, Standing]:
         async with for_a_look(self._pool) as connection:

@@ -23,6 +23,9 @@ ADMIT_WITHIN_S = 1.0
 AGAIN_AFTER_S = 0.03
 AGAIN_AT_MOST_S = 0.25
 
+#: When a waiter first looks in Postgres for an outcome that the feed has not brought, and how often it then does.
+LOOK_AFTER_S = 0.25
+
 
 class Undecided(msgspec.Struct, frozen=True):
     """The claim is, or may be, in this partition's mailbox: it can be polled."""
@@ -32,6 +35,21 @@ class Undecided(msgspec.Struct, frozen=True):
 
 #: What a caller is answered with: an outcome, 202, or why nothing is known.
 Answer: TypeAlias = Outcome | Undecided | Problem
+
+
+class Next(Enum):
+    """What comes next for a submission that has no answer yet.
+
+    AWAIT its outcome, for it is in a mailbox; ASK the gate, at once or (ASK_LATER) in a while; DECIDE it on the direct path.
+    """
+
+    AWAIT = auto()
+    ASK = auto()
+    ASK_LATER = auto()
+    DECIDE = auto()
+
+
+Sequel: TypeAlias = Answer | Next
 
 
 class Stage(Enum):
@@ -106,6 +124,11 @@ class Submission:
         """How long to wait before the gate is asked again: longer each time."""
         pause_s, self.pause_s = self.pause_s, min(2 * self.pause_s, AGAIN_AT_MOST_S)
         return pause_s
+
+    @property
+    def waits_long(self) -> bool:
+        """Whether the gate has been asked so often that there may be nobody behind it."""
+        return self.pause_s > 2 * AGAIN_AFTER_S
 
     def resolve(self, answer: Answer) -> None:
         """Answer, unless somebody has."""

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import msgspec
 
 from claim_workers.committer import Committed, Committer
 from claim_workers.consumer import Stores
@@ -36,6 +37,7 @@ from shared.mailbox import Entry, Mailbox
 from shared.postgres import NO_ANSWER, Pool, close_pool, for_a_look, open_pool
 from shared.process import abandoned
 from shared.redis_client import Redis, open_redis
+from tests.proxy import Link
 
 MAILBOX_MAX = 20_000
 
@@ -167,8 +169,9 @@ class Owner:
         post = await self.mailbox.read(self.cursor, self._bell, 512, 1)
         self._bell = post.bell
         committed = await self.committer.commit(post.entries) if post.entries else []
-        self.cursor = committed[-1].cursor if committed else self.cursor
+        # Reservations of what has been committed stay until it is settled: their users would look as if they held nothing.
         await self.settler.seed(post.cold, self.cursor)
+        self.cursor = committed[-1].cursor if committed else self.cursor
         return committed
 
     async def turn(self) -> None:
@@ -217,6 +220,18 @@ async def opened_stores(dsn: str, redis_url: str) -> AsyncIterator[Stores]:
         await reading.aclose()
         await close_pool(keeping)
         await close_pool(pool)
+
+
+@asynccontextmanager
+async def by_way_of(stores: Stores, redis: Link) -> AsyncIterator[Stores]:
+    """The stores of a shard that reaches Redis by this link."""
+    client, reading = open_redis(redis.url), open_redis(redis.url, reply_within_s=5.0)
+    try:
+        gate = Gate(client, MAILBOX_MAX)
+        yield msgspec.structs.replace(stores, redis=client, reading=reading, gate=gate)
+    finally:
+        await client.aclose()
+        await reading.aclose()
 
 
 class Shard:

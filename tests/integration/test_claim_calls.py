@@ -12,7 +12,7 @@ from shared.domain.ids import ClaimId, UserId, claim_id
 from shared.domain.outcomes import Granted
 from shared.redis_client import open_redis
 from tests.integration.campaign_door import Client, door_of, headers, served
-from tests.integration.engine import Owner, home, launch, open_door, shard_at_work, until
+from tests.integration.engine import Owner, claim_of, home, launch, open_door, shard_at_work, until
 
 SOMEONE = headers()
 CLAIM = claim_id(UserId("someone"), "k")
@@ -52,6 +52,18 @@ async def test_a_claim_that_waits_is_found_however_it_is_asked_for(
     where = pending(CLAIM, home(campaign)).location
     assert (answer.status, answer.headers["Location"]) == (202, where)
     assert (await answer.json())["location"] == where
+
+
+async def test_a_claim_in_a_mailbox_that_nobody_will_read_does_not_wait(stores: Stores, client: Client) -> None:
+    """Its owner could not reach Redis, and has ended that life: whoever polls is to send it again."""
+    campaign = await launch(stores.pool, 5)
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+    await owner.settler.seed([campaign.campaign_id], owner.cursor)
+    await owner.ask((campaign, claim_of(campaign, "someone")))
+    await stores.pool.execute("UPDATE partitions SET incarnation = NULL")
+    for query in ("", f"?partition={home(campaign)}"):
+        answer = await client.get(f"/api/v1/claims/{CLAIM}{query}", headers=SOMEONE)
+        assert (answer.status, (await answer.json())["code"]) == (404, "claim_unknown")
 
 
 async def test_without_redis_a_success_is_shown_and_nothing_else_is_known(

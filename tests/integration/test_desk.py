@@ -15,9 +15,9 @@ from claim_workers.consumer import Stores
 from frontdoor import lookups as room
 from frontdoor.admission import Lack
 from frontdoor.availability import Availability
-from frontdoor.desk import BUSY_S, LOOK_AFTER_S
+from frontdoor.course import BUSY_S
 from frontdoor.problems import BUSY, UNAVAILABLE
-from frontdoor.submissions import Answer, Undecided
+from frontdoor.submissions import LOOK_AFTER_S, Answer, Undecided
 from lastslot.ports import free_port
 from shared import campaigns, clock, keys, lifecycle
 from shared.audit import audit
@@ -284,7 +284,7 @@ async def test_who_was_told_no_does_not_win_behind_his_back(
     slow.set()
 
     async def looked_up() -> bool:
-        return not alone.desk._errands
+        return not alone.desk._course._errands
 
     await until(looked_up)
     # In the same mailbox, behind whatever was asked for by then.
@@ -438,9 +438,9 @@ async def test_a_users_second_claim_gets_the_slot_that_the_first_did_not_take(st
 
 async def test_who_does_not_want_to_wait_is_undecided_once_the_claim_is_in_the_mailbox(stores: Stores, alone: Door) -> None:
     campaign = await launch(stores.pool, 5)
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
     # Nobody seeds the gate: nothing is in a mailbox, so nothing may be promised.
     assert await alone.redeem(campaign, "a", wait_s=0) == UNAVAILABLE
-    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
     asking = asyncio.create_task(alone.redeem(campaign, "a", wait_s=0))
     await until_turned(owner, asking)
     assert await asking == Undecided(home(campaign))
@@ -521,6 +521,7 @@ async def test_a_pointer_that_is_no_text_makes_no_door_spin(
     stores: Stores, alone: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     campaign = await launch(stores.pool, 5)
+    await Owner.of(stores.pool, stores.redis, home(campaign))
     redis: Any = stores.redis
     await redis.set(keys.incarnation_pointer(home(campaign)), b"\xff\xfe")
     asked = asked_of(alone, monkeypatch)
@@ -568,8 +569,11 @@ async def test_another_body_under_the_key_of_a_claim_that_waits_is_promised_noth
     assert await alone.redeem(campaign, "a", order_id="another") == KEY_REUSED
 
 
-async def test_a_partition_that_nobody_owns_is_said_to_be_unavailable(stores: Stores, alone: Door) -> None:
-    assert await alone.redeem(await launch(stores.pool, 5), "a", wait_s=0.2) == UNAVAILABLE
+async def test_a_partition_whose_owner_is_gone_is_said_to_be_unavailable(stores: Stores, alone: Door) -> None:
+    campaign = await launch(stores.pool, 5)
+    await Owner.of(stores.pool, stores.redis, home(campaign))
+    await stores.pool.execute("UPDATE partitions SET lease_until = '-infinity'")
+    assert await alone.redeem(campaign, "a", wait_s=0.2) == UNAVAILABLE
 
 
 async def test_a_gate_with_a_limit_nobody_can_reach_holds_no_request_beyond_its_time(stores: Stores, alone: Door) -> None:
@@ -585,6 +589,7 @@ async def test_a_gate_with_a_limit_nobody_can_reach_holds_no_request_beyond_its_
 
 async def test_too_many_at_once_are_told_to_come_back(stores: Stores, redis: Redis) -> None:
     campaign = await launch(stores.pool, 5)
+    await Owner.of(stores.pool, stores.redis, home(campaign))
     door = Door("door", stores.pool, redis)
     door.desk._waiters_max = 2
     answers = await asyncio.gather(*(door.redeem(campaign, f"user {n}", wait_s=0.1) for n in range(3)))

@@ -12,6 +12,7 @@ import pytest
 from claim_workers.consumer import Stores
 from frontdoor import direct as room
 from frontdoor.direct import CLAIMS_PER_S
+from frontdoor.lives import SEEN_S
 from frontdoor.problems import BUSY, UNAVAILABLE
 from frontdoor.submissions import Answer
 from lastslot.embedded import EmbeddedServer
@@ -116,6 +117,18 @@ async def lives(pool: Pool) -> bool:
     return alive
 
 
+async def test_who_asks_all_the_time_hears_that_a_life_is_over(stores: Stores, cut_off: Door) -> None:
+    """That there was one is remembered for a moment, and no longer because somebody asks."""
+    campaign = await launch(stores.pool, None, partition=PARTITION)
+    await Owner.of(stores.pool, stores.redis, home(campaign))
+    asking = []
+    for number in range(40):
+        asking.append(asyncio.create_task(cut_off.redeem(campaign, f"user {number}", wait_s=4.0)))
+        await asyncio.sleep(0.02)
+    await end_life(stores.pool)
+    assert names(await asyncio.gather(*asking)) == {"Granted": 40}
+
+
 async def test_a_life_that_begins_after_the_door_looked_is_seen_under_the_lock(
     stores: Stores, cut_off: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +207,56 @@ async def test_what_is_in_a_mailbox_that_nobody_will_read_is_decided_directly(st
         await end_life(stores.pool)
         assert isinstance(await asked, Granted)
         assert await door.redeem(campaign, "b") == SOLD_OUT
+
+
+@pytest.fixture
+async def silenced(stores: Stores, redis_url: str) -> AsyncIterator[tuple[Door, Owner, Campaign]]:
+    """A door that reaches Redis, and a campaign's owner who does not, and has ended the life; the gate is warm and goes on."""
+    campaign = await launch(stores.pool, 10, partition=PARTITION)
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+    await owner.settler.seed([campaign.campaign_id], owner.cursor)
+    async with open_door(stores.pool, redis_url) as door:
+        await end_life(stores.pool)
+        yield door, owner, campaign
+
+
+async def test_who_has_a_claim_in_a_mailbox_that_nobody_reads_waits_for_nothing(
+    silenced: tuple[Door, Owner, Campaign],
+) -> None:
+    door, owner, campaign = silenced
+    await owner.ask((campaign, claim_of(campaign, "waits", "first")), (campaign, claim_of(campaign, "pending")))
+    assert isinstance(await door.redeem(campaign, "waits", "second", wait_s=1.0), Granted)
+    await asyncio.sleep(SEEN_S)
+    assert isinstance(await door.redeem(campaign, "pending", wait_s=0.0), Replayed | Granted)
+
+
+async def test_a_mailbox_that_nobody_reads_is_full_for_nobody(silenced: tuple[Door, Owner, Campaign]) -> None:
+    door, owner, campaign = silenced
+    await owner.ask((campaign, claim_of(campaign, "pending")))
+    door.gate._mailbox_max = 1
+    answers = await asyncio.gather(*(door.redeem(campaign, f"user {n}", wait_s=1.0) for n in range(3)))
+    assert names(answers) == {"Granted": 3}
+    assert isinstance(await door.redeem(campaign, "next", wait_s=1.0), Granted), "what is known of the gate is over as well"
+
+
+async def test_a_gate_that_is_cold_and_has_nobody_behind_it_is_not_waited_for(
+    stores: Stores, silenced: tuple[Door, Owner, Campaign]
+) -> None:
+    door, _, _ = silenced
+    new = await launch(stores.pool, 2, partition=PARTITION)
+    answers = await asyncio.gather(*(door.redeem(new, f"user {n}", wait_s=1.0) for n in range(5)))
+    assert names(answers) == {"Granted": 2, "exhausted": 3}
+
+
+async def test_a_partition_that_never_had_a_life_is_decided_without_one(stores: Stores, redis_url: str) -> None:
+    """Doors that came up before any worker."""
+    campaign = await launch(stores.pool, 2)
+    async with open_door(stores.pool, redis_url) as door:
+        answers = await asyncio.gather(*(door.redeem(campaign, f"user {n}", wait_s=1.0) for n in range(5)))
+        assert names(answers) == {"Granted": 2, "exhausted": 3}
+        owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+        await owner.settler.seed([campaign.campaign_id], owner.cursor)
+        assert await door.redeem(campaign, "late") == SOLD_OUT
 
 
 async def end_life(pool: Pool) -> None:
@@ -312,7 +375,7 @@ async def test_a_redis_that_takes_nothing_any_more_is_away_until_it_does(postgre
             campaign = await launch(stores.pool, 3, partition=PARTITION)
             async with open_door(stores.pool, server.url) as door:
                 assert isinstance(await door.redeem(campaign, "a"), Granted)
-                gate = door.desk._gates[PARTITION]
+                gate = door.desk._course._gates[PARTITION]
                 await stores.redis.config_set("maxmemory", "1")
                 assert isinstance(await insist(door, campaign, "b"), Granted | Replayed)
                 for _ in range(25):

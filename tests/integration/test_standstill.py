@@ -1,8 +1,7 @@
 """A shard that lives but gets nowhere loses what stands still; a store that is away from everybody moves nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -12,12 +11,10 @@ from claim_workers.consumer import Stores
 from shared.domain.campaign import Campaign
 from shared.domain.ids import PARTITIONS
 from shared.domain.outcomes import Granted
-from shared.gate import Gate
 from shared.mailbox import Mailbox
 from shared.postgres import close_pool, open_pool
-from shared.redis_client import open_redis
-from tests.integration.engine import MAILBOX_MAX, Shard, home, launch, open_door, shard_at_work, until
-from tests.proxy import Link, Network, network
+from tests.integration.engine import Shard, by_way_of, home, launch, open_door, shard_at_work, until
+from tests.proxy import Network, network
 
 TTL_S = 2.0
 #: Until it is seen, and until the heir is at work. The machine may be busy.
@@ -28,18 +25,6 @@ LOST_WITHIN_S = TTL_S + 2.5
 def links() -> Iterator[Network]:
     with network() as net:
         yield net
-
-
-@asynccontextmanager
-async def by_way_of(stores: Stores, redis: Link) -> AsyncIterator[Stores]:
-    """The stores of a shard that reaches Redis by this link."""
-    client, reading = open_redis(redis.url), open_redis(redis.url, reply_within_s=5.0)
-    try:
-        gate = Gate(client, MAILBOX_MAX)
-        yield msgspec.structs.replace(stores, redis=client, reading=reading, gate=gate)
-    finally:
-        await client.aclose()
-        await reading.aclose()
 
 
 async def owns(shard: Shard, number: int) -> bool:

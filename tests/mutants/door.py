@@ -8,7 +8,7 @@ DOOR = (
         "ack from Redis",
         (
             Edit(
-                "frontdoor/desk.py",
+                "frontdoor/course.py",
                 "            case Verdict.ADMITTED:\n                self._await_outcome(submission)\n",
                 "            case Verdict.ADMITTED:\n"
                 "                from shared.domain import discount\n"

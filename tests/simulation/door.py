@@ -1,4 +1,4 @@
-"""A front door: memory first, then the gate, then whatever the feed or Postgres says (see `frontdoor.desk`).
+"""A front door: memory first, then the gate, then whatever the feed or Postgres says (see `frontdoor.course`).
 
 Each request is a process of its own; in the engine those of one turn share their calls, which changes what they cost and
 nothing that they mean. The certificates are the engine's own.
