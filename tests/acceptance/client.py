@@ -32,6 +32,8 @@ class Client:
     def __init__(self, stack: Stack, session: aiohttp.ClientSession) -> None:
         self.stack = stack
         self.history = History()
+        #: For how long the tokens that it makes are good.
+        self.tokens_live_s = 3_600
         self._session = session
         self._number = next(_numbers)
 
@@ -155,7 +157,8 @@ class Client:
 
     def bearer(self, user: str, *scopes: str, **said: Any) -> str:
         """A token for the user; `said` are further claims."""
-        claims = {"sub": user, "exp": int(unix_now()) + 3600, **said} | ({"scope": " ".join(scopes)} if scopes else {})
+        named = {"scope": " ".join(scopes)} if scopes else {}
+        claims = {"sub": user, "exp": int(unix_now()) + self.tokens_live_s, **said} | named
         return f"Bearer {jwt.encode(claims, self.stack.jwt_secret, algorithm='HS256')}"
 
     def _redeem_headers(self, ask: Ask, prefer: str | None) -> dict[str, str]:

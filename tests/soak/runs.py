@@ -74,7 +74,7 @@ class Run:
     async def launch(self, owner: Place | None) -> None:
         """Create the campaigns; of an `owner`, if any is named, in partitions of its own."""
         while len(self.campaigns) < self.demand.campaigns:
-            campaign = await self.client.campaign(total_limit=self.demand.slots)
+            campaign = await self.client.campaign(total_limit=self.demand.slots, **self.demand.terms)
             [partition] = await self.fetch(_PARTITION, campaign["campaign_id"])
             if owner is None or (await self.stage.owners()).get(partition) == owner.shard:
                 self.campaigns.append(campaign)
@@ -198,12 +198,14 @@ async def _nothing(run: Run) -> Place | None:
 
 
 class Demand(msgspec.Struct, frozen=True):
-    """How many campaigns, and of each its slots and who wants one; how many come a second (None: drawn for each run)."""
+    """How many campaigns, and of each its slots and who wants one; how many come a second (None: drawn for each run); what else
+    the campaigns are to be."""
 
     campaigns: int = 2
     slots: int = 120
     people: int = 200
     per_s: int | None = None
+    terms: dict[str, Any] = {}
 
 
 #: What happens to a run, from its beginning on.

@@ -1,5 +1,6 @@
 """All scenarios, by name."""
 
+from tests.soak.clocks import clocks
 from tests.soak.crashes import crashes
 from tests.soak.crowds import crowds
 from tests.soak.disks import disks
@@ -9,4 +10,4 @@ from tests.soak.owners import owners
 from tests.soak.runs import Scenario
 from tests.soak.stores import stores
 
-SCENARIOS: tuple[Scenario, ...] = (*crashes(), *stores(), *disks(), *owners(), *moves(), *crowds(), *links())
+SCENARIOS: tuple[Scenario, ...] = (*crashes(), *stores(), *disks(), *owners(), *moves(), *clocks(), *crowds(), *links())
