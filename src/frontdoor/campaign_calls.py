@@ -2,10 +2,18 @@
 
 from frontdoor import problems
 from frontdoor.calls import ONCE, UUID_TEXT, Call, Parameter
-from frontdoor.campaign_shapes import CampaignInFull, CampaignMoved, CampaignPage, CampaignShown, MoveBody, SplitBody
+from frontdoor.campaign_shapes import (
+    CampaignInFull,
+    CampaignMoved,
+    CampaignPage,
+    CampaignShown,
+    ChangeBody,
+    DraftBody,
+    MoveBody,
+    SplitBody,
+)
 from frontdoor.problems import Problem
 from shared.campaign_reading import Stats
-from shared.domain.draft import CampaignChange, CampaignDraft
 from shared.domain.launch import LaunchDraft
 from shared.domain.outcomes import Refusal
 
@@ -52,7 +60,7 @@ CAMPAIGN_CALLS = (
             "codes has none: theirs are minted. type, code and exact stay as they are."
         ),
         access="admin",
-        takes=CampaignDraft,
+        takes=DraftBody,
         parameters=(ONCE,),
         gives={201: ("Committed. Location is its address.", CampaignShown)},
         refuses=(
@@ -92,7 +100,7 @@ CAMPAIGN_CALLS = (
         summary="Change a campaign",
         says="What is left out stays. Nobody loses what they hold: new terms are for the claims to come.",
         access="admin",
-        takes=CampaignChange,
+        takes=ChangeBody,
         parameters=(_CAMPAIGN_ID,),
         gives=_AS_IT_STANDS,
         refuses=(*_OF_A_CHANGE, problems.LIMIT_BELOW_CLAIMED),

@@ -1,13 +1,15 @@
-"""Campaigns as administrators read them. Pure values, which are also what the API document shows."""
+"""Campaigns as administrators write and read them. Pure values, which are also what the API document shows."""
 
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from shared.campaign_reading import Known
 from shared.domain.campaign import CampaignStatus, CampaignType, StackingRules, budget
 from shared.domain.discount import Discount
+from shared.domain.draft import CampaignChange, CampaignDraft
 from shared.domain.ids import CampaignId
 from shared.domain.velocity import Launch
 from shared.velocity import GuardPause
@@ -69,6 +71,35 @@ class CampaignPage(msgspec.Struct, frozen=True):
 
     campaigns: list[CampaignShown]
     next_after: CampaignId | None
+
+
+class StrictDiscount(Discount, frozen=True, forbid_unknown_fields=True):
+    """A discount as its author writes it. As it is kept it may say more, when a newer release has written it."""
+
+
+class StrictRules(StackingRules, frozen=True, forbid_unknown_fields=True):
+    """Rules as their author writes them; kept, they may say more as well."""
+
+
+class DraftBody(CampaignDraft, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A campaign as its author describes it. Times are local to `timezone` unless they carry an offset.
+
+    `ends_on`, a date, says the same as an `ends_at` at the end of that day. Limits per day, week (from Monday) and month are of
+    each user, and follow the clocks of `timezone`. Money is in minor units.
+    """
+
+    discount: StrictDiscount
+    stacking_rules: StrictRules | None = None
+
+
+class ChangeBody(CampaignChange, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be different about a campaign; what is left out stays. Null takes a limit or an end of the window away.
+
+    Nobody loses what they hold: a lower per-user limit, like another discount, is for the claims to come.
+    """
+
+    discount: StrictDiscount | UnsetType = UNSET
+    stacking_rules: StrictRules | UnsetType | None = UNSET
 
 
 class SplitBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from aiohttp import web
 from frontdoor import parse
 from frontdoor.administration import administrator, call_named, campaign_named, faulty
 from frontdoor.bodies import read_body
-from frontdoor.campaign_shapes import CampaignPage, shown
+from frontdoor.campaign_shapes import CampaignPage, ChangeBody, DraftBody, shown
 from frontdoor.context import Door
 from frontdoor.launches import read_in_full
 from frontdoor.problems import (
@@ -45,7 +45,7 @@ from shared.campaigns import (
 from shared.catalogue import codes_by_code
 from shared.domain.campaign import Campaign, CampaignStatus
 from shared.domain.code import normal_form, spelling
-from shared.domain.draft import CampaignChange, CampaignDraft, planned
+from shared.domain.draft import planned
 from shared.domain.ids import CampaignId
 from shared.domain.outcomes import Refusal
 from shared.postgres import Connection
@@ -60,7 +60,7 @@ MAX_PAGE_SIZE = 200
 async def create_campaign(request: web.Request) -> web.Response:
     """A new campaign, active at once (its window may lie ahead); that one again for the same Idempotency-Key."""
     door, by = administrator(request)
-    draft = accepted(decode(accepted(await read_body(request)), CampaignDraft))
+    draft = accepted(decode(accepted(await read_body(request)), DraftBody))
     plan = planned(draft, CampaignId(uuid4()))
     if not isinstance(plan, Campaign):
         return refuse(faulty(plan))
@@ -115,7 +115,7 @@ async def change_campaign(request: web.Request) -> web.Response:
     """The campaign with what the body names put in place of what was there; the rest stays."""
     door, by = administrator(request)
     named = campaign_named(request)
-    asked = accepted(decode(accepted(await read_body(request)), CampaignChange))
+    asked = accepted(decode(accepted(await read_body(request)), ChangeBody))
     return await _changed(door, await campaigns.change(door.pool, named, asked, by))
 
 

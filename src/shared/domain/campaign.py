@@ -32,7 +32,7 @@ class Slice(msgspec.Struct, frozen=True, gc=False):
     layout: int = 0
 
 
-class StackingRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StackingRules(msgspec.Struct, frozen=True):
     """What a campaign demands of the other codes of an order (see `stacking`). `excludes` are globs of normal-form codes."""
 
     excludes: tuple[str, ...] = ()

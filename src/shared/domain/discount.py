@@ -10,7 +10,7 @@ MAX_SUBTOTAL = 10**12
 DiscountType = Literal["amount", "percent", "free_shipping"]
 
 
-class Discount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Discount(msgspec.Struct, frozen=True):
     """`value` is minor units for "amount", whole percent (1–100) for "percent", and 0 for "free_shipping"."""
 
     type: DiscountType

@@ -36,11 +36,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class CampaignDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A campaign as its author describes it. Times are local to `timezone` unless they carry an offset.
-
-    `ends_on`, a date, says the same as an `ends_at` at the end of that day. Limits per day, week (from Monday) and month are of
-    each user, and follow the clocks of `timezone`. Money is in minor units.
-    """
+    """A campaign as its author describes it; what the fields mean is said where they are taken from callers."""
 
     name: str
     type: CampaignType
@@ -67,10 +63,7 @@ class CampaignDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class CampaignChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to be different about a campaign; what is left out stays. Null takes a limit or an end of the window away.
-
-    Nobody loses what they hold: a lower per-user limit, like another discount, is for the claims to come.
-    """
+    """What is to be different about a campaign; what is left out stays."""
 
     name: str | UnsetType = UNSET
     discount: Discount | UnsetType = UNSET
@@ -95,7 +88,7 @@ class CampaignChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 def planned(draft: CampaignDraft, campaign_id: CampaignId) -> Campaign | list[Fault]:
     """The campaign that `draft` describes, active and not yet committed (version 0), or its faults."""
     faults: list[Fault] = []
-    said = {name: getattr(draft, name) for name in draft.__struct_fields__}
+    said = {name: _kept(getattr(draft, name)) for name in draft.__struct_fields__}
     _read_times(said, draft.timezone, faults)
     _read_rules(said, faults)
     said["code"] = _code(draft, faults)
@@ -115,7 +108,7 @@ def planned(draft: CampaignDraft, campaign_id: CampaignId) -> Campaign | list[Fa
 def revised(campaign: Campaign, change: CampaignChange) -> Campaign | list[Fault]:
     """The campaign with `change` applied, not yet committed, or the faults it would have."""
     faults: list[Fault] = []
-    said = {name: value for name in change.__struct_fields__ if (value := getattr(change, name)) is not UNSET}
+    said = {name: _kept(value) for name in change.__struct_fields__ if (value := getattr(change, name)) is not UNSET}
     _read_times(said, campaign.timezone, faults)
     _read_rules(said, faults)
     after = msgspec.structs.replace(campaign, **said)
@@ -127,6 +120,14 @@ def frees_slots(before: Campaign, after: Campaign) -> bool:
     """Whether people who are told "nothing left" by `before` could win by `after`."""
     resumed = before.status is CampaignStatus.PAUSED and after.status is CampaignStatus.ACTIVE
     return resumed or _raised(budget(before), budget(after)) or _raised(before.amount_limit, after.amount_limit)
+
+
+def _kept(value: Any) -> Any:
+    """A discount, or rules, as they are kept, of the stricter kind that is taken from callers; whatever else as it is."""
+    for kind in (Discount, StackingRules):
+        if isinstance(value, kind):
+            return kind(*(getattr(value, field) for field in kind.__struct_fields__))
+    return value
 
 
 def _raised(before: int | None, after: int | None) -> bool:
