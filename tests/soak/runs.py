@@ -31,6 +31,7 @@ NOT_YET = (202, 503)
 _SETTLED_WITHIN_S = 90.0
 _LATER = 40
 
+_LETTERS = "SELECT count(*) FROM dead_letters"
 _PARTITION = "SELECT partition_no FROM campaign_slices WHERE campaign_id = $1"
 _NEXT_COMMITS = (
     "SELECT min(at) FROM ledger WHERE kind = 'claimed' AND at > $1 AND partition_no = ANY ($2) GROUP BY partition_no"
@@ -53,6 +54,7 @@ class Run:
         self._losses: list[tuple[datetime, list[int]]] = []
         self._ends: list[datetime] = []
         self._sold = 0
+        self._letters: list[int] = []
         self._selling = asyncio.Condition()
 
     async def insist(self, ask: Ask) -> Reply:
@@ -73,6 +75,7 @@ class Run:
 
     async def launch(self, owner: Place | None) -> None:
         """Create the campaigns; of an `owner`, if any is named, in partitions of its own."""
+        self._letters = await self.fetch(_LETTERS)
         while len(self.campaigns) < self.demand.campaigns:
             campaign = await self.client.campaign(total_limit=self.demand.slots, **self.demand.terms)
             [partition] = await self.fetch(_PARTITION, campaign["campaign_id"])
@@ -124,6 +127,7 @@ class Run:
         wrong = [f"{words}, {times} times" for words, times in Counter(self.wrong).items()]
         wrong += [f"{fault.kind}: {fault.where}: {fault.detail}" for fault in report.faults]
         wrong += ["refused after a success"] * bool(verdict.refused_after)
+        wrong += ["a claim was put aside"] * (await self.fetch(_LETTERS) != self._letters)
         return Result(
             scenario=name,
             seed=seed,
