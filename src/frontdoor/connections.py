@@ -11,7 +11,7 @@ from typing import Protocol
 
 from shared.domain.limits import Subject, of_address
 
-#: How long the head of a request may take from its first byte to its last.
+#: How long the head of a request may take from its first byte to its last, and then its body, at the wicket.
 HEAD_WITHIN_S = 10.0
 #: How long an answer may lie unread.
 READ_WITHIN_S = 30.0
@@ -33,6 +33,9 @@ class Connection(Protocol):
 
     def is_unread(self) -> bool:
         """Whether what it was sent waits for the other side."""
+
+    def end_if_silent(self, now: float) -> None:
+        """End without a word when nothing has been asked for too long."""
 
     def tell_overdue(self) -> None:
         """Say that the request did not come in time, and end."""
@@ -96,5 +99,7 @@ def _judge(connection: Connection, now: float) -> None:
         connection.unread_since = now
     elif now - connection.unread_since > READ_WITHIN_S:
         connection.abort()
-    if connection.begun_at and now - connection.begun_at > HEAD_WITHIN_S:
+    if not connection.begun_at:
+        connection.end_if_silent(now)
+    elif now - connection.begun_at > HEAD_WITHIN_S:
         connection.tell_overdue()

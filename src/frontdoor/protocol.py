@@ -6,10 +6,11 @@ protocol a runner's server shall speak.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from aiohttp import web
+from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import InvalidURLError, LineTooLong
 
 from frontdoor.connections import Connections
@@ -28,20 +29,34 @@ _log = structlog.get_logger()
 class DoorProtocol(web.RequestHandler):
     """One connection."""
 
-    __slots__ = ("_served_by", "_wicket")
+    __slots__ = ("_begun", "_served_by", "_wicket")
 
     def __init__(self, server: "_DoorServer", **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
         self._served_by = server
+        self._begun = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, with a wicket before the parser; or end at once, where the address has too many."""
-        super().connection_made(transport)
+        """Begin, with a wicket before the parser; or end at once, where the address has too many.
+
+        aiohttp's own beginning gives everybody a task and a timer, also who says nothing; here the task comes with the first
+        request that needs it, and `connections` sees who has been silent for too long.
+        """
+        BaseProtocol.connection_made(self, transport)
         server = self._served_by
+        server.connection_made(self, cast(asyncio.Transport, transport))
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         self._wicket = Wicket(self._parser, self, server.served)
         self._parser = self._wicket  # type: ignore[assignment]
         if not server.open_connections.admits(self._wicket):
             self._wicket.refuse(TOO_MANY_CONNECTIONS)
+
+    def data_received(self, data: bytes) -> None:
+        """Read; what is not served at the wicket has aiohttp's task begin."""
+        super().data_received(data)
+        if self._messages and not self._begun:
+            self._begun = True
+            self._task_handler = asyncio.create_task(self.start())
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End."""

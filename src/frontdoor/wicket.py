@@ -126,6 +126,7 @@ class Wicket:
         elif self._awaits(*messages[0]):
             self._arriving = messages[0]
             self._note_beginning()
+            self._stay()
         else:
             return fed
         return (), False, b""
@@ -150,6 +151,12 @@ class Wicket:
     def is_unread(self) -> bool:
         """Whether what was sent waits for the other side."""
         return bool(self._connection._paused)
+
+    def end_if_silent(self, now: float) -> None:
+        """End without a word when nothing has been asked for too long. Who has a task of aiohttp's has its timer as well."""
+        connection = self._connection
+        if connection._task_handler is None and not self._owes and now > connection._next_keepalive_close_time:
+            connection.force_close()
 
     def tell_overdue(self) -> None:
         """Say that the request did not come in time, and end."""

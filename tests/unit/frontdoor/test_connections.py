@@ -22,6 +22,9 @@ class Slow:
     def is_unread(self) -> bool:
         return False
 
+    def end_if_silent(self, now: float) -> None:
+        """It has said something."""
+
     def tell_overdue(self) -> None:
         self._told.append(self._number)
         self._first.set()

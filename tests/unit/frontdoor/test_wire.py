@@ -299,10 +299,14 @@ async def test_who_sends_a_call_slowly_has_no_task_of_his_own(runner: DoorRunner
     async with connected(port) as (reader, writer):
         writer.write(of(b"A"))
         await reader.readuntil(b"}")
-        before = len(asyncio.all_tasks())
+        assert runner.server is not None
+        [connection] = runner.server.connections
+        before, silent_until = len(asyncio.all_tasks()), connection._next_keepalive_close_time
+        await asyncio.sleep(0.002)
         arrives(runner, of(b"A")[:-1])
         await asyncio.sleep(0)
         assert len(asyncio.all_tasks()) == before
+        assert connection._next_keepalive_close_time > silent_until
         arrives(runner, of(b"A")[-1:])
         assert (await reader.readuntil(b"}")).endswith(b'{"code":"A"}')
 
@@ -339,9 +343,33 @@ async def test_a_head_that_does_not_come_is_not_waited_for(port: int, monkeypatc
     assert answer.endswith(b"}")
 
 
-async def test_who_thinks_while_he_waits_for_an_answer_is_not_overdue(
-    port: int, events: Events, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("asked", [b"", of(b"A"), get("/busy")], ids=("nothing", "a call", "another request"))
+async def test_who_is_silent_for_too_long_is_let_go(
+    runner: DoorRunner, port: int, monkeypatch: pytest.MonkeyPatch, asked: bytes
 ) -> None:
+    monkeypatch.setattr("frontdoor.connections._LOOK_EVERY_S", 0.05)
+    bears_silence(runner, 0.1)
+    async with connected(port) as (reader, writer):
+        writer.write(asked)
+        assert (await reader.read()).endswith(b"}" if asked else b"")
+        assert reader.at_eof()
+
+
+@pytest.mark.parametrize("runner", ["wicket"], indirect=True)
+async def test_who_sends_a_body_is_not_silent(runner: DoorRunner, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frontdoor.connections._LOOK_EVERY_S", 0.02)
+    bears_silence(runner, 0.1)
+    async with connected(port) as (reader, writer):
+        writer.write(of(b"A")[:-1])
+        await asyncio.sleep(0.3)  # many looks, and three times the deadline
+        writer.write(of(b"A")[-1:])
+        assert (await reader.readuntil(b"}")).endswith(b'{"code":"A"}')
+
+
+async def test_who_thinks_while_he_waits_for_an_answer_is_not_overdue(
+    runner: DoorRunner, port: int, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bears_silence(runner, 0.05)
     monkeypatch.setattr("frontdoor.connections.HEAD_WITHIN_S", 0.05)
     monkeypatch.setattr("frontdoor.connections._LOOK_EVERY_S", 0.02)
     entered, may_end = events
@@ -398,6 +426,12 @@ async def test_a_thousand_pipelined_requests_get_a_thousand_answers(port: int) -
         writer.write(post(HOST, JSON) * 1_000)
         for _ in range(1_000):
             assert b" 200 " in (await reader.readuntil(b"}")).splitlines()[0]
+
+
+def bears_silence(runner: DoorRunner, seconds: float) -> None:
+    """From now on who comes may be silent for so long."""
+    assert runner.server is not None
+    runner.server._kwargs["keepalive_timeout"] = seconds
 
 
 def arrives(runner: DoorRunner, sent: bytes) -> None:
