@@ -61,7 +61,8 @@ class Checks(Watcher):
         """Whoever holds something must not be refused from memory: he is in the certificate's set."""
         gate.certified = True
         missing = self._holders.get((partition, campaign), _NOBODY) - gate.users.keys()
-        _demand(not missing, f"a certificate knows nothing of {missing}")
+        if missing:
+            raise Violation(f"a certificate knows nothing of {missing}")
 
     def settled(self, partition: PartitionNo, gate: Gate, to: Settlement) -> None:
         """A gate shows what was free at the ledger's row that it is at, whoever told it, however often and late."""
@@ -78,7 +79,8 @@ class Checks(Watcher):
         if part.campaign.layout:
             return  # What is free in other slices has no place in this ledger.
         free = part.past[bisect_right(part.past, (at, 1 << 60)) - 1][1]
-        _demand(at != to.seq or gate.fields.get("free") == free, f"a gate shows {gate.fields} where {free} are free")
+        if at == to.seq and gate.fields.get("free") != free:
+            raise Violation(f"a gate shows {gate.fields} where {free} are free")
 
     # What people are told.
 
@@ -91,10 +93,8 @@ class Checks(Watcher):
                 _demand(known is not None and known.user_id == claim.user_id, "what was acknowledged is not committed")
             case Refused(reason):
                 since = self._acknowledged.get(claim.claim_id)
-                _demand(
-                    since is None or since > asked_at or self._jumped(),
-                    f"{claim.user_id} was refused after a success: {reason}",
-                )
+                if since is not None and since <= asked_at and not self._jumped():
+                    raise Violation(f"{claim.user_id} was refused after a success: {reason}")
                 _demand(reason is not Refusal.ALREADY_REDEEMED or self._was_full(claim, asked_at), "a 409 without a redemption")
 
     def heard(self, claim: SubmitClaim, outcome: Outcome) -> None:
@@ -104,8 +104,8 @@ class Checks(Watcher):
         self._acknowledged.setdefault(claim.claim_id, self._postgres.world.now)
         for door in self._doors:
             refusal = door.certified(claim)
-            good = refusal is None or not door.up or self._jumped()
-            _demand(good, f"{door.name} would refuse {claim.user_id}, who has heard of his success: {refusal}")
+            if refusal is not None and door.up and not self._jumped():
+                raise Violation(f"{door.name} would refuse {claim.user_id}, who has heard of his success: {refusal}")
 
     def _jumped(self) -> bool:
         """Whether Redis's clock has just jumped: then a certificate may outlast what its gate takes for half a second."""

@@ -1,10 +1,13 @@
 """The direct path: a claim decided by the front door itself, where its partition has no life (see `frontdoor.direct`)."""
 
+from collections.abc import Callable, Sequence
+
 from shared.domain.ids import PartitionNo
 from shared.domain.operations import SubmitClaim
-from shared.domain.outcomes import Misrouted, Outcome
+from shared.domain.outcomes import Heard, Misrouted
 from tests.simulation.deciding import ALONE, NeedsOthers, Others, decide_under, lock_with_others
 from tests.simulation.postgres import Postgres
+from tests.simulation.submission import Submission
 from tests.simulation.tables import DecideAgain
 from tests.simulation.world import Host, Process, Silence, World
 
@@ -42,30 +45,58 @@ def lifeless(postgres: Postgres, number: PartitionNo) -> bool:
     return postgres.partitions[number].incarnation is None
 
 
-def decide_directly(door: Host, postgres: Postgres, number: PartitionNo, claim: SubmitClaim) -> Process[Outcome | None]:
-    """What a claim comes to. None: the partition has a life, or whether it was decided is not known."""
-    others = ALONE
-    while True:
+class DirectPath:
+    """Decides claims of one door in one partition, a batch at a time. `again` hears of those that were not decided."""
+
+    def __init__(
+        self, door: Host, postgres: Postgres, number: PartitionNo, again: Callable[[Sequence[Submission]], None]
+    ) -> None:
+        self._door, self._postgres, self._world, self._number = door, postgres, postgres.world, number
+        self._again = again
+        self._queue: list[Submission] = []
+        self._busy = False
+
+    def ask(self, submissions: Sequence[Submission]) -> None:
+        """Decide these with the next transaction."""
+        self._queue += submissions
+        if not self._busy:
+            self._busy = True
+            self._world.start(self._door, self._drain())
+
+    def _drain(self) -> Process[None]:
+        while self._queue:
+            batch, self._queue = [each for each in self._queue if each.asks and each.answer is None], []
+            outcomes = (yield from self._decide_all(batch)) if batch else []
+            for submission, outcome in zip(batch, outcomes, strict=True):
+                submission.answer_with(None if isinstance(outcome, Misrouted) else outcome)
+            if left := [submission for submission in batch if submission.answer is None]:
+                self._again(left)
+        self._busy = False
+
+    def _decide_all(self, batch: list[Submission]) -> Process[Sequence[Heard | None]]:
+        """What they come to; None: the partition has a life, or whether it was decided is not known."""
+        others, claims = ALONE, [submission.claim for submission in batch]
+        while True:
+            try:
+                return (yield from self._decide(claims, others))
+            except NeedsOthers as more:
+                others |= more.partitions
+            except (Silence, DecideAgain):
+                return [None] * len(claims)
+
+    def _decide(self, claims: list[SubmitClaim], others: Others) -> Process[Sequence[Heard | None]]:
+        world, door, postgres, number = self._world, self._door, self._postgres, self._number
+        transaction = postgres.begin(door)
         try:
-            return (yield from _decide(door, postgres, number, claim, others))
-        except NeedsOthers as more:
-            others |= more.partitions
-
-
-def _decide(door: Host, postgres: Postgres, number: PartitionNo, claim: SubmitClaim, others: Others) -> Process[Outcome | None]:
-    world, transaction = postgres.world, postgres.begin(door)
-    try:
-        if not (yield from world.call(door, postgres, lambda: lifeless(postgres, number))):
-            return None
-        head = yield from lock_with_others(postgres, transaction, number, None, others)
-        if head.incarnation is not None:
-            return None
-        [decision], _ = yield from decide_under(postgres, transaction, head, [claim], None)
-        yield from world.call(door, postgres, lambda: postgres.commit(transaction))
-    except (Silence, DecideAgain):
-        return None
-    finally:
-        if door.starts == transaction.starts:
-            postgres.abandon(transaction)
-    world.note("decided by the direct path")
-    return None if isinstance(decision.outcome, Misrouted) else decision.outcome
+            if not (yield from world.call(door, postgres, lambda: lifeless(postgres, number))):
+                return [None] * len(claims)
+            head = yield from lock_with_others(postgres, transaction, number, None, others)
+            if head.incarnation is not None:
+                return [None] * len(claims)
+            decisions, _ = yield from decide_under(postgres, transaction, head, claims, None)
+            yield from world.call(door, postgres, lambda: postgres.commit(transaction))
+        finally:
+            if door.starts == transaction.starts:
+                postgres.abandon(transaction)
+        world.note("decided by the direct path")
+        return [decision.outcome for decision in decisions]

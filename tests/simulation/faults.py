@@ -5,13 +5,14 @@ from collections.abc import Callable
 from shared.domain.campaign import CampaignStatus
 from tests.simulation import office
 from tests.simulation.door import Door
+from tests.simulation.leases import TTL_S
 from tests.simulation.postgres import Postgres
 from tests.simulation.redis import Redis, Value
 from tests.simulation.shard import Shard
 from tests.simulation.world import Host, Process, World
 
 _GARBAGE: tuple[Value, ...] = (0, -3, 70, "", "many", "nan", 999_999)
-_FIELDS = ("free", "free", "free", "limit", "members", "seq", "closed", "edition", "dry")
+_FIELDS = ("free", "free", "free", "limit", "members", "seq", "seq", "seq", "closed", "edition", "dry")
 
 
 class Faults:
@@ -28,7 +29,7 @@ class Faults:
             self._shard_dies, self._shard_dies, self._shard_freezes, self._shard_freezes, self._door_dies, self._door_freezes,
             self._postgres_restarts, self._postgres_jumps, self._redis_flushed, self._redis_restarts, self._redis_restored,
             self._redis_away, self._redis_jumps, self._link_cut, self._link_cut, self._gate_spoilt, self._gate_spoilt,
-            self._paused, self._enlarged,
+            self._paused, self._enlarged, self._lease_overslept, self._postgres_restarts_meanwhile,
         )  # fmt: skip
 
     def plan(self, number: int, until: float) -> None:
@@ -60,24 +61,25 @@ class Faults:
         self._over = True
         self._world.loss, self._world.delay = 0.0, 0.02
         for host in (*self._doors, *self._shards):
-            host.fuse, host.frozen_until = -1, min(host.frozen_until, self._world.now)
+            host.fuse, host.tinder, host.frozen_until = -1, False, min(host.frozen_until, self._world.now)
             self._world.thaw(host)
         for store in (self._postgres, self._redis):
             store.away_until, store.cut = min(store.away_until, self._world.now), {}
 
     def _strike(self, host: Host, blow: Callable[[], None], name: str) -> None:
-        """At once, or a few of its calls from now."""
+        """At once, a few of its calls from now, or in the midst of its next transaction."""
 
         def spark() -> None:
             self.happened += 1
             self._world.tell(f"{host.name} {name}")
             blow()
 
-        steps = self._world.chance.randrange(-4, 12)
+        steps = self._world.chance.randrange(-4, 18)
         if steps < 0:
             spark()
         else:
-            host.fuse, host.spark = steps, spark
+            host.spark, host.tinder = spark, steps >= 10
+            host.fuse = -1 if host.tinder else steps
 
     def _shard_dies(self) -> None:
         shard = self._world.chance.choice(self._shards)
@@ -104,6 +106,21 @@ class Faults:
         seconds = self._world.chance.choice((0.3, 1.0, 4.0, 6.0))
         self._strike(host, lambda: self._world.freeze(host, seconds), f"freezes for {seconds} s")
 
+    def _lease_overslept(self) -> None:
+        """The clock that leases go by jumps while their owner, who may be in the middle of a batch, does not notice."""
+        shard = self._world.chance.choice(self._shards)
+
+        def blow() -> None:
+            self._postgres.offset += TTL_S + 1.0
+            self._world.freeze(shard, 1.0)
+
+        self._strike(shard, blow, "oversleeps while postgres's clock jumps")
+
+    def _postgres_restarts_meanwhile(self) -> None:
+        """While somebody waits for what it says to his commit, say."""
+        shard = self._world.chance.choice(self._shards)
+        self._strike(shard, self._restart_postgres, "talks to postgres, which restarts")
+
     def _link_cut(self) -> None:
         """Between a process and a store, in the middle of whatever they are talking about."""
         store = self._world.chance.choice((self._postgres, self._redis))
@@ -118,6 +135,9 @@ class Faults:
 
     def _postgres_restarts(self) -> None:
         self._now("postgres restarts")
+        self._restart_postgres()
+
+    def _restart_postgres(self) -> None:
         self._postgres.hang_up()
         self._postgres.away_until = self._world.now + 1.5 * self._world.chance.random()
 

@@ -31,6 +31,9 @@ FAULTS = 3
 #: set back by two seconds made longer, and then the gates are cold.
 _ANSWERED_WITHIN_S = 12.0
 
+#: How long the last who ask may take to be answered.
+_SOLD_OUT_WITHIN_S = 3.5
+
 
 class Report(msgspec.Struct, frozen=True):
     """What a history came to."""
@@ -90,21 +93,33 @@ class History:
             if world.now >= until:
                 raise Violation(f"{self.people.unanswered} people are not answered in peace")
             world.run(world.now + 0.2)
-        # What is still said twice, given back, or asked again.
-        world.run(world.now + 0.8 + TICK_S)
+        # What is said twice has arrived by then, and every gate been set once more.
+        world.run(world.now + 0.2 + TICK_S)
 
     def _at_rest(self) -> bool:
-        """Whether nothing is under way, and each partition has an owner that knows of it, and is in nobody else's way."""
+        """Whether nothing is under way, and each partition has an owner that serves it, and is in nobody else's way."""
         if self.world.late or any(door.waiting for door in self.doors):
             return False
-        serving = {(number, each.lease.epoch) for shard in self.shards for number, each in shard.serving.items() if shard.up}
+        serving = {
+            (number, each.lease.epoch)
+            for shard in self.shards
+            if shard.up
+            for number, each in shard.serving.items()
+            if each.living
+        }
         rows = self.postgres.partitions.items()
         return all((number, row.epoch) in serving and self.postgres.holder(number) is None for number, row in rows)
 
+    def _settled(self) -> bool:
+        """Whether no entry is left in a mailbox."""
+        return not any(self.redis.lives[life].mail for life in self.redis.pointers.items() if life in self.redis.lives)
+
     def _sell_out(self) -> None:
         """The next who asks finds any free slot, at once; and more than there are find none."""
-        asked = [(campaign, campaign.free, self._ask_for_one_too_many(campaign)) for campaign in self.campaigns]
-        self.world.run(self.world.now + 3.5)
+        world, asked = self.world, [(each, each.free, self._ask_for_one_too_many(each)) for each in self.campaigns]
+        until = world.now + _SOLD_OUT_WITHIN_S
+        while world.now < until and (self.people.unanswered or not self._settled()):
+            world.run(world.now + 0.2)
         for campaign, free, answers in asked:
             won = sum(bool(heard) and not isinstance(heard[0], Refused) for heard in answers)
             if won != free or campaign.free or not all(answers):

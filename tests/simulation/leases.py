@@ -1,6 +1,7 @@
 """Ownership as Postgres keeps it: who lives, who owns what until when, by its own clock (see `acquire_leases.sql`)."""
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from claim_workers.vouching import VOUCHED_BEFORE_S
 from shared.domain.ids import PartitionNo, ShardId
@@ -8,15 +9,25 @@ from tests.simulation.postgres import Postgres
 
 TTL_S = 3.0
 
+Renewed: TypeAlias = dict[PartitionNo, bool]
+Living: TypeAlias = tuple[ShardId, ...]
+Owners: TypeAlias = tuple[tuple[PartitionNo, ShardId | None], ...]
 
-def ownership(postgres: Postgres) -> tuple[list[ShardId], dict[PartitionNo, ShardId | None]]:
+
+def visit(postgres: Postgres, shard: ShardId, held: Mapping[PartitionNo, int]) -> tuple[Renewed, Living, Owners]:
+    """A keeper's round: renew these leases, say that we live, see who else does and who owns what."""
+    renewed = renew(postgres, held)
+    heartbeat(postgres, shard)
+    return renewed, *ownership(postgres)
+
+
+def ownership(postgres: Postgres) -> tuple[Living, Owners]:
     """Who lives and who owns what. What ends later than could have been granted is the work of a clock that jumped."""
     now = postgres.clock()
-    living = [shard for shard, until in postgres.seen_until.items() if now <= until <= now + 2 * TTL_S]
-    owners = {
-        number: row.owner if now <= row.lease_until <= now + 2 * TTL_S else None for number, row in postgres.partitions.items()
-    }
-    return living, owners
+    latest = now + 2 * TTL_S
+    living = tuple([shard for shard, until in postgres.seen_until.items() if now <= until <= latest])
+    rows = postgres.partitions.items()
+    return living, tuple([(number, row.owner if now <= row.lease_until <= latest else None) for number, row in rows])
 
 
 def heartbeat(postgres: Postgres, shard: ShardId) -> None:
@@ -42,9 +53,9 @@ def acquire(postgres: Postgres, number: PartitionNo, shard: ShardId) -> int | No
     return row.epoch
 
 
-def renew(postgres: Postgres, held: Mapping[PartitionNo, int]) -> dict[PartitionNo, bool]:
+def renew(postgres: Postgres, held: Mapping[PartitionNo, int]) -> Renewed:
     """Which of these leases, each by its exact epoch, are renewed, and which are lost; of one whose row is held, neither."""
-    told: dict[PartitionNo, bool] = {}
+    told: Renewed = {}
     for number, epoch in held.items():
         row = postgres.partitions[number]
         if row.epoch != epoch or row.owner is None:

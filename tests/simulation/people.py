@@ -1,6 +1,9 @@
 """Who asks: shoppers with one key each, impatient and often twice; and a shop that gives slots back."""
 
-from shared.domain.ids import DoorId, UserId, claim_id
+from functools import cache, lru_cache
+
+from shared.domain.code import Code
+from shared.domain.ids import ClaimId, DoorId, UserId, claim_id
 from shared.domain.operations import SubmitClaim, body_hash
 from shared.domain.outcomes import Outcome, Refused
 from shared.domain.redemption import Redemption
@@ -11,7 +14,7 @@ from tests.simulation.tables import Campaign
 from tests.simulation.world import Host, Process, Task, World
 
 #: How long at most until somebody who has heard nothing asks again.
-_ASK_AGAIN_S = 2.5
+_ASK_AGAIN_S = 2.0
 
 #: Until when a slot that is given back is so; most are at once.
 _LATER_S = 3.0
@@ -52,12 +55,12 @@ class People:
             yield from self._ask(claim, heard)
 
     def _insist(self, claim: SubmitClaim, heard: list[Outcome]) -> Process[None]:
-        wait_s = self._world.chance.choice((0.0, 1.5))
+        wait_s = self._world.pick((0.0, 1.5))
         while not heard:
             yield from self._ask(claim, heard, wait_s)
             wait_s = 1.5
             if not heard:
-                yield 0.2 + 1.2 * self._world.chance.random()
+                yield 0.2 + 0.8 * self._world.chance.random()
 
     def _ask(self, claim: SubmitClaim, heard: list[Outcome], wait_s: float = 1.5) -> Process[None]:
         """Ask at some door, now and then at two, and wait for an answer, or until it takes too long."""
@@ -65,7 +68,7 @@ class People:
         caller, before = world.running, len(heard)
         for _ in range(2 if world.loss and world.chance.random() < 0.2 else 1):
             if not world.loss or world.chance.random() >= world.loss:
-                door = world.chance.choice(self._doors)
+                door = world.pick(self._doors)
                 world.start(door, self._at(door, claim, wait_s, caller, heard), world.travel())
         yield _ASK_AGAIN_S if len(heard) == before else 0.0
 
@@ -75,7 +78,8 @@ class People:
             return
         answer = yield from door.redeem(claim, wait_s)
         self._checks.answered(claim, answer, asked_at)
-        world.tell(f"{door.name} tells {claim.user_id}/{claim.idempotency_key} {_short(answer)}")
+        if world.traced:
+            world.tell(f"{door.name} tells {claim.user_id}/{claim.idempotency_key} {_short(answer)}")
         yield world.travel()
         if caller is None or (world.loss and world.chance.random() < world.loss):
             return
@@ -91,7 +95,7 @@ class People:
 
     def _releasing(self, won: Redemption) -> Process[None]:
         """A shop insists, too."""
-        while not (yield from office.release(self._world.chance.choice(self._doors), won)):
+        while not (yield from office.release(self._world.pick(self._doors), won)):
             yield 0.2
         self.unanswered -= 1
 
@@ -99,7 +103,7 @@ class People:
 def claim_of(campaign: Campaign, user: str, key: str) -> SubmitClaim:
     name, code = UserId(user), campaign.code
     return SubmitClaim(
-        claim_id=claim_id(name, key),
+        claim_id=_claim_id(name, key),
         campaign_id=campaign.campaign_id,
         slice_no=campaign.part_for(name).slice_no,
         user_id=name,
@@ -107,9 +111,19 @@ def claim_of(campaign: Campaign, user: str, key: str) -> SubmitClaim:
         order_id="order",
         subtotal=None,
         idempotency_key=key,
-        body_hash=body_hash(code, "order", None),
+        body_hash=_body_hash(code),
         door=DoorId(""),
     )
+
+
+@lru_cache(4096)
+def _claim_id(user: UserId, key: str) -> ClaimId:
+    return claim_id(user, key)
+
+
+@cache
+def _body_hash(code: Code) -> bytes:
+    return body_hash(code, "order", None)
 
 
 def _short(answer: Outcome | None) -> str:

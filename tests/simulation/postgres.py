@@ -25,6 +25,10 @@ from tests.simulation.world import Host, Process, Silence, Store, World
 #: After how long a transaction that does nothing is ended, and its locks with it.
 IDLE_S = 5.0
 
+#: After which step of a transaction something happens, each call being one there and one back: mostly before it has its lock,
+#: or when it has committed and has not heard of it.
+_STEPS = (0, 0, 0, 1, 2, 3, 5, 6, 7, 7, 7)
+
 _EPOCH = datetime(2026, 11, 27, tzinfo=UTC)
 DISCOUNT = Discount("percent", 10)
 
@@ -50,6 +54,7 @@ class Postgres(Store):
 
     def launch(self, part: Slice) -> None:
         """Add a slice of a campaign."""
+        part.campaign.layout = int(bool(part.campaign.parts))
         part.campaign.parts.append(part)
         self.slices[part.campaign.campaign_id, part.slice_no] = part
         self.parts[part.partition_no, part.campaign.campaign_id] = part
@@ -57,6 +62,8 @@ class Postgres(Store):
     # Transactions.
 
     def begin(self, host: Host) -> Transaction:
+        if host.tinder:
+            host.tinder, host.fuse = False, self.world.chance.choice(_STEPS)
         transaction = Transaction(host, self.world.now)
         self._open.append(transaction)
         return transaction

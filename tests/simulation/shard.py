@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache, partial
 
 from msgspec.structs import replace
 
-from claim_workers.core.ownership import plan
+from claim_workers.core.ownership import Plan, plan
 from claim_workers.incarnation import Life
 from shared.domain.ids import Incarnation, PartitionNo, ShardId
 from shared.domain.lease import Lease, trusted_until
@@ -14,7 +15,7 @@ from shared.gate import Moved, Term
 from shared.mailbox import Post, position
 from tests.simulation import leases
 from tests.simulation.admit import admit
-from tests.simulation.leases import TTL_S
+from tests.simulation.leases import TTL_S, Living, Owners
 from tests.simulation.owner import Owner, Told
 from tests.simulation.postgres import Postgres
 from tests.simulation.redis import Redis
@@ -57,17 +58,13 @@ class Shard(Host):
         postgres, started = self.postgres, self.world.now
         held = {number: consumer.lease.epoch for number, consumer in self.serving.items()}
 
-        def look() -> tuple[dict[PartitionNo, bool], list[ShardId], dict[PartitionNo, ShardId | None]]:
-            renewed = leases.renew(postgres, held)
-            leases.heartbeat(postgres, self.shard_id)
-            return renewed, *leases.ownership(postgres)
-
-        renewed, living, owners = yield from self.world.call(self, postgres, look)
+        visit = partial(leases.visit, postgres, self.shard_id, held)
+        renewed, living, owners = yield from self.world.call(self, postgres, visit)
         for number, ours in renewed.items():
             consumer = self.serving.get(number)
             if consumer is not None and consumer.lease.epoch == held[number]:
                 consumer.renewed(started) if ours else consumer.stop()
-        todo = plan(self.shard_id, living, owners)
+        todo = _planned(self.shard_id, living, owners)
         for number in self.serving.keys() & set(todo.resign):
             self.serving[number].stop()
         for number in todo.acquire:
@@ -90,13 +87,20 @@ class Shard(Host):
         del self.serving[number]
 
 
+@lru_cache(4096)
+def _planned(me: ShardId, living: Living, owners: Owners) -> Plan:
+    """The engine's plan, made once for all who see the same."""
+    return plan(me, living, dict(owners))
+
+
 class Consumer:
-    """Serves one lease, and then ends. `reached`: how far it knows to have come in which life."""
+    """Serves one lease, and then ends. `living`: it does consume; `reached`: how far it knows to have come in which life."""
 
     def __init__(self, shard: Shard, lease: Lease) -> None:
         self.shard = shard
         self.world = shard.world
         self.lease = lease
+        self.living = False
         self._stopping = False
         self._vouching = Vouching(shard, shard.world, shard.postgres, shard.redis, lambda: self.lease)
         self._reached = (Incarnation(""), "0-0")
@@ -117,10 +121,12 @@ class Consumer:
     def _serve(self) -> Process[None]:
         while self._may_act():
             try:
+                self.living = False
                 life = yield from self._enter()
                 known, cursor = self._reached
                 if life.incarnation == known and position(life.cursor) > position(cursor):
                     self.world.note("unknown commit resolved")
+                self.living = True
                 yield from self._live(Owner(self.shard, self.world, self.shard.postgres, self.shard.redis, life))
             except Fenced:
                 return
@@ -128,6 +134,7 @@ class Consumer:
                 self.world.tell(f"{self.shard.name} finds a life of {self.lease.partition_no} over")
             except (Silence, DecideAgain) as error:
                 self.world.tell(f"{self.shard.name} has trouble with {self.lease.partition_no}: {error!r}")
+                self.living = False
                 yield _PAUSE_S
 
     def _may_act(self) -> bool:
@@ -157,9 +164,7 @@ class Consumer:
         """What has come; if nothing has, wait for it until the next tick is due."""
         redis, life, world = owner.redis, owner.life, self.world
 
-        def read() -> Post:
-            return redis.read(life.partition_no, life.incarnation, cursor, bell, BATCH_MAX)
-
+        read = partial(redis.read, life.partition_no, life.incarnation, cursor, bell, BATCH_MAX)
         post = yield from owner.to_redis(read)
         if post.entries or post.cold or world.now >= tick_due:
             return post

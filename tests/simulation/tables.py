@@ -27,11 +27,8 @@ class Campaign:
         self.per_user_limit = per_user_limit
         self.status = CampaignStatus.ACTIVE
         self.parts: list[Slice] = []
+        self.layout = 0
         self.facts = CodeFacts(1, code, campaign_id, "shared", None)
-
-    @property
-    def layout(self) -> int:
-        return 0 if len(self.parts) == 1 else 1
 
     @property
     def free(self) -> int:

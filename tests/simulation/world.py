@@ -4,8 +4,8 @@ A process is a generator; what it yields is for how many seconds it has nothing 
 is drawn from anywhere but the world's own chance, so that a seed is a history, to be had again whenever it is asked for.
 """
 
-from collections.abc import Callable, Generator
-from heapq import heappop, heappush
+from collections.abc import Callable, Generator, Sequence
+from heapq import heappop, heappush, heapreplace
 from random import Random
 from typing import TypeAlias, TypeVar
 
@@ -26,10 +26,10 @@ class Host:
     """Where processes run. What runs on it ends with it; `starts` tells one start of it from the next.
 
     `held`: what would go on if it were not frozen. `fuse`: after how many more steps of its calls `spark` happens to it,
-    between whichever two steps that is.
+    between whichever two steps that is; while it is `tinder`, that is counted from the beginning of its next transaction.
     """
 
-    __slots__ = ("frozen_until", "fuse", "held", "name", "spark", "starts", "up")
+    __slots__ = ("frozen_until", "fuse", "held", "name", "spark", "starts", "tinder", "up")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -38,6 +38,7 @@ class Host:
         self.frozen_until = 0.0
         self.held: list[tuple[Task, int]] = []
         self.fuse = -1
+        self.tinder = False
         self.spark: Callable[[], None] = _nothing
 
 
@@ -67,17 +68,19 @@ class Task:
 class World:
     """What happens, in order. How likely a message is to be lost, each way: `loss`; and to take long: `delay`.
 
-    `late`: how many calls are under way that nobody waits for any more.
+    `late`: how many calls are under way that nobody waits for any more; `traced`: whether anybody hears what is told.
     """
 
     def __init__(self, seed: int, trace: Callable[[str], None] | None = None) -> None:
         self.chance = Random(seed)
+        self._draw = self.chance.random
         self.now = 0.0
         self.loss = 0.0
         self.delay = 0.02
         self.late = 0
         self.running: Task | None = None
         self.seen: set[str] = set()
+        self.traced = trace is not None
         self._trace = trace
         self._agenda: list[tuple[float, int, Task, int]] = []
         self._order = 0
@@ -114,21 +117,25 @@ class World:
         """Let everything happen that does before `until`."""
         agenda = self._agenda
         while agenda and agenda[0][0] <= until:
-            when, _, task, turn = heappop(agenda)
+            # It stays the first until it is done: whatever it brings about comes after it.
+            when, _, task, turn = agenda[0]
             host = task.host
             if task.turn != turn or task.starts != host.starts:
+                heappop(agenda)
                 continue
             if host.frozen_until > when:
                 host.held.append((task, turn))
+                heappop(agenda)
                 continue
             self.now, self.running = when, task
             for pause in task.process:
-                task.turn += 1
+                turn = task.turn = task.turn + 1
                 self._order += 1
-                heappush(agenda, (when + pause, self._order, task, task.turn))
+                heapreplace(agenda, (when + pause, self._order, task, turn))
                 break
             else:
                 task.turn = -1
+                heappop(agenda)
         self.now = until
 
     def call(self, caller: Host, store: Store, act: Callable[[], T]) -> Process[T]:
@@ -136,21 +143,23 @@ class World:
 
         A call that is lost may be so on its way there, on its way back, or arrive when nobody expects it any more.
         """
-        chance = self.chance.random
-        yield self.travel()
+        chance, delay = self._draw, self.delay
+        way = chance()
+        yield 0.0002 + 0.001 * way if way >= delay else 0.15 * way / delay
         if caller.fuse >= 0:
             self._burn(caller)
-        unheard = store.away_until > self.now or store.cut.get(caller.name, 0.0) > self.now
+        unheard = store.away_until > self.now or (store.cut and store.cut.get(caller.name, 0.0) > self.now)
         if unheard or (self.loss and chance() < self.loss):
             if chance() < 0.3:
                 self.late += 1
-                self.at(max(0.0, store.away_until - self.now) + 3 * chance(), lambda: self._late(store, act))
+                self.at(max(0.0, store.away_until - self.now) + 3 * chance() ** 2, lambda: self._late(store, act))
             yield PATIENCE_S
             raise Silence
         answer = act()
         if caller.fuse >= 0:
             self._burn(caller)
-        yield self.travel()
+        way = chance()
+        yield 0.0002 + 0.001 * way if way >= delay else 0.15 * way / delay
         if store.away_until > self.now or (self.loss and chance() < self.loss):
             yield PATIENCE_S
             raise Silence
@@ -158,8 +167,12 @@ class World:
 
     def travel(self) -> float:
         """How long a message is under way: mostly a moment, now and then long enough for others to overtake it."""
-        chance = self.chance.random()
+        chance = self._draw()
         return 0.0002 + 0.001 * chance if chance >= self.delay else 0.15 * chance / self.delay
+
+    def pick(self, some: Sequence[T]) -> T:
+        """Any of them."""
+        return some[int(self._draw() * len(some))]
 
     def note(self, event: str) -> None:
         """Remember that something was seen that should be seen sometimes."""
