@@ -400,10 +400,18 @@ async def test_a_spoilt_number_of_free_slots_lasts_until_the_next_settlement(ben
     assert verdicts == [Verdict.ADMITTED, Verdict.EXHAUSTED]
 
 
-async def test_a_hold_beyond_any_certificate_is_not_believed(bench: Bench) -> None:
+@pytest.mark.parametrize(("field", "own_code"), [("held_until", False), ("dry_until", True)])
+async def test_a_hold_beyond_any_certificate_lasts_as_long_as_one(bench: Bench, field: str, own_code: bool) -> None:
+    """The clock of Redis was set back: what it had certified may still be good."""
     await bench.seed(free=1)
-    await bench.redis.hset(bench.gate_key, "held_until", "99999999999999")
-    assert await bench.ask("a") == [Verdict.ADMITTED]
+    await bench.redis.hset(bench.gate_key, field, "99999999999999")
+    verdicts, _ = await bench.asked("a", own_code=own_code)
+    until_ms = int(await bench.redis.hget(bench.gate_key, field))
+    assert 0 < until_ms - await bench.now_ms() <= 500
+    while verdicts == [Verdict.WAIT]:
+        verdicts, _ = await bench.asked("a", own_code=own_code)
+    assert verdicts == [Verdict.ADMITTED]
+    assert await bench.now_ms() >= until_ms
 
 
 async def test_what_is_left_of_other_lives_is_forgotten(bench: Bench) -> None:

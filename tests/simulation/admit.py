@@ -6,7 +6,7 @@ from math import inf
 
 from shared.domain.ids import Incarnation, PartitionNo
 from shared.gate import CERTIFICATE_MS, Admission, CampaignAsk, CampaignReply, ClaimAsk, Moved, Verdict
-from tests.simulation.redis import Life, Redis, Value, number
+from tests.simulation.redis import Gate, Life, Redis, Value, number
 
 _VOUCHED_MAX_MS = 2000
 _REASONS: dict[Value | None, bool] = {"": False, "campaign_paused": True, "ended": True, "held": False}
@@ -59,7 +59,7 @@ class _Asked:
         free, limit, members = fields.get("free"), number(fields.get("limit")), number(fields.get("members"))
         self.free, self.limit = inf if free == "unlimited" else number(free), limit
         self.dry = fields.get("dry") in (1, "1")
-        self.held_until, self.dry_until = _until(fields.get("held_until"), now), _until(fields.get("dry_until"), now)
+        self.held_until, self.dry_until = _held(gate, "held_until", now), _held(gate, "dry_until", now)
         self.edition = str(fields.get("edition", ""))
         if self.edition != ask.edition.decode():
             self.known = 0
@@ -83,9 +83,11 @@ class _Asked:
         )
 
 
-def _until(value: Value | None, now: int) -> float:
-    until = number(value) or 0
-    return 0 if until > now + CERTIFICATE_MS else until
+def _held(gate: Gate, field: str, now: int) -> float:
+    until = number(gate.fields.get(field)) or 0
+    if until > now + CERTIFICATE_MS:
+        until = gate.fields[field] = now + CERTIFICATE_MS
+    return until
 
 
 def admit(

@@ -108,7 +108,7 @@ class Checks(Watcher):
                 raise Violation(f"{door.name} would refuse {claim.user_id}, who has heard of his success: {refusal}")
 
     def _jumped(self) -> bool:
-        """Whether Redis's clock has just jumped: then a certificate may outlast what its gate takes for half a second."""
+        """Whether Redis's clock has just jumped ahead: a certificate may outlast what its gate takes for half a second."""
         return self._postgres.world.now < self._redis.jumped_at + 2 * CERTIFICATE_MS / 1000
 
     def _was_full(self, claim: SubmitClaim, since: float) -> bool:

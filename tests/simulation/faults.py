@@ -173,7 +173,8 @@ class Faults:
         by = self._world.chance.choice((-3600.0, -0.3, 0.3, 3600.0))
         self._now(f"redis's clock jumps by {by} s")
         self._redis.offset += by
-        self._redis.jumped_at = self._world.now
+        if by > 0:
+            self._redis.jumped_at = self._world.now
 
     def _gate_spoilt(self) -> None:
         """Somebody writes garbage into a gate, or deletes of it."""

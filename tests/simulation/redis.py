@@ -100,7 +100,7 @@ class Watcher:
 class Redis(Store):
     """All of it is one process's memory. `run`: its run id, eight letters.
 
-    `offset`: by how much its clock is wrong; `jumped_at`: since when.
+    `offset`: by how much its clock is wrong; `jumped_at`: when it last jumped ahead.
     """
 
     def __init__(self, world: World, run: str = "run00000") -> None:

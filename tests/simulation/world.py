@@ -141,12 +141,14 @@ class World:
     def call(self, caller: Host, store: Store, act: Callable[[], T]) -> Process[T]:
         """What `act` returns, done at a store, with a way there and a way back. Raises Silence.
 
-        A call that is lost may be so on its way there, on its way back, or arrive when nobody expects it any more.
+        A call that is lost may be so on its way there, on its way back, or arrive when nobody expects it any more. An answer
+        is either late or there at once: whatever happens in a moment happens on some call's way there.
         """
         chance, delay = self._draw, self.delay
         way = chance()
         yield 0.0002 + 0.001 * way if way >= delay else 0.15 * way / delay
-        if caller.fuse >= 0:
+        lit = caller.fuse >= 0
+        if lit:
             self._burn(caller)
         unheard = store.away_until > self.now or (store.cut and store.cut.get(caller.name, 0.0) > self.now)
         if unheard or (self.loss and chance() < self.loss):
@@ -156,10 +158,13 @@ class World:
             yield PATIENCE_S
             raise Silence
         answer = act()
-        if caller.fuse >= 0:
+        if lit:
+            # Whoever has died or is frozen by now does not go on.
             self._burn(caller)
+            yield 0.001
         way = chance()
-        yield 0.0002 + 0.001 * way if way >= delay else 0.15 * way / delay
+        if way < delay:
+            yield 0.15 * way / delay
         if store.away_until > self.now or (self.loss and chance() < self.loss):
             yield PATIENCE_S
             raise Silence
@@ -197,9 +202,10 @@ class World:
                 self.tell(f"a late call came to {error!r}")
 
     def _burn(self, host: Host) -> None:
-        host.fuse -= 1
-        if host.fuse < 0:
-            host.spark()
+        if host.fuse >= 0:
+            host.fuse -= 1
+            if host.fuse < 0:
+                host.spark()
 
 
 def _once(act: Callable[[], object]) -> Process[None]:

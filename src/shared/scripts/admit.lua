@@ -32,6 +32,15 @@ local vouched_until = is(KEYS[7], 'hash') and number(redis.call('HGET', KEYS[7],
 local vouched = now < vouched_until and vouched_until <= now + VOUCHED_MAX
 local room = tonumber(ARGV[2]) - redis.call('XLEN', KEYS[2])
 
+-- Until when a gate gives nothing. Is that further away than any certificate is good for, the clock was set back, and one that
+-- was given before may be good for as long as one that is given now.
+local function held(gate, field, text)
+  local until_ms = number(text) or 0
+  if until_ms <= now + certificate_ms then return until_ms end
+  redis.call('HSET', gate, field, now + certificate_ms)
+  return now + certificate_ms
+end
+
 local campaigns, count, arg = {}, tonumber(ARGV[4]), 5
 for i = 1, count do
   local k = 8 + (i - 1) * 3
@@ -43,9 +52,7 @@ for i = 1, count do
     )
     c.free = state[1] == 'unlimited' and math.huge or number(state[1])
     c.limit, c.members, c.dry = number(state[2]), number(state[4]), state[8] == '1'
-    c.held_until, c.dry_until = number(state[5]) or 0, number(state[9]) or 0
-    if c.held_until > now + certificate_ms then c.held_until = 0 end
-    if c.dry_until > now + certificate_ms then c.dry_until = 0 end
+    c.held_until, c.dry_until = held(c.gate, 'held_until', state[5]), held(c.gate, 'dry_until', state[9])
     c.edition = state[7]
     if c.edition ~= ARGV[arg + 2] then c.known = 0 end
     c.moving = state[3] == 'held'
