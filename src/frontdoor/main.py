@@ -57,11 +57,11 @@ async def _serve(settings: Settings, stopping: asyncio.Event) -> None:
 def _look_for_garbage_seldom() -> None:
     """A burst makes ten thousand objects a moment, none of them in circles: looking for those took a tenth of a door's time.
 
-    A look at ten or twenty thousand holds everybody up for some milliseconds; and all are looked at only after a million more.
+    A look at five or ten thousand holds everybody up for some milliseconds; and all are looked at only after a million more.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 1, 50)
+    gc.set_threshold(5_000, 1, 100)
 
 
 def _ports(settings: Settings) -> Iterator[_Port]:
