@@ -1,4 +1,5 @@
-"""The commit: lock, read, decide, write. One transaction for a whole batch, fenced by the epoch of the lease.
+"""The commit: lock, read, decide, write. One transaction for a whole batch, or for several partitions' batches, fenced by the
+epochs of the leases.
 
 What goes wrong is told apart: a constraint that objects means the facts had moved (decide again), a lost connection means
 unknown (the cursor in Postgres says whether it was committed), and anything else means that one entry of the batch is
@@ -13,9 +14,10 @@ import structlog
 
 from claim_workers.incarnation import Life
 from shared import clock, metrics
-from shared.book import DECIDE_AGAIN, Head, append, decided, lock_partition
+from shared.book import DECIDE_AGAIN, Head, append, decided, in_transaction, lock_free, lock_partition
 from shared.crash_points import crash_point
-from shared.deciding import Others, decide_under, decided_with_others, lock_with_others
+from shared.deciding import Mail, Others, decide_all_under, decide_under, decided_with_others, lock_with_others
+from shared.domain.decide import Decision
 from shared.domain.ids import DoorId
 from shared.domain.ledger import Event, Kind
 from shared.domain.operations import SubmitClaim
@@ -35,9 +37,53 @@ log = structlog.get_logger()
 class Committed(msgspec.Struct, frozen=True):
     """What a batch came to: whom to tell what, what to set the gates to, and where the mailbox is read on."""
 
+    life: Life
     cursor: str
     outcomes: list[tuple[DoorId, int, Heard]]
     settlements: list[Settlement]
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Entries that were read, in order, from one life of a partition's mailbox."""
+
+    life: Life
+    entries: Sequence[Entry]
+
+
+async def commit_together(pool: Pool, batches: Sequence[Batch]) -> list[Committed]:
+    """Decide and write batches of several partitions in one transaction, as far as that can be done.
+
+    A partition that is not among what is returned is to be committed by itself, where it is found out what is the matter with
+    it: it is fenced, or waits for somebody, or one that is with it needs what only its own transaction can get. Raises what
+    NO_ANSWER names; what was committed is then told by the cursors.
+    """
+    started = clock.monotonic()
+    try:
+        committed = await in_transaction(pool, lambda connection: _decide_all(connection, batches))
+    except NO_ANSWER:
+        raise
+    except Exception as error:
+        log.info("turn_taken_apart", partitions=[batch.life.partition_no for batch in batches], error=repr(error))
+        return []
+    if committed:
+        _count(committed, clock.monotonic() - started)
+    return committed
+
+
+async def _decide_all(connection: Connection, batches: Sequence[Batch]) -> list[Committed]:
+    found = {batch.life.partition_no: batch for batch in batches}
+    heads = await lock_free(connection, {number: batch.life.epoch for number, batch in found.items()})
+    crash_point("W2")
+    of = [(head, found[head.partition_no]) for head in heads]
+    ours = [(batch.life, _mail(head, batch.entries)) for head, batch in of if head.incarnation == batch.life.incarnation]
+    if not ours:
+        return []
+    done = await decide_all_under(connection, [mail for _, mail in ours])
+    crash_point("W3")
+    return [
+        Committed(life, mail.cursor, _told(each.decisions), each.settlements)
+        for (life, mail), each in zip(ours, done, strict=True)
+    ]
 
 
 class Committer:
@@ -67,28 +113,25 @@ class Committer:
     async def _commit(self, entries: Sequence[Entry]) -> Committed:
         started = clock.monotonic()
         committed = await decided_with_others(self._pool, lambda connection, others: self._decide(connection, entries, others))
-        _count(committed, clock.monotonic() - started)
+        _count([committed], clock.monotonic() - started)
         return committed
 
     async def _decide(self, connection: Connection, entries: Sequence[Entry], others: Others) -> Committed:
         head = await lock_with_others(connection, self._life.partition_no, self._lock, others)
         crash_point("W2")
-        entries = _after(entries, head.cursor)
-        claims = [_readable(entry) for entry in entries]
-        cursor = entries[-1].entry_id if entries else head.cursor
-        done = await decide_under(connection, head, self._lock, claims, cursor, others)
+        mail = _mail(head, entries)
+        done = await decide_under(connection, head, self._lock, mail.claims, mail.cursor, others)
         crash_point("W3")
-        told = [(decision.claim.door, decision.claim.ticket, decision.outcome) for decision in done.decisions]
-        return Committed(cursor, told, done.settlements)
+        return Committed(self._life, mail.cursor, _told(done.decisions), done.settlements)
 
     async def _put_aside(self, entry: Entry, error: Exception) -> Committed:
         log.error("dead_letter", partition=self._life.partition_no, entry=entry.entry_id, error=repr(error))
         await decided(self._pool, lambda connection: self._bury(connection, entry, error))
         metrics.DEAD_LETTERS.inc()
         if entry.claim is None:
-            return Committed(entry.entry_id, [], [])
+            return Committed(self._life, entry.entry_id, [], [])
         told = (entry.claim.door, entry.claim.ticket, Refused(Refusal.CLAIM_REJECTED))
-        return Committed(entry.entry_id, [told], [])
+        return Committed(self._life, entry.entry_id, [told], [])
 
     async def _bury(self, connection: Connection, entry: Entry, error: Exception) -> None:
         head = await self._lock(connection)
@@ -119,11 +162,13 @@ def _burial(entry: Entry, error: Exception) -> Event:
     return Event(Kind.DEAD_LETTERED, entry.claim.claim_id, msgspec.json.encode(story).decode())
 
 
-def _count(committed: Committed, seconds: float) -> None:
+def _count(committed: Sequence[Committed], seconds: float) -> None:
+    """Count one transaction."""
+    outcomes = [type(outcome).__name__.lower() for each in committed for _, _, outcome in each.outcomes]
     metrics.COMMITS.inc()
     metrics.COMMIT_SECONDS.observe(seconds)
-    metrics.BATCH_SIZE.observe(len(committed.outcomes))
-    for outcome, number in Counter(type(outcome).__name__.lower() for _, _, outcome in committed.outcomes).items():
+    metrics.BATCH_SIZE.observe(len(outcomes))
+    for outcome, number in Counter(outcomes).items():
         metrics.CLAIMS_COMMITTED.labels(outcome).inc(number)
 
 
@@ -135,6 +180,15 @@ def _readable(entry: Entry) -> SubmitClaim:
     if entry.claim is None:
         raise _Unreadable(entry.entry_id)
     return entry.claim
+
+
+def _mail(head: Head, entries: Sequence[Entry]) -> Mail:
+    entries = _after(entries, head.cursor)
+    return Mail(head, [_readable(entry) for entry in entries], entries[-1].entry_id if entries else head.cursor)
+
+
+def _told(decisions: Sequence[Decision]) -> list[tuple[DoorId, int, Heard]]:
+    return [(decision.claim.door, decision.claim.ticket, decision.outcome) for decision in decisions]
 
 
 def _after(entries: Sequence[Entry], cursor: str) -> Sequence[Entry]:

@@ -1,21 +1,21 @@
-"""One consumer per owned partition: read the mailbox, commit, tell, settle. It serves one lease and then ends."""
+"""One consumer per owned partition: read the mailbox, and hand in what has come. It serves one lease and then ends."""
 
 import asyncio
 
 import msgspec
 import structlog
 
-from claim_workers.committer import Committed, Committer
+from claim_workers.committer import Batch
 from claim_workers.expiry import expire_overdue
 from claim_workers.incarnation import Life, enter
 from claim_workers.settling import Settler
+from claim_workers.turns import Turns
 from claim_workers.vouching import Vouching
 from shared import clock, metrics
 from shared.book import DECIDE_AGAIN
 from shared.crash_points import crash_point
 from shared.domain.lease import Lease
 from shared.errors import Fenced, IncarnationOver, RedisUnavailable
-from shared.feed import publish
 from shared.gate import Gate
 from shared.mailbox import Mailbox, Post
 from shared.postgres import NO_ANSWER, Pool
@@ -52,9 +52,10 @@ class Consumer:
     seconds of the monotonic clock.
     """
 
-    def __init__(self, stores: Stores, lease: Lease, batch_max: int) -> None:
+    def __init__(self, stores: Stores, turns: Turns, lease: Lease, batch_max: int) -> None:
         self.lease = lease
         self._stores = stores
+        self._turns = turns
         self._batch_max = batch_max
         self._stopping = False
         self._vouching = Vouching(stores.gate, lambda: self.lease.trusted_until)
@@ -117,7 +118,6 @@ class Consumer:
     async def _live(self, life: Life) -> None:
         """Consume one incarnation, from its cursor on."""
         mailbox = Mailbox(self._stores.reading, life.partition_no, life.incarnation)
-        committer = Committer(self._stores.pool, life)
         settler = Settler(self._stores.pool, self._stores.gate, life, self._progressed)
         # Whoever was here before may have committed without settling.
         await settler.make_good(await mailbox.unsettled(life.cursor), life.cursor)
@@ -128,7 +128,8 @@ class Consumer:
             bell = post.bell
             if post.entries:
                 crash_point("W1")
-                cursor = await self._commit(committer, settler, post)
+                await self._turns.commit(Batch(life, post.entries), self._progressed)
+                cursor = post.entries[-1].entry_id
             await settler.seed(post.cold, cursor)
             if (now := clock.monotonic()) >= tick_due:
                 await settler.tick(cursor)
@@ -136,25 +137,9 @@ class Consumer:
             if expiry_due:
                 expiry_due = await self._expire(settler, life, cursor)
 
-    async def _commit(self, committer: Committer, settler: Settler, post: Post) -> str:
-        """Commit what was read, then say so: to those who wait, and to the gates. Returns the cursor reached."""
-        for committed in await committer.commit(post.entries):
-            self._progressed()
-            crash_point("W5")
-            await asyncio.gather(self._tell(committed), settler.settle(committed.settlements, committed.cursor))
-        return post.entries[-1].entry_id
-
     async def _expire(self, settler: Settler, life: Life, cursor: str) -> bool:
         """End some overdue holds and settle what they free. True when there may be more: claims go between."""
         expired = await expire_overdue(self._stores.pool, life)
         if expired.settlements:
             await settler.settle(expired.settlements, cursor)
         return expired.more
-
-    async def _tell(self, committed: Committed) -> None:
-        try:
-            await publish(self._stores.redis, committed.outcomes)
-            crash_point("W7")
-        except RedisUnavailable as error:
-            # Nobody is left in the dark: whoever waits looks in Postgres.
-            log.warning("outcomes_not_published", partition=self.lease.partition_no, error=str(error))

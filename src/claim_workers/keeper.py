@@ -19,6 +19,7 @@ from claim_workers.core.ownership import plan
 from claim_workers.reach import Reach
 from claim_workers.ringing import listen
 from claim_workers.serving import served
+from claim_workers.turns import Turns
 from claim_workers.vouching import VOUCHED_BEFORE_S
 from shared import clock, metrics
 from shared.book import lock_partition
@@ -48,6 +49,7 @@ class Keeper:
 
     def __init__(self, stores: Stores, shard: ShardId, ttl_s: float, batch_max: int) -> None:
         self._stores = stores
+        self._turns = Turns(stores.pool, stores.redis, stores.gate, batch_max)
         self._shard = shard
         self._ttl_s = ttl_s
         self._batch_max = batch_max
@@ -210,7 +212,8 @@ class Keeper:
 
     def _start(self, partition: PartitionNo, epoch: int, started: float) -> None:
         """Serve a partition that is ours since `started` at the earliest."""
-        consumer = Consumer(self._stores, Lease(partition, epoch, trusted_until(started, self._ttl_s)), self._batch_max)
+        lease = Lease(partition, epoch, trusted_until(started, self._ttl_s))
+        consumer = Consumer(self._stores, self._turns, lease, self._batch_max)
         self._serving[partition] = (consumer, asyncio.create_task(self._serve(consumer), name=f"lease-{partition}"))
 
     async def _serve(self, consumer: Consumer) -> None:

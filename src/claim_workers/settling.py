@@ -54,7 +54,6 @@ class Settler:
 
     async def settle(self, settlements: Sequence[Settlement], cursor: str) -> None:
         """Set gates to what was just committed, and drop the mailbox up to `cursor`."""
-        crash_point("W6")
         await self._apply(settlements, cursor)
 
     async def make_good(self, unsettled: Sequence[Entry], cursor: str) -> None:

@@ -6,7 +6,7 @@ when the epoch has moved on (fenced); the direct path names none.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -47,6 +47,14 @@ class Head(msgspec.Struct, frozen=True):
     now: datetime
 
 
+class Page(msgspec.Struct, frozen=True):
+    """What goes behind a head: events, and where its owner has come to in the mailbox, if it is its owner who writes."""
+
+    head: Head
+    events: list[Event]
+    cursor: str | None = None
+
+
 async def decided(pool: Pool, write: Callable[[Connection], Awaitable[T]]) -> T:
     """What `write` returns, committed. It reads, decides and writes in one transaction, anew when that raises DECIDE_AGAIN.
 
@@ -54,14 +62,15 @@ async def decided(pool: Pool, write: Callable[[Connection], Awaitable[T]]) -> T:
     """
     for attempt in range(1, _ATTEMPTS):
         try:
-            return await _transaction(pool, write)
+            return await in_transaction(pool, write)
         except DECIDE_AGAIN as error:
             log.warning("deciding_again", attempt=attempt, error=str(error))
             await asyncio.sleep(_PAUSE_S * attempt)
-    return await _transaction(pool, write)
+    return await in_transaction(pool, write)
 
 
-async def _transaction(pool: Pool, write: Callable[[Connection], Awaitable[T]]) -> T:
+async def in_transaction(pool: Pool, write: Callable[[Connection], Awaitable[T]]) -> T:
+    """What `write` returns, committed, or whatever it or the commit raises."""
     async with pool.acquire(timeout=5) as connection, connection.transaction():
         return await write(connection)
 
@@ -72,6 +81,15 @@ async def lock_partition(connection: Connection, partition_no: PartitionNo, epoc
     if row is None:
         raise Fenced(f"partition {partition_no} is no longer at epoch {epoch}")
     return Head(partition_no, row[0], row[1], row[2], row[3], row[4], row[5])
+
+
+async def lock_free(connection: Connection, epochs: Mapping[PartitionNo, int]) -> list[Head]:
+    """Lock those of the partitions that are still at these epochs, in ascending order, and pass over what somebody has locked.
+
+    Who is waited for while others' partitions are locked keeps all of them waiting.
+    """
+    rows = await connection.fetch(statement("lock_free"), list(epochs), list(epochs.values()))
+    return [Head(*row) for row in rows]
 
 
 async def lifeless(connection: Connection, partitions: Iterable[PartitionNo]) -> set[PartitionNo]:
@@ -92,19 +110,29 @@ async def append(connection: Connection, head: Head, events: list[Event], *, cur
 
     An owner moves its `cursor` in the same row. Raises ShortWrite when the head is not where it was read.
     """
-    rows = extend(head.last_seq, head.chain_head, events)
-    written = await connection.fetchval(
+    return (await append_each(connection, [Page(head, events, cursor)]))[head.partition_no]
+
+
+async def append_each(connection: Connection, pages: Sequence[Page]) -> dict[PartitionNo, int]:
+    """As `append`, for several partitions in one statement: all of it, or ShortWrite."""
+    chains = [extend(page.head.last_seq, page.head.chain_head, page.events) for page in pages]
+    rows = [row for chain in chains for row in chain]
+    heads = [page.head for page in pages]
+    moved, written = await connection.fetchrow(  # type: ignore[misc]
         statement("append_ledger"),
-        head.partition_no,
-        head.last_seq,
+        [head.partition_no for head in heads],
+        [head.last_seq for head in heads],
+        [chain[-1].hash if chain else head.chain_head for head, chain in zip(heads, chains, strict=True)],
+        [page.cursor for page in pages],
+        [len(chain) for chain in chains],
+        [head.partition_no for head, chain in zip(heads, chains, strict=True) for _ in chain],
         [row.seq for row in rows],
         [row.kind for row in rows],
         [row.redemption_id for row in rows],
         [row.payload for row in rows],
         [row.prev_hash for row in rows],
         [row.hash for row in rows],
-        cursor,
     )
-    if written != len(rows):
+    if (moved, written) != (len(pages), len(rows)):
         raise ShortWrite
-    return head.last_seq + len(rows)
+    return {head.partition_no: head.last_seq + len(chain) for head, chain in zip(heads, chains, strict=True)}

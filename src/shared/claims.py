@@ -1,6 +1,6 @@
 """Claims in Postgres: what a batch is decided on, and what the decision writes.
 
-Both run under the lock on the partition's row (see `book`). The counters of a slice move in the statement that inserts the
+Both run under the locks on the partitions' rows (see `book`). The counters of a slice move in the statement that inserts the
 rows, by as much as was inserted; constraints, not this code, make over-issue and double issue impossible.
 
 An order's codes may live in several partitions, whose batches run at the same time. So while any campaign with stacking rules
@@ -9,11 +9,12 @@ campaign that is over binds all the same, and needs no lock: nothing is added to
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
 
-from shared.book import Head, append
+from shared.book import Head, Page, append_each
 from shared.domain.decide import Decision
 from shared.domain.facts import CodeFacts, Facts, SliceFacts, SliceKey, Use
 from shared.domain.ids import CampaignId, ClaimId, PartitionNo, UserId
@@ -43,36 +44,37 @@ _codes = msgspec.json.Decoder(list[CodeFacts])
 _orders = msgspec.json.Decoder(list[tuple[str, Stacked]])
 
 
-async def read_facts(connection: Connection, head: Head, claims: Sequence[SubmitClaim]) -> Facts:
+async def read_facts(connection: Connection, heads: Sequence[Head], claims: Sequence[SubmitClaim]) -> Facts:
     """What is committed about these claims, their users, their codes and their campaigns; of their orders, if it matters."""
     [(redemptions, slices, uses, codes, free_codes, ruled, stacks)] = await connection.fetch(
         statement("claim_facts"),
         [claim.claim_id for claim in claims],
         [claim.campaign_id for claim in claims],
         [claim.user_id for claim in claims],
-        head.partition_no,
+        [head.partition_no for head in heads],
         list({claim.code for claim in claims}),
     )
+    now = max(head.now for head in heads)
     free = _codes.decode(free_codes or "[]")
     return Facts(
-        now=head.now,
+        now=now,
         slices={(terms.campaign_id, terms.slice_no): terms for terms in _slices.decode(slices or "[]")},
         redemptions={known.redemption_id: known for known in _redemptions.decode(redemptions or "[]")},
         uses=_grouped(((campaign, user), use) for campaign, user, use in _uses.decode(uses or "[]")),
         codes={code.code: code for code in _codes.decode(codes or "[]")},
         free_codes=_grouped((code.campaign_id, code) for code in free),
-        orders=await _read_orders(connection, head, claims, locked=stacks) if ruled else None,
+        orders=await _read_orders(connection, now, claims, locked=stacks) if ruled else None,
     )
 
 
 async def _read_orders(
-    connection: Connection, head: Head, claims: Sequence[SubmitClaim], *, locked: bool
+    connection: Connection, now: datetime, claims: Sequence[SubmitClaim], *, locked: bool
 ) -> dict[str, tuple[Stacked, ...]]:
     """What the claims' orders hold. `locked`: until this transaction ends, whichever partitions claim for them meanwhile."""
     orders = sorted({claim.order_id for claim in claims})
     if locked:
-        await connection.execute(statement("hold_orders"), orders, head.now)
-    held = await connection.fetchval(statement("order_facts"), orders, head.now)
+        await connection.execute(statement("hold_orders"), orders, now)
+    held = await connection.fetchval(statement("order_facts"), orders, now)
     return _grouped(_orders.decode(held or "[]"))
 
 
@@ -83,27 +85,41 @@ def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, tuple[V, ...]]:
     return {key: tuple(values) for key, values in groups.items()}
 
 
+class Verdicts(msgspec.Struct, frozen=True):
+    """What claims of the partition that `head` is locked at came to, in their order; its owner moves its `cursor` with them."""
+
+    head: Head
+    decisions: Sequence[Decision]
+    cursor: str | None = None
+
+
 async def write_decisions(
-    connection: Connection, head: Head, facts: Facts, decisions: Sequence[Decision], cursor: str | None
-) -> list[Settlement]:
-    """Write what was decided, once, and return what the gates are to be set to after COMMIT.
+    connection: Connection, facts: Facts, verdicts: Sequence[Verdicts]
+) -> dict[PartitionNo, list[Settlement]]:
+    """Write what was decided, once, and return what the gates are to be set to after COMMIT, by where they are.
 
     Raises ShortWrite when fewer rows were written than decided; asyncpg's errors when a constraint objects.
     """
+    decisions = [decision for each in verdicts for decision in each.decisions]
     granted = [(decision.claim, decision.outcome.redemption) for decision in decisions if isinstance(decision.outcome, Granted)]
-    moved = await _write_redemptions(connection, head.partition_no, granted) if granted else {}
-    seq = await append(connection, head, [event for decision in decisions if (event := _event(decision, facts))], cursor=cursor)
-    return settlements(facts, decisions, moved, seq)
+    moved = await _write_redemptions(connection, [each.head.partition_no for each in verdicts], granted) if granted else {}
+    seqs = await append_each(connection, [_page(each, facts) for each in verdicts])
+    return settlements(facts, decisions, moved, seqs)
+
+
+def _page(verdicts: Verdicts, facts: Facts) -> Page:
+    events = [event for decision in verdicts.decisions if (event := _event(decision, facts))]
+    return Page(verdicts.head, events, verdicts.cursor)
 
 
 async def _write_redemptions(
-    connection: Connection, partition_no: PartitionNo, granted: list[tuple[SubmitClaim, Redemption]]
+    connection: Connection, partitions: Sequence[PartitionNo], granted: list[tuple[SubmitClaim, Redemption]]
 ) -> dict[SliceKey, Counts]:
     granted = sorted(granted, key=lambda each: each[1].redemption_id.int)
     claims, rows = [claim for claim, _ in granted], [row for _, row in granted]
     moved = await connection.fetch(
         statement("write_claims"),
-        partition_no,
+        partitions,
         [row.redemption_id for row in rows],
         [row.campaign_id for row in rows],
         [row.slice_no for row in rows],

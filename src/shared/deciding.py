@@ -1,5 +1,7 @@
 """Claims decided and written under a partition's lock: an owner's batch and the direct path's are decided alike.
 
+An owner's shard may decide batches of several partitions in one transaction, as long as none of them needs more than is locked.
+
 Seldom that lock is not enough: a slice has nothing left that its siblings have, or a user's hold that is over lives in another
 slice. Then all is rolled back and decided again with the rows of those partitions locked too, in ascending order as everywhere,
 so that two slices that pull from each other wait, but not for ever.
@@ -11,9 +13,9 @@ from typing import TypeVar
 import msgspec
 
 from shared.book import Head, append, decided
-from shared.claims import read_facts, write_decisions
+from shared.claims import Verdicts, read_facts, write_decisions
 from shared.domain.budgets import Want, wants
-from shared.domain.decide import Decision, decide
+from shared.domain.decide import Decision, decide, decide_together
 from shared.domain.facts import SliceFacts, SliceKey, overdue_holds
 from shared.domain.ids import PartitionNo
 from shared.domain.ledger import Event, Kind
@@ -36,10 +38,18 @@ Others = frozenset[PartitionNo]
 ALONE: Others = frozenset()
 
 
+class Mail(msgspec.Struct, frozen=True):
+    """Claims of the partition that `head` is locked at, in their order; its owner moves its `cursor` with them."""
+
+    head: Head
+    claims: Sequence[SubmitClaim]
+    cursor: str
+
+
 class Decided(msgspec.Struct, frozen=True):
     """What claims came to, in their order, and what the gates are to be set to after COMMIT."""
 
-    decisions: list[Decision]
+    decisions: Sequence[Decision]
     settlements: list[Settlement]
 
 
@@ -49,6 +59,10 @@ class NeedsOthers(Exception):
     def __init__(self, partitions: Collection[PartitionNo]) -> None:
         super().__init__()
         self.partitions = frozenset(partitions)
+
+
+class NotTogether(Exception):
+    """What claims need is for their own partition's transaction to get: roll back, and decide each partition by itself."""
 
 
 async def decided_with_others(pool: Pool, write: Callable[[Connection, Others], Awaitable[T]]) -> T:
@@ -77,25 +91,41 @@ async def decide_under(
     An owner moves its `cursor` with them. Raises what `write_decisions` and `lock` raise, and NeedsOthers.
     """
     here = head.partition_no
-    facts = await read_facts(connection, head, claims)
+    facts = await read_facts(connection, [head], claims)
     settlements: list[Settlement] = []
     # What these users hold no more is given back first, so that it stands in nobody's way.
-    while holds := overdue_holds(facts, here):
+    while holds := overdue_holds(facts):
         heads = await _heads(connection, head, others, holds)
         for partition, ended in holds.items():
             freed = await expire(connection, heads[partition], ended)
             settlements += freed if partition == here else []
         head = await lock(connection)
-        facts = await read_facts(connection, head, claims)
+        facts = await read_facts(connection, [head], claims)
     decisions = decide(claims, facts)
     while wanted := wants(decisions, facts):
         for key, want in wanted.items():
             await _pull(connection, head, others, key, facts.slices[key], want)
             head = await lock(connection)
-        facts = await read_facts(connection, head, claims)
+        facts = await read_facts(connection, [head], claims)
         decisions = decide(claims, facts)
-    settlements += await write_decisions(connection, head, facts, decisions, cursor)
+    settlements += (await write_decisions(connection, facts, [Verdicts(head, decisions, cursor)]))[here]
     return Decided(decisions, settlements)
+
+
+async def decide_all_under(connection: Connection, turn: Sequence[Mail]) -> list[Decided]:
+    """Decide the claims of several partitions, of whose locks their heads are the proof, and write what was decided.
+
+    Raises what `write_decisions` raises, and NotTogether.
+    """
+    facts = await read_facts(connection, [mail.head for mail in turn], [claim for mail in turn for claim in mail.claims])
+    if overdue_holds(facts):
+        raise NotTogether
+    decided = decide_together({mail.head.partition_no: mail.claims for mail in turn}, facts)
+    if wants([decision for decisions in decided.values() for decision in decisions], facts):
+        raise NotTogether
+    verdicts = [Verdicts(mail.head, decided[mail.head.partition_no], mail.cursor) for mail in turn]
+    settlements = await write_decisions(connection, facts, verdicts)
+    return [Decided(each.decisions, settlements[each.head.partition_no]) for each in verdicts]
 
 
 async def _heads(connection: Connection, head: Head, others: Others, needed: Collection[PartitionNo]) -> Heads:

@@ -5,6 +5,7 @@ through what can win, so that nine thousand of ten thousand never reach a mailbo
 and lives exactly as long as the entry that carries the claim.
 """
 
+import asyncio
 from collections.abc import Sequence
 from enum import IntEnum
 from struct import pack
@@ -12,11 +13,13 @@ from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
+from redis.exceptions import NoScriptError, RedisError
 
 from shared import keys
 from shared.domain.ids import CampaignId, ClaimId, Incarnation, PartitionNo, UserId, user_mark
 from shared.domain.settlement import Settlement
-from shared.redis_client import Redis, answer_of
+from shared.errors import RedisUnavailable
+from shared.redis_client import REPLY_WITHIN_S, Redis, answer_of
 from shared.scripts import script
 
 #: How long a certificate of having nothing to give may be answered from, counted from before the gate was asked.
@@ -113,6 +116,15 @@ class Term(msgspec.Struct, frozen=True, gc=False):
     cursor: str | None
 
 
+class Settling(msgspec.Struct, frozen=True, gc=False):
+    """What the gates of a partition are to be set to; in the name of its owner, if there is a term."""
+
+    partition: PartitionNo
+    incarnation: Incarnation
+    settlements: Sequence[Settlement]
+    term: Term | None = None
+
+
 class Gate:
     """The scripts of one Redis, as calls."""
 
@@ -165,24 +177,30 @@ class Gate:
         `seeding` names which calls of 'wipe', 'more' and 'seed' belong together. Moved also when the owner has an heir. Raises
         RedisUnavailable when there was no answer; calling again is always right.
         """
-        names = [
-            keys.incarnation_pointer(partition),
-            keys.term(partition, incarnation),
-            keys.mailbox(partition, incarnation),
-            keys.reservations(partition, incarnation),
-            keys.reserved(partition, incarnation),
-            keys.seeded(partition, incarnation),
-        ]
-        epoch, cursor = ("", None) if term is None else (term.epoch, term.cursor)
-        args: list[Any] = [incarnation, epoch, *(("", "") if cursor is None else (cursor, _after(cursor)))]
-        args += (CERTIFICATE_MS, mode, seeding)
-        for settlement in settlements:
-            names += _campaign_keys(partition, incarnation, settlement.campaign_id)
-            args += _settle_arguments(settlement)
-        answer = await answer_of(self._settle(keys=names, args=args))
-        if answer[0] != b"ok":
-            return _moved(answer)
-        return Settled([None if at < 0 else at for at in answer[1]])
+        names, args = _settle_call(Settling(partition, incarnation, settlements, term), mode, seeding)
+        return _settled(await answer_of(self._settle(keys=names, args=args)))
+
+    async def settle_each(self, settlings: Sequence[Settling]) -> list[Settled | Moved | RedisUnavailable]:
+        """Set gates of several partitions, on one way there and back; what was answered for each of them."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for names, args in (_settle_call(settling) for settling in settlings):
+            pipeline.evalsha(self._settle.sha, len(names), *names, *args)
+        try:
+            async with asyncio.timeout(REPLY_WITHIN_S):
+                answers = await answer_of(pipeline.execute(raise_on_error=False))
+        except (RedisUnavailable, TimeoutError) as error:
+            return [RedisUnavailable(f"Redis gave no answer: {error!r}") for _ in settlings]
+        return [await self._answered(settling, answer) for settling, answer in zip(settlings, answers, strict=True)]
+
+    async def _answered(self, settling: Settling, answer: Any) -> Settled | Moved | RedisUnavailable:
+        if not isinstance(answer, RedisError):
+            return _settled(answer)
+        if not isinstance(answer, NoScriptError):
+            return RedisUnavailable(f"Redis gave no answer: {answer!r}")
+        try:
+            return await self.settle(settling.partition, settling.incarnation, settling.settlements, settling.term)
+        except RedisUnavailable as error:
+            return error
 
     async def make_cold(self, partition: PartitionNo, incarnation: Incarnation, campaigns: Sequence[CampaignId]) -> None:
         """Forget these gates, and ring for the owner to seed them. Right at any time; raises RedisUnavailable."""
@@ -275,6 +293,32 @@ def _campaign_keys(partition: PartitionNo, incarnation: Incarnation, campaign: C
         keys.users(partition, incarnation, campaign),
         keys.marks(partition, incarnation, campaign),
     )
+
+
+def _settle_call(settling: Settling, mode: Mode = "move", seeding: str = "") -> tuple[list[str], list[Any]]:
+    """The keys and the arguments of the settle script."""
+    partition, incarnation, term = settling.partition, settling.incarnation, settling.term
+    names = [
+        keys.incarnation_pointer(partition),
+        keys.term(partition, incarnation),
+        keys.mailbox(partition, incarnation),
+        keys.reservations(partition, incarnation),
+        keys.reserved(partition, incarnation),
+        keys.seeded(partition, incarnation),
+    ]
+    epoch, cursor = ("", None) if term is None else (term.epoch, term.cursor)
+    args: list[Any] = [incarnation, epoch, *(("", "") if cursor is None else (cursor, _after(cursor)))]
+    args += (CERTIFICATE_MS, mode, seeding)
+    for settlement in settling.settlements:
+        names += _campaign_keys(partition, incarnation, settlement.campaign_id)
+        args += _settle_arguments(settlement)
+    return names, args
+
+
+def _settled(answer: list[Any]) -> Settled | Moved:
+    if answer[0] != b"ok":
+        return _moved(answer)
+    return Settled([None if at < 0 else at for at in answer[1]])
 
 
 def _settle_arguments(settlement: Settlement) -> tuple[Any, ...]:

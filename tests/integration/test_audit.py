@@ -8,7 +8,7 @@ import pytest
 
 from shared.audit import AuditReport, FaultKind, audit, audit_campaign, render
 from shared.book import append, lock_partition
-from shared.claims import read_facts, write_decisions
+from shared.claims import Verdicts, read_facts, write_decisions
 from shared.domain.code import Code
 from shared.domain.decide import decide
 from shared.domain.ids import CampaignId, DoorId, PartitionNo, UserId, claim_id
@@ -51,8 +51,8 @@ async def claim(connection: Connection, campaign: CampaignId, users: Sequence[st
     claims = [_submission(campaign, UserId(user), key) for user in users]
     async with connection.transaction():
         head = await lock_partition(connection, PARTITION)
-        facts = await read_facts(connection, head, claims)
-        await write_decisions(connection, head, facts, decide(claims, facts), None)
+        facts = await read_facts(connection, [head], claims)
+        await write_decisions(connection, facts, [Verdicts(head, decide(claims, facts))])
     rows = await connection.fetch(
         "SELECT redemption_id FROM redemptions WHERE redemption_id = ANY ($1)", [each.claim_id for each in claims]
     )

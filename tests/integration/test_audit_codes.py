@@ -10,7 +10,7 @@ import pytest
 from shared import codes, lifecycle
 from shared.audit import FaultKind, audit, render
 from shared.book import lock_partition
-from shared.claims import read_facts, write_decisions
+from shared.claims import Verdicts, read_facts, write_decisions
 from shared.codes import Minted, Wish
 from shared.domain.campaign import Campaign
 from shared.domain.decide import decide
@@ -30,8 +30,8 @@ async def claim(pool: Pool, *claims: SubmitClaim) -> None:
     """Commit claims in one batch, as an owner does."""
     async with pool.acquire() as connection, connection.transaction():
         head = await lock_partition(connection, PARTITION)
-        facts = await read_facts(connection, head, claims)
-        await write_decisions(connection, head, facts, decide(claims, facts), None)
+        facts = await read_facts(connection, [head], claims)
+        await write_decisions(connection, facts, [Verdicts(head, decide(claims, facts))])
 
 
 @pytest.fixture

@@ -405,8 +405,8 @@ def after_reading(monkeypatch: pytest.MonkeyPatch, happens: Any) -> None:
     """Let something happen between the first reading of the facts and the writing."""
     once = iter([True])
 
-    async def reading(connection: Connection, head: Head, claims: Sequence[SubmitClaim]) -> Facts:
-        facts = await read_facts(connection, head, claims)
+    async def reading(connection: Connection, heads: Sequence[Head], claims: Sequence[SubmitClaim]) -> Facts:
+        facts = await read_facts(connection, heads, claims)
         if next(once, False):
             await happens()
         return facts

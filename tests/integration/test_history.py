@@ -10,7 +10,7 @@ from lastslot.cli import cli
 from shared import campaigns, codes, lifecycle
 from shared import history as told_by
 from shared.book import append, lock_partition
-from shared.claims import read_facts, write_decisions
+from shared.claims import Verdicts, read_facts, write_decisions
 from shared.codes import Minted, Wish
 from shared.domain.campaign import Campaign, CampaignStatus
 from shared.domain.code import normal_form
@@ -32,8 +32,8 @@ async def claim(pool: Pool, campaign: Campaign, *claims: SubmitClaim) -> None:
     """Commit claims in one batch, as an owner does."""
     async with pool.acquire() as connection, connection.transaction():
         head = await lock_partition(connection, home(campaign))
-        facts = await read_facts(connection, head, claims)
-        await write_decisions(connection, head, facts, decide(claims, facts), None)
+        facts = await read_facts(connection, [head], claims)
+        await write_decisions(connection, facts, [Verdicts(head, decide(claims, facts))])
 
 
 async def read(dsn: str, name: str) -> list[str]:

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from claim_workers.consumer import Consumer, Stores
+from claim_workers.turns import Turns
 from shared import clock, keys
 from shared.audit import audit
 from shared.domain.campaign import Campaign
@@ -320,7 +321,9 @@ async def test_a_consumer_that_is_fenced_ends(stores: Stores) -> None:
     partition = PartitionNo(5)
     campaign = await launch(stores.pool, 3, partition=partition)
     epoch = await gain(stores.pool, partition)
-    consumer = asyncio.create_task(Consumer(stores, Lease(partition, epoch, clock.monotonic() + 60), 512).run())
+    turns = Turns(stores.pool, stores.redis, stores.gate, 512)
+    lease = Lease(partition, epoch, clock.monotonic() + 60)
+    consumer = asyncio.create_task(Consumer(stores, turns, lease, 512).run())
     async with open_door(stores.pool, stores_url(stores)) as door:
         assert isinstance(await door.redeem(campaign, "a"), Granted)
         await gain(stores.pool, partition, "another")
@@ -336,7 +339,8 @@ def stores_url(stores: Stores) -> str:
 
 async def test_a_consumer_ends_when_its_lease_can_no_longer_be_trusted(stores: Stores) -> None:
     epoch = await gain(stores.pool, PartitionNo(5))
-    consumer = Consumer(stores, Lease(PartitionNo(5), epoch, clock.monotonic() + 0.3), 512)
+    turns = Turns(stores.pool, stores.redis, stores.gate, 512)
+    consumer = Consumer(stores, turns, Lease(PartitionNo(5), epoch, clock.monotonic() + 0.3), 512)
     await asyncio.wait_for(consumer.run(), 5)
 
 

@@ -12,7 +12,7 @@ from shared import lifecycle, moving
 from shared.audit import audit
 from shared.book import append, decided, lock_partition
 from shared.campaigns import Committed
-from shared.claims import read_facts, write_decisions
+from shared.claims import Verdicts, read_facts, write_decisions
 from shared.domain.campaign import Campaign
 from shared.domain.decide import decide
 from shared.domain.ids import PARTITIONS, ClaimId, Incarnation, PartitionNo, UserId
@@ -33,8 +33,8 @@ async def claimed(pool: Pool, campaign: Campaign, user: str = "ann") -> ClaimId:
 
     async def write(connection: Connection) -> None:
         head = await lock_partition(connection, home(campaign))
-        facts = await read_facts(connection, head, [claim])
-        await write_decisions(connection, head, facts, decide([claim], facts), None)
+        facts = await read_facts(connection, [head], [claim])
+        await write_decisions(connection, facts, [Verdicts(head, decide([claim], facts))])
 
     await decided(pool, write)
     return claim.claim_id

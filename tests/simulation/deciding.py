@@ -58,7 +58,7 @@ def decide_under(
     events += [event for each in decisions if (event := _event(each)) is not None]
     won = [each.outcome.redemption for each in decisions if isinstance(each.outcome, Granted)]
     moved, seq = yield from call(host, postgres, lambda: postgres.write(transaction, number, events, won, cursor))
-    return decisions, settlements(facts, decisions, moved, seq)
+    return decisions, settlements(facts, decisions, moved, {number: seq})[number]
 
 
 def _pull(postgres: Postgres, transaction: Transaction, key: SliceKey, terms: SliceFacts, want: Want) -> None:

@@ -298,6 +298,7 @@ def _terms(part: Slice, moves: Mapping[SliceKey, int]) -> SliceFacts:
         if each is not part
     )
     return SliceFacts(
+        partition_no=part.partition_no,
         siblings=tuple(siblings),
         layout=part.campaign.layout,
         budget=part.budget + moves.get((of, part.slice_no), 0),

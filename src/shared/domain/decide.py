@@ -6,15 +6,15 @@ the cart, then the code, then the slot and the money; after the last guard the c
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from shared.domain import discount, periods
 from shared.domain.campaign import closed_by_status, closed_by_subtotal, closed_by_window
-from shared.domain.facts import CodeFacts, Facts, Holder, SliceFacts, Use
-from shared.domain.ids import ClaimId
+from shared.domain.facts import CodeFacts, Facts, Holder, SliceFacts, SliceKey, Use
+from shared.domain.ids import ClaimId, PartitionNo
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Granted, Heard, Misrouted, Outcome, Refusal, Refused, Replayed
 from shared.domain.periods import Period
@@ -31,9 +31,22 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def decide(claims: Iterable[SubmitClaim], facts: Facts) -> list[Decision]:
-    """Decide claims in the order in which they came; each sees what the ones before it took."""
+    """Decide one partition's claims in the order in which they came; each sees what the ones before it took."""
     working = _Working(facts)
-    return [Decision(claim, working.decide(claim)) for claim in claims]
+    return [Decision(claim, working.decide(claim, working.slices)) for claim in claims]
+
+
+def decide_together(mail: Mapping[PartitionNo, Iterable[SubmitClaim]], facts: Facts) -> dict[PartitionNo, list[Decision]]:
+    """Decide the claims of several partitions, one partition after the other; each sees what those before it took anywhere.
+
+    A claim is still served only by what lives where it lay: who routed it elsewhere is to route it again.
+    """
+    working = _Working(facts)
+    return {
+        partition: [Decision(claim, working.decide(claim, here)) for claim in claims]
+        for partition, claims in mail.items()
+        for here in [{key: part for key, part in working.slices.items() if part.terms.partition_no == partition}]
+    }
 
 
 class _Slice:
@@ -65,16 +78,16 @@ class _Working:
         self._facts = facts
         self._granted: dict[ClaimId, Redemption] = {}
         self._uses: dict[Holder, list[Use]] = {}
-        self._slices = {key: _Slice(terms, facts.free_codes.get(key[0], ())) for key, terms in facts.slices.items()}
+        self.slices = {key: _Slice(terms, facts.free_codes.get(key[0], ())) for key, terms in facts.slices.items()}
         self._codes_taken: set[int] = set()
         self._orders: dict[str, list[Stacked]] = {}
         self._starts: dict[tuple[Period, str], datetime] = {}
 
-    def decide(self, claim: SubmitClaim) -> Heard:
+    def decide(self, claim: SubmitClaim, here: Mapping[SliceKey, _Slice]) -> Heard:
         known = self._facts.redemptions.get(claim.claim_id) or self._granted.get(claim.claim_id)
         if known is not None:
             return _replay(claim, known)
-        part, asked = self._slices.get((claim.campaign_id, claim.slice_no)), self._facts.codes.get(claim.code)
+        part, asked = here.get((claim.campaign_id, claim.slice_no)), self._facts.codes.get(claim.code)
         if part is None or slice_of(claim.user_id, part.terms.slices) != claim.slice_no:
             return Misrouted()
         if asked is None or not _is_for(asked, claim):

@@ -40,10 +40,11 @@ class Sibling(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class SliceFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A slice and the terms of its campaign, as committed. A budget or limit of None is none. `code`: the campaign's own.
 
-    `siblings`: the campaign's other slices; `layout`: see `campaign.Slice`. `held`: the gate lets nobody in, for slices are
-    about to move.
+    `partition_no`: where it lives; that partition is locked. `siblings`: the campaign's other slices; `layout`: see
+    `campaign.Slice`. `held`: the gate lets nobody in, for slices are about to move.
     """
 
+    partition_no: PartitionNo
     budget: int | None
     claimed: int
     amount_budget: int | None = None
@@ -95,10 +96,10 @@ class Use(msgspec.Struct, frozen=True, gc=False):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """All that a batch of claims is decided on, read after the partition was locked. `now` is Postgres's clock then.
+    """All that claims are decided on, read after their partitions were locked. `now` is Postgres's clock then.
 
     `uses`: for `decide`, without holds that are overdue (see `overdue_holds`). `free_codes`: of pools with a public code, in
-    the order in which they are to be given; more than the batch can give, if there are so many. `orders`: what else the claims'
+    the order in which they are to be given; more than the claims can take, if there are so many. `orders`: what else their
     orders hold; None: no campaign has stacking rules.
     """
 
@@ -111,13 +112,13 @@ class Facts(msgspec.Struct, frozen=True):
     orders: dict[str, tuple[Stacked, ...]] | None = None
 
 
-def overdue_holds(facts: Facts, here: PartitionNo) -> dict[PartitionNo, list[ClaimId]]:
-    """Holds of the batch's users whose time has run out, in the way of whatever they ask for, by where their slots live.
+def overdue_holds(facts: Facts) -> dict[PartitionNo, list[ClaimId]]:
+    """Holds of the claims' users whose time has run out, in the way of whatever they ask for, by where their slots live.
 
-    Who has a hold in another slice than the one that serves him `here` had it before the campaign was split. The hold of who
-    asks for a campaign that does not live here (any more) is left to where it does.
+    Who has a hold in another slice than the one that serves him had it before the campaign was split. The hold of who asks
+    for a campaign that does not live here (any more) is left to where it does.
     """
-    places = dict.fromkeys(facts.slices, here)
+    places = {key: terms.partition_no for key, terms in facts.slices.items()}
     for (campaign, _), terms in facts.slices.items():
         places.update(((campaign, other.slice_no), other.partition_no) for other in terms.siblings)
     held = (use.hold for uses in facts.uses.values() for use in uses if use.hold is not None)

@@ -7,9 +7,10 @@ import msgspec
 
 from shared.domain.campaign import CampaignStatus, closed_by_status
 from shared.domain.decide import Decision
-from shared.domain.facts import Facts, Holder, SliceKey
-from shared.domain.ids import CampaignId, UserId
+from shared.domain.facts import Facts, Sibling, SliceFacts, SliceKey
+from shared.domain.ids import CampaignId, PartitionNo, UserId
 from shared.domain.outcomes import Granted, Misrouted, Refusal, Refused, Replayed
+from shared.domain.slices import slice_of
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -73,32 +74,41 @@ class Counts(msgspec.Struct, frozen=True):
     amount_claimed: int
 
 
-def settlements(facts: Facts, decisions: Sequence[Decision], moved: Mapping[SliceKey, Counts], seq: int) -> list[Settlement]:
-    """What the gates of a committed batch are set to.
+def settlements(
+    facts: Facts, decisions: Sequence[Decision], moved: Mapping[SliceKey, Counts], seqs: Mapping[PartitionNo, int]
+) -> dict[PartitionNo, list[Settlement]]:
+    """What the gates of committed claims are set to, by where they are.
 
-    `moved` is what the commit returned for the slices it moved; the others stand as the facts say.
+    `moved` is what the commit returned for the slices it moved; the others stand as the facts say. `seqs`: what the ledgers of
+    the partitions have reached.
     """
     users = _holders(facts, decisions)
     taken = {decision.outcome.redemption.code_id for decision in decisions if isinstance(decision.outcome, Granted)}
-    return [
-        Settlement.of(
-            key[0],
-            seq,
+    found: dict[PartitionNo, list[Settlement]] = {partition: [] for partition in seqs}
+    for (campaign, slice_no), terms in facts.slices.items():
+        parts: list[Counts | SliceFacts | Sibling] = [moved.get((campaign, slice_no), terms)]
+        parts += [moved.get((campaign, other.slice_no), other) for other in terms.siblings]
+        served = users.get(campaign, {})
+        if terms.siblings:
+            served = {user: active for user, active in served.items() if slice_of(user, terms.slices) == slice_no}
+        settlement = Settlement.of(
+            campaign,
+            seqs[terms.partition_no],
             budget=_sum([terms.budget, *(other.budget for other in terms.siblings)]),
-            claimed=moved.get(key, terms).claimed + sum(other.claimed for other in terms.siblings),
+            claimed=sum(part.claimed for part in parts),
             amount_budget=_sum([terms.amount_budget, *(other.amount_budget for other in terms.siblings)]),
-            amount_claimed=moved.get(key, terms).amount_claimed + sum(other.amount_claimed for other in terms.siblings),
+            amount_claimed=sum(part.amount_claimed for part in parts),
             per_user_limit=terms.per_user_limit,
             status=terms.status,
-            users={user: active for (campaign, user), active in users.items() if campaign == key[0]},
+            users=served,
             dry=terms.type == "pool"
             and terms.code is not None
-            and all(code.code_id in taken for code in facts.free_codes.get(key[0], ())),
+            and all(code.code_id in taken for code in facts.free_codes.get(campaign, ())),
             layout=terms.layout,
             held=terms.held,
         )
-        for key, terms in facts.slices.items()
-    ]
+        found[terms.partition_no].append(settlement)
+    return found
 
 
 def _free_slots(budget: int | None, claimed: int, amount_budget: int | None, amount_claimed: int) -> int | None:
@@ -114,17 +124,17 @@ def _sum(budgets: Sequence[int | None]) -> int | None:
     return sum(bounded) if len(bounded) == len(budgets) else None
 
 
-def _holders(facts: Facts, decisions: Sequence[Decision]) -> dict[Holder, int]:
-    """Active redemptions, after the batch, of everybody in it who holds or ever held something."""
-    active: dict[Holder, int] = {}
+def _holders(facts: Facts, decisions: Sequence[Decision]) -> dict[CampaignId, dict[UserId, int]]:
+    """Active redemptions, afterwards, of everybody among the claims' users who holds or ever held something."""
+    active: dict[CampaignId, dict[UserId, int]] = {}
     for claim, outcome in ((decision.claim, decision.outcome) for decision in decisions):
-        holder = (claim.campaign_id, claim.user_id)
-        before = active.get(holder, len(facts.uses.get(holder, ())))
+        of, user = active.setdefault(claim.campaign_id, {}), claim.user_id
+        before = of.get(user, len(facts.uses.get((claim.campaign_id, user), ())))
         match outcome:
             case Granted():
-                active[holder] = before + 1
+                of[user] = before + 1
             case Replayed() | Refused(Refusal.ALREADY_REDEEMED) | Refused(Refusal.PERIOD_LIMIT_REACHED):
-                active[holder] = before
+                of[user] = before
             case Refused() | Misrouted():
                 pass
     return active

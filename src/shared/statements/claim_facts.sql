@@ -1,5 +1,5 @@
 -- purpose: all that a batch of claims is decided on, in one round trip
--- takes: $1 claim ids, $2 campaign ids and $3 users of the claims (pairwise), $4 partition_no, $5 codes asked for, each once
+-- takes: $1 claim ids, $2 campaign ids and $3 users of the claims (pairwise), $4 partitions, $5 codes asked for, each once
 -- returns: one row of JSON texts: redemptions known by those ids, slices with their siblings and their campaigns' terms, uses
 --          taken by those users, the codes, free codes of pools with a public code (one more than the claims can take, and a
 --          hundred where some may not go with an order); whether any campaign has stacking rules, and whether any of those may
@@ -15,7 +15,8 @@ SELECT
     )::text AS redemptions,
     (
         SELECT json_agg(json_build_object(
-            'campaign_id', s.campaign_id, 'slice_no', s.slice_no, 'budget', s.budget, 'claimed', s.claimed,
+            'campaign_id', s.campaign_id, 'slice_no', s.slice_no, 'partition_no', s.partition_no, 'budget', s.budget,
+            'claimed', s.claimed,
             'amount_budget', s.amount_budget, 'amount_claimed', s.amount_claimed, 'type', c.type, 'code', c.code,
             'status', c.status, 'timezone', c.timezone, 'starts_at', c.starts_at, 'ends_at', c.ends_at,
             'per_user_limit', c.per_user_limit, 'per_day_limit', c.per_day_limit, 'per_week_limit', c.per_week_limit,
@@ -31,7 +32,7 @@ SELECT
             FROM campaign_slices o
             WHERE o.campaign_id = s.campaign_id AND o.slice_no <> s.slice_no
         ) others
-        WHERE s.partition_no = $4 AND s.campaign_id = ANY ($2::uuid[])
+        WHERE s.partition_no = ANY ($4::smallint[]) AND s.campaign_id = ANY ($2::uuid[])
     )::text AS slices,
     (
         SELECT json_agg(json_build_array(asked.campaign_id, asked.user_id, held.document))

@@ -1,6 +1,6 @@
--- purpose: the rows of a batch's granted claims, and with them, in the same statement, the slices' counters, single-use codes
+-- purpose: the rows of granted claims, and with them, in the same statement, the slices' counters, single-use codes
 --          and the attempts that succeeded
--- takes: $1 partition_no, $2.. the redemptions as arrays, ordered by id (two batches in different orders would deadlock), $18 now,
+-- takes: $1 the partitions that are locked, $2.. the redemptions as arrays, ordered by id (two batches in different orders would deadlock), $18 now,
 --        $19.. of their attempts, pairwise: ip, code as typed, front door
 -- returns: for each slice touched: {campaign_id, slice_no, claimed and amount_claimed after it, rows written, codes taken in all}
 WITH written AS (
@@ -27,7 +27,7 @@ WITH written AS (
     UPDATE campaign_slices s
     SET claimed = s.claimed + won.slots, amount_claimed = s.amount_claimed + won.amount
     FROM won
-    WHERE s.campaign_id = won.campaign_id AND s.slice_no = won.slice_no AND s.partition_no = $1
+    WHERE s.campaign_id = won.campaign_id AND s.slice_no = won.slice_no AND s.partition_no = ANY ($1::smallint[])
     RETURNING s.campaign_id, s.slice_no, s.claimed, s.amount_claimed, won.slots
 )
 SELECT moved.*, (SELECT count(*) FROM taken) AS codes FROM moved

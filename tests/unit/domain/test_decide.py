@@ -15,7 +15,7 @@ from shared.domain.code import Code
 from shared.domain.decide import decide
 from shared.domain.discount import Applied, Discount
 from shared.domain.facts import CodeFacts, Facts, SliceFacts, SliceKey, Use
-from shared.domain.ids import CampaignId, ClaimId, DoorId, UserId, claim_id
+from shared.domain.ids import CampaignId, ClaimId, DoorId, PartitionNo, UserId, claim_id
 from shared.domain.operations import SubmitClaim, body_hash
 from shared.domain.outcomes import Granted, Heard, Misrouted, Outcome, Refusal, Refused, Replayed
 from shared.domain.redemption import Redemption, State
@@ -28,6 +28,7 @@ CAMPAIGN = CampaignId(UUID(int=1))
 OTHER = CampaignId(UUID(int=2))
 CODE = Code("BLACKFRI100")
 OPEN = SliceFacts(
+    partition_no=PartitionNo(3),
     budget=10,
     claimed=0,
     status=CampaignStatus.ACTIVE,
@@ -153,6 +154,7 @@ RULES = StackingRules(exclusive=True)
 FREE, TAKEN = CodeFacts(21, Code("ONE-1"), CAMPAIGN, "unused", None), CodeFacts(22, Code("ONE-2"), CAMPAIGN, "claimed", None)
 BOBS = CodeFacts(23, Code("ONE-3"), CAMPAIGN, "unused", UserId("bob"))
 HARD = SliceFacts(
+    partition_no=PartitionNo(3),
     budget=10,
     claimed=10,
     amount_budget=1_000,

@@ -11,7 +11,7 @@ from shared.domain.code import Code
 from shared.domain.decide import decide
 from shared.domain.discount import Applied, Discount
 from shared.domain.facts import CodeFacts, Facts, SliceFacts, Use
-from shared.domain.ids import CampaignId, ClaimId, DoorId, UserId, claim_id
+from shared.domain.ids import CampaignId, ClaimId, DoorId, PartitionNo, UserId, claim_id
 from shared.domain.operations import SubmitClaim, body_hash
 from shared.domain.outcomes import Refusal
 from shared.domain.redemption import Redemption, State
@@ -19,7 +19,9 @@ from shared.domain.settlement import Counts, Settlement, settlements
 
 CAMPAIGN, OTHER = CampaignId(UUID(int=7)), CampaignId(UUID(int=8))
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+HERE = PartitionNo(3)
 TERMS = SliceFacts(
+    partition_no=HERE,
     budget=10,
     claimed=4,
     status=CampaignStatus.ACTIVE,
@@ -51,7 +53,7 @@ def facts(*slices: tuple[CampaignId, SliceFacts], uses: dict[str, set[int]] | No
 def settled(known: Facts, *claims: SubmitClaim, claimed: int | None = None, amount_claimed: int = 0) -> Settlement:
     """The settlement of the campaign after a batch that left its counter at `claimed` (None: as it was)."""
     moved = {} if claimed is None else {(CAMPAIGN, 0): Counts(claimed, amount_claimed)}
-    found = settlements(known, decide(claims, known), moved, seq=99)
+    found = settlements(known, decide(claims, known), moved, {HERE: 99})[HERE]
     return next(each for each in found if each.campaign_id == CAMPAIGN)
 
 
@@ -130,5 +132,5 @@ def test_who_never_held_anything_is_no_holder() -> None:
 
 def test_campaigns_of_one_batch_keep_their_users_apart() -> None:
     known = facts((CAMPAIGN, TERMS), (OTHER, TERMS))
-    found = settlements(known, decide([submit("a"), submit("b", campaign=OTHER)], known), {}, seq=1)
+    found = settlements(known, decide([submit("a"), submit("b", campaign=OTHER)], known), {}, {HERE: 1})[HERE]
     assert {each.campaign_id: each.users for each in found} == {CAMPAIGN: {"a": 1}, OTHER: {"b": 1}}

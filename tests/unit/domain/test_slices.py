@@ -23,6 +23,7 @@ from shared.domain.slices import MAX_SLICES, pulled, slice_of, spread
 
 CAMPAIGN, CODE, NOW = CampaignId(UUID(int=7)), Code("BF"), datetime(2026, 11, 27, tzinfo=UTC)
 FULL = SliceFacts(
+    partition_no=PartitionNo(3),
     budget=3,
     claimed=3,
     code=CODE,
