@@ -145,6 +145,18 @@ async def test_who_is_fenced_is_left_out_and_hears_of_it_alone(bench: Bench) -> 
     assert len(set(winners.values())) == 1
 
 
+async def test_an_owner_that_is_overtaken_writes_nothing_in_a_turn_either(bench: Bench) -> None:
+    async with bench.pool.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute("UPDATE partitions SET epoch = epoch + 1 WHERE partition_no = $1", HERE)
+            batches = [bench.batch(at, bench.claim(at, f"user {at}")) for at in (HERE, THERE)]
+            turn = asyncio.create_task(bench.in_turn(*batches))
+            await until(lambda: waits_for_a_lock(bench))
+        heard = await turn
+    assert [type(each) for each in heard] == [Fenced, type(None)]
+    assert list(await bench.winners()) == ["user 7"]
+
+
 async def test_who_reads_a_life_that_is_over_is_left_out_and_hears_of_it_alone(bench: Bench) -> None:
     await bench.pool.execute("UPDATE partitions SET incarnation = 'another' WHERE partition_no = $1", HERE)
     heard = await bench.in_turn(*(bench.batch(at, bench.claim(at, f"user {at}")) for at in (HERE, THERE)))
@@ -247,7 +259,7 @@ async def test_a_turn_that_everybody_was_abandoned_in_is_ended(bench: Bench) -> 
 
 
 async def test_an_answer_that_is_lost_is_unknown_to_all_and_nothing_is_said(bench: Bench) -> None:
-    await at_commit(bench.pool, "57P01")
+    await at_commit(bench.pool, "57P01", times=1)
     heard = await bench.in_turn(*(bench.batch(at, bench.claim(at, "a")) for at in (HERE, THERE)))
     assert all(isinstance(each, NO_ANSWER) for each in heard), heard
     assert await bench.cursors() == {}
@@ -285,9 +297,9 @@ async def test_both_slices_of_a_campaign_sell_in_one_turn(bench: Bench) -> None:
         assert settlement.users == {entry.claim.user_id: 1 for entry in batch.entries if entry.claim}
 
 
-async def test_slices_that_run_dry_in_one_turn_sell_exactly_the_limit(bench: Bench) -> None:
+async def test_a_slice_that_runs_dry_in_a_turn_gets_what_its_sibling_in_the_same_turn_has(bench: Bench) -> None:
     campaign = await split_over(bench, 10)
-    assert await bench.in_turn(sliced(bench, campaign, 0, 9), sliced(bench, campaign, 1, 9)) == [None] * 2
+    assert await bench.in_turn(sliced(bench, campaign, 0, 9), sliced(bench, campaign, 1, 1)) == [None] * 2
     assert len(await bench.winners()) == 10
     assert "budget_moved" in await bench.kinds(campaign.slices[0].partition_no)
 

@@ -35,6 +35,12 @@ COMMITTING = (
         "integration/test_committer.py::test_an_owner_that_is_overtaken_while_it_waits_for_the_lock_writes_nothing",
     ),
     Mutant(
+        "epochs-of-a-turn-read-plainly",
+        "plain epoch read",
+        (Edit("shared/statements/lock_free.sql", "    FOR UPDATE OF p SKIP LOCKED\n", ""),),
+        "integration/test_turns.py::test_an_owner_that_is_overtaken_writes_nothing_in_a_turn_either",
+    ),
+    Mutant(
         "rows-counted-for-a-guard",
         "count(*) guard",
         (
@@ -65,8 +71,8 @@ COMMITTING = (
             ),
             Edit(
                 "claim_workers/committer.py",
-                "        cursor = entries[-1].entry_id if entries else head.cursor\n",
-                "        cursor = head.cursor\n",
+                "entries[-1].entry_id if entries else head.cursor)",
+                "head.cursor)",
             ),
         ),
         "integration/test_committer.py::test_the_cursor_moves_with_the_rows_or_not_at_all",
@@ -104,7 +110,7 @@ COMMITTING = (
             Edit(
                 "shared/domain/decide.py",
                 "        known = self._facts.redemptions.get(",
-                "        early = self._slices.get((claim.campaign_id, claim.slice_no))\n"
+                "        early = here.get((claim.campaign_id, claim.slice_no))\n"
                 "        closed = early and closed_by_window(early.terms.starts_at, early.terms.ends_at, self._facts.now)\n"
                 "        if closed:\n"
                 "            return Refused(closed)\n"
@@ -117,11 +123,11 @@ COMMITTING = (
         "inserts-before-releases",
         "inserts before releases",
         (
-            Edit("shared/deciding.py", "    while holds := overdue_holds(facts, here):", "    while holds := {}:"),
+            Edit("shared/deciding.py", "    while holds := overdue_holds(facts):", "    while holds := {}:"),
             Edit(
                 "shared/deciding.py",
                 "    return Decided(decisions, settlements)",
-                "    for holds in overdue_holds(facts, here).values():\n"
+                "    for holds in overdue_holds(facts).values():\n"
                 "        settlements += await expire(connection, await lock(connection), holds)\n"
                 "    return Decided(decisions, settlements)",
             ),

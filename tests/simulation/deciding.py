@@ -46,16 +46,16 @@ def decide_under(
 ) -> Process[tuple[list[Decision], list[Settlement]]]:
     """What they come to, staged to be written, and what the gates are to be set to after the commit. Raises NeedsOthers."""
     call, host, number = postgres.world.call, transaction.host, head.partition_no
-    facts = yield from call(host, postgres, lambda: postgres.facts(transaction, head, claims))
+    facts = yield from call(host, postgres, lambda: postgres.facts(transaction, [head], claims))
     decisions, pulls = decide(claims, facts), 0
     while wanted := wants(decisions, facts):
         for key, want in wanted.items():
             _pull(postgres, transaction, key, facts.slices[key], want)
             pulls += 1
-        facts = yield from call(host, postgres, lambda: postgres.facts(transaction, head, claims))
+        facts = yield from call(host, postgres, lambda: postgres.facts(transaction, [head], claims))
         decisions = decide(claims, facts)
     events = [Event(Kind.BUDGET_MOVED, None, "")] * pulls
-    events += [event for each in decisions if (event := _event(each)) is not None]
+    events += events_of(decisions)
     won = [each.outcome.redemption for each in decisions if isinstance(each.outcome, Granted)]
     moved, seq = yield from call(host, postgres, lambda: postgres.write(transaction, number, events, won, cursor))
     return decisions, settlements(facts, decisions, moved, {number: seq})[number]
@@ -73,6 +73,11 @@ def _pull(postgres: Postgres, transaction: Transaction, key: SliceKey, terms: Sl
                 transaction.moves[at] = transaction.moves.get(at, 0) + more
             postgres.write(transaction, other.partition_no, [Event(Kind.BUDGET_MOVED, None, "")])
     postgres.world.note("budget moved")
+
+
+def events_of(decisions: Sequence[Decision]) -> list[Event]:
+    """What the ledger says of decisions."""
+    return [event for each in decisions if (event := _event(each)) is not None]
 
 
 def _event(decision: Decision) -> Event | None:

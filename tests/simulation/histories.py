@@ -19,7 +19,10 @@ SOMETIMES = {
     "incarnation begun",
     "life ended",
     "made good what was committed and never settled",
+    "left out of a turn",
+    "several partitions in one transaction",
     "takeover",
+    "turn taken apart",
     "unknown commit resolved",
 }
 

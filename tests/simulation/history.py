@@ -21,7 +21,6 @@ from tests.simulation.shard import TICK_S, Shard
 from tests.simulation.tables import Campaign, Slice
 from tests.simulation.world import World
 
-PARTITIONS = 2
 CHAOS_S = 3.0
 LONG_S = 7.0
 CLAIMS = 30
@@ -51,14 +50,16 @@ class History:
         self.seed = seed
         self.world = World(seed, trace)
         chance = self.world.chance
-        self.postgres, self.redis = Postgres(self.world, PARTITIONS), Redis(self.world)
+        # With three of them and two shards, somebody always owns several.
+        partitions = chance.choice((2, 2, 3))
+        self.postgres, self.redis = Postgres(self.world, partitions), Redis(self.world)
         self.doors = [Door(self.world, self.postgres, self.redis, f"door-{n}") for n in range(2)]
         self.shards = [Shard(self.world, self.postgres, self.redis, f"shard-{n}", self._publish) for n in range(2)]
         self.checks = Checks(self.postgres, self.redis, self.doors)
         self.people = People(self.world, self.doors, self.checks)
         self.faults = Faults(self.world, self.postgres, self.redis, self.doors, self.shards)
         self.campaigns = [
-            self._launch(1, chance.choice(([0], [0, 1]))),
+            self._launch(1, chance.choice(([0], [0, 1], [0, partitions - 1]))),
             self._launch(2, [1]),
         ]
 

@@ -9,7 +9,9 @@ from typing import TypeVar
 
 from claim_workers.incarnation import Life
 from shared.book import Head
+from shared.domain.decide import Decision
 from shared.domain.ids import DoorId
+from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Heard
 from shared.domain.settlement import Settlement
 from shared.errors import Fenced, IncarnationOver
@@ -27,6 +29,9 @@ _PAUSE_S = 0.01
 
 Told = tuple[DoorId, int, Heard]
 
+#: What a batch came to: whom to tell what, and what to set the gates to.
+Came = tuple[list[Told], list[Settlement]]
+
 
 class Owner:
     """The owner of one life of a partition, at work."""
@@ -42,7 +47,7 @@ class Owner:
     def to_redis(self, act: Callable[[], T]) -> Process[T]:
         return self.world.call(self.host, self.redis, act)
 
-    def commit(self, entries: Sequence[Entry]) -> Process[tuple[list[Told], list[Settlement]]]:
+    def commit(self, entries: Sequence[Entry]) -> Process[Came]:
         """Decide and write a batch: whom to tell what, what to set the gates to. Raises Fenced, Silence and others."""
         others, attempt = ALONE, 1
         while True:
@@ -57,7 +62,7 @@ class Owner:
                 yield _PAUSE_S * attempt
                 attempt += 1
 
-    def _transaction(self, entries: Sequence[Entry], others: Others) -> Process[tuple[list[Told], list[Settlement]]]:
+    def _transaction(self, entries: Sequence[Entry], others: Others) -> Process[Came]:
         transaction = self.postgres.begin(self.host)
         try:
             written = yield from self._written(transaction, entries, others)
@@ -72,14 +77,21 @@ class Owner:
                 self.postgres.abandon(transaction)
         return written
 
-    def _written(
-        self, transaction: Transaction, entries: Sequence[Entry], others: Others
-    ) -> Process[tuple[list[Told], list[Settlement]]]:
+    def _written(self, transaction: Transaction, entries: Sequence[Entry], others: Others) -> Process[Came]:
         head: Head = yield from lock_with_others(self.postgres, transaction, self.number, self.life.epoch, others)
         if head.incarnation != self.life.incarnation:
             raise IncarnationOver
-        claims = [each.claim for each in entries if each.claim and position(each.entry_id) > position(head.cursor)]
+        claims = claims_after(entries, head)
         cursor = entries[-1].entry_id if claims else head.cursor
         decisions, settlements = yield from decide_under(self.postgres, transaction, head, claims, cursor)
-        told = [(each.claim.door, each.claim.ticket, each.outcome) for each in decisions]
-        return told, settlements
+        return told(decisions), settlements
+
+
+def claims_after(entries: Sequence[Entry], head: Head) -> list[SubmitClaim]:
+    """The claims of those entries that were not committed already."""
+    return [each.claim for each in entries if each.claim and position(each.entry_id) > position(head.cursor)]
+
+
+def told(decisions: Sequence[Decision]) -> list[Told]:
+    """Whom to tell what."""
+    return [(each.claim.door, each.claim.ticket, each.outcome) for each in decisions]

@@ -5,6 +5,7 @@ that wrote, are what makes over-issue impossible, here as there. Whoever looks w
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
@@ -75,6 +76,13 @@ class Postgres(Store):
                 self.partitions[number].waiters.append(self.world.running)
                 yield holder.since + IDLE_S - self.world.now
         return transaction.heads[number]
+
+    def lock_free(self, transaction: Transaction, epochs: Mapping[PartitionNo, int]) -> dict[PartitionNo, Head]:
+        """Lock those that are at these epochs and that nobody else has locked. Raises Silence."""
+        for number, epoch in epochs.items():
+            with suppress(Fenced):
+                self._grants(transaction, number, epoch)
+        return transaction.heads
 
     def holder(self, number: PartitionNo) -> Transaction | None:
         """Who has a partition's row locked. Who has said nothing for too long is hung up on."""
@@ -216,14 +224,15 @@ class Postgres(Store):
 
     # What is read.
 
-    def facts(self, transaction: Transaction, head: Head, claims: Sequence[SubmitClaim]) -> Facts:
+    def facts(self, transaction: Transaction, heads: Sequence[Head], claims: Sequence[SubmitClaim]) -> Facts:
         """What claims are decided on (see `claim_facts.sql`)."""
         holders = {(claim.campaign_id, claim.user_id) for claim in claims}
         known = (self.redemptions.get(claim.claim_id) for claim in claims)
-        parts = dict.fromkeys(self.parts.get((head.partition_no, claim.campaign_id)) for claim in claims)
+        campaigns = dict.fromkeys(claim.campaign_id for claim in claims)
+        parts = [self.parts.get((head.partition_no, campaign)) for head in heads for campaign in campaigns]
         here = [part for part in parts if part is not None]
         return Facts(
-            now=head.now,
+            now=max(head.now for head in heads),
             slices={(part.campaign.campaign_id, part.slice_no): _terms(part, transaction.moves) for part in here},
             redemptions={each.redemption_id: each for each in known if each is not None},
             uses={

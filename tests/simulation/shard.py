@@ -22,6 +22,7 @@ from tests.simulation.redis import Redis
 from tests.simulation.settle import settle
 from tests.simulation.settler import Settler
 from tests.simulation.tables import DecideAgain
+from tests.simulation.turns import Turns
 from tests.simulation.vouching import Vouching
 from tests.simulation.world import Host, Process, Silence, World
 
@@ -45,6 +46,7 @@ class Shard(Host):
         self.up = True
         self.shard_id = ShardId(f"{self.name}.{self.starts}")
         self.serving: dict[PartitionNo, Consumer] = {}
+        self.turns = Turns(self, self.world)
         self.world.start(self, self._keep(), 0.01 * self.world.chance.random())
 
     def _keep(self) -> Process[None]:
@@ -150,7 +152,7 @@ class Consumer:
             post = yield from self._read(owner, cursor, bell, tick_due)
             bell = post.bell
             if post.entries:
-                told, settlements = yield from owner.commit(post.entries)
+                told, settlements = yield from self.shard.turns.commit(owner, post.entries)
                 cursor = post.entries[-1].entry_id
                 self._reached = (life.incarnation, cursor)
                 self.shard.publish(told)
