@@ -128,7 +128,7 @@ async def test_the_outcomes_of_a_turn_go_to_each_door_in_one_message(bench: Benc
     assert sorted(ticket for ticket, _ in decode(message["data"])) == [1, 2]
 
 
-async def test_entries_that_were_committed_already_are_passed_over(bench: Bench) -> None:
+async def test_of_a_turn_what_was_committed_already_is_passed_over(bench: Bench) -> None:
     first = bench.batch(HERE, bench.claim(HERE, "a"))
     await bench.in_turn(first)
     [again, other] = await commit_together(bench.pool, [first, bench.batch(THERE, bench.claim(THERE, "b"))])
