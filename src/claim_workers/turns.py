@@ -72,8 +72,7 @@ class Turns:
             return
         turn = self._next()
         task = self._under_way = self._started(self._take(turn))
-        patience = asyncio.get_running_loop().call_later(_PATIENCE_S, self._over, task)
-        task.add_done_callback(lambda _: patience.cancel())
+        asyncio.get_running_loop().call_later(_PATIENCE_S, self._over, task)
         for handed in turn:
             handed.answers.add_done_callback(lambda _: self._see_that_it_is_wanted(turn, task))
 
