@@ -16,8 +16,7 @@ from claim_workers.incarnation import Life
 from shared import clock, metrics
 from shared.book import DECIDE_AGAIN, Head, append, decided, in_transaction, lock_free, lock_partition
 from shared.crash_points import crash_point
-from shared.deciding import Mail, Others, decide_all_under, decide_under, decided_with_others, lock_with_others
-from shared.domain.decide import Decision
+from shared.deciding import Decided, Mail, Others, decide_all_under, decide_under, decided_with_others, lock_with_others
 from shared.domain.ids import DoorId
 from shared.domain.ledger import Event, Kind
 from shared.domain.operations import SubmitClaim
@@ -73,17 +72,12 @@ async def commit_together(pool: Pool, batches: Sequence[Batch]) -> list[Committe
 async def _decide_all(connection: Connection, batches: Sequence[Batch]) -> list[Committed]:
     found = {batch.life.partition_no: batch for batch in batches}
     heads = await lock_free(connection, {number: batch.life.epoch for number, batch in found.items()})
-    crash_point("W2")
     of = [(head, found[head.partition_no]) for head in heads]
     ours = [(batch.life, _mail(head, batch.entries)) for head, batch in of if head.incarnation == batch.life.incarnation]
     if not ours:
         return []
     done = await decide_all_under(connection, [mail for _, mail in ours])
-    crash_point("W3")
-    return [
-        Committed(life, mail.cursor, _told(each.decisions), each.settlements)
-        for (life, mail), each in zip(ours, done, strict=True)
-    ]
+    return [_written(life, mail.cursor, each) for (life, mail), each in zip(ours, done, strict=True)]
 
 
 class Committer:
@@ -118,11 +112,9 @@ class Committer:
 
     async def _decide(self, connection: Connection, entries: Sequence[Entry], others: Others) -> Committed:
         head = await lock_with_others(connection, self._life.partition_no, self._lock, others)
-        crash_point("W2")
         mail = _mail(head, entries)
         done = await decide_under(connection, head, self._lock, mail.claims, mail.cursor, others)
-        crash_point("W3")
-        return Committed(self._life, mail.cursor, _told(done.decisions), done.settlements)
+        return _written(self._life, mail.cursor, done)
 
     async def _put_aside(self, entry: Entry, error: Exception) -> Committed:
         log.error("dead_letter", partition=self._life.partition_no, entry=entry.entry_id, error=repr(error))
@@ -183,12 +175,15 @@ def _readable(entry: Entry) -> SubmitClaim:
 
 
 def _mail(head: Head, entries: Sequence[Entry]) -> Mail:
+    crash_point("W2")
     entries = _after(entries, head.cursor)
     return Mail(head, [_readable(entry) for entry in entries], entries[-1].entry_id if entries else head.cursor)
 
 
-def _told(decisions: Sequence[Decision]) -> list[tuple[DoorId, int, Heard]]:
-    return [(decision.claim.door, decision.claim.ticket, decision.outcome) for decision in decisions]
+def _written(life: Life, cursor: str, done: Decided) -> Committed:
+    crash_point("W3")
+    told = [(decision.claim.door, decision.claim.ticket, decision.outcome) for decision in done.decisions]
+    return Committed(life, cursor, told, done.settlements)
 
 
 def _after(entries: Sequence[Entry], cursor: str) -> Sequence[Entry]:
