@@ -112,8 +112,7 @@ class Consumer:
         except RedisUnavailable:
             await self._vouching.give_up(stores.pool, lease)
             raise
-        await self._vouching.begin(stores.pool, life)
-        return life
+        return await self._vouching.begin(stores.pool, life)
 
     async def _live(self, life: Life) -> None:
         """Consume one incarnation, from its cursor on."""

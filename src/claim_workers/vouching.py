@@ -15,6 +15,7 @@ told so. Its successor, if it cannot reach Redis either, waits that long (`life_
 import asyncio
 from collections.abc import Callable
 
+import msgspec
 import structlog
 
 from claim_workers.incarnation import Life
@@ -56,16 +57,20 @@ class Vouching:
         self._task: asyncio.Task[None] | None = None
         self._given_up: Life | None = None
 
-    async def begin(self, pool: Pool, life: Life) -> None:
-        """Vouch for this life, which Redis has just been seen to hold, until told to end. Raises IncarnationOver."""
+    async def begin(self, pool: Pool, life: Life) -> Life:
+        """Vouch for this life, which Redis has just been seen to hold, until told to end. Raises IncarnationOver.
+
+        The life, as it is to be read on: a commit of ours whose answer was lost may have been under way until now.
+        """
         await self.end()
         # Known here before it is known in Postgres, so that whatever happens there is somebody who may end it.
         self._life, self._answered_at, self._redis_ms = life, clock.monotonic(), 0
         async with pool.acquire(timeout=5) as connection:
-            kept = await connection.fetchval(statement("keep_life"), life.partition_no, life.epoch, life.incarnation)
-        if kept is None:
+            cursor = await connection.fetchval(statement("keep_life"), life.partition_no, life.epoch, life.incarnation)
+        if cursor is None:
             raise IncarnationOver(f"the life of partition {life.partition_no} has been ended, or has another owner")
         self._task = self._vouch(life)
+        return msgspec.structs.replace(life, cursor=cursor)
 
     async def end(self) -> None:
         """Say no more; what was said is good for its moment."""

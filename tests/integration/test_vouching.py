@@ -82,6 +82,19 @@ async def test_an_owner_vouches_again_and_again_until_it_is_told_to_end(stores: 
     assert await is_not()
 
 
+async def test_a_life_is_read_on_behind_a_commit_that_was_under_way(stores: Stores) -> None:
+    """Its answer was lost, and Postgres still at it: who read on from where it began would settle nothing of it."""
+    life = await entered(stores)
+    vouching = Vouching(stores.gate, lambda: clock.monotonic() + 60)
+    async with stores.pool.acquire() as connection, connection.transaction():
+        await connection.execute("UPDATE partitions SET cursor = '5-0' WHERE partition_no = $1", PARTITION)
+        beginning = asyncio.create_task(vouching.begin(stores.pool, life))
+        await asyncio.wait([beginning], timeout=0.2)
+        assert not beginning.done()
+    assert (await beginning).cursor == "5-0"
+    await vouching.end()
+
+
 async def test_a_word_that_a_frozen_redis_hears_late_extends_nothing(stores: Stores, server: EmbeddedServer) -> None:
     life = await entered(stores)
     vouching = Vouching(stores.gate, lambda: clock.monotonic() + 60)
