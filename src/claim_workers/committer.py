@@ -58,7 +58,7 @@ async def commit_together(pool: Pool, batches: Sequence[Batch]) -> list[Committe
     """
     started = clock.monotonic()
     try:
-        committed = await in_transaction(pool, lambda connection: _decide_all(connection, batches))
+        committed = await in_transaction(pool, lambda connection: _decide_all_or_none(connection, batches))
     except NO_ANSWER:
         raise
     except Exception as error:
@@ -67,6 +67,18 @@ async def commit_together(pool: Pool, batches: Sequence[Batch]) -> list[Committe
     if committed:
         _count(committed, clock.monotonic() - started)
     return committed
+
+
+class _Undecided(Exception):
+    """Something stood in the way before anything was asked to be committed."""
+
+
+async def _decide_all_or_none(connection: Connection, batches: Sequence[Batch]) -> list[Committed]:
+    try:
+        return await _decide_all(connection, batches)
+    except Exception as error:
+        # Even what would be no answer: it may be one partition's (a bad page), and would be the whole turn's, again and again.
+        raise _Undecided(repr(error)) from error
 
 
 async def _decide_all(connection: Connection, batches: Sequence[Batch]) -> list[Committed]:

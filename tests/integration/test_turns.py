@@ -12,6 +12,7 @@ from claim_workers.turns import Turns
 from shared import book, keys, mailbox, moving
 from shared.audit import audit
 from shared.campaigns import Committed
+from shared.clock import utc_now
 from shared.domain.campaign import Campaign, StackingRules
 from shared.domain.ids import PartitionNo, UserId
 from shared.domain.operations import SubmitClaim
@@ -22,6 +23,7 @@ from shared.mailbox import Entry
 from shared.moving import Held, Split
 from shared.postgres import NO_ANSWER
 from shared.redis_client import open_redis
+from shared.statements import statement
 from tests.integration.engine import Owner, at_commit, claim_of, gain, launch, posted, until
 
 HERE, THERE, YONDER = PartitionNo(3), PartitionNo(7), PartitionNo(11)
@@ -206,6 +208,32 @@ async def test_nobody_waits_for_a_partition_that_somebody_else_has_locked(bench:
             assert list(await bench.winners()) == ["user 11", "user 7"]
         await late
     assert list(await bench.winners()) == ["a", "user 11", "user 7"]
+
+
+async def test_who_waits_for_an_order_that_somebody_else_has_locked_keeps_no_other_partition_waiting(bench: Bench) -> None:
+    bench.campaigns[HERE] = await launch(bench.pool, 10, partition=HERE, stacking_rules=StackingRules(category="sitewide"))
+    batches = [bench.batch(at, bench.claim(at, f"user {at}", order_id=f"order {at}")) for at in (HERE, THERE, YONDER)]
+    async with bench.pool.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute(statement("hold_orders"), [f"order {HERE}"], utc_now())
+            late, *others = [asyncio.create_task(bench.hand_in(batch)) for batch in batches]
+            assert await asyncio.wait_for(asyncio.gather(*others), 2) == [None] * 2
+            assert not late.done()
+        await late
+    assert len(await bench.winners()) == 3
+
+
+async def test_a_page_of_one_partition_that_is_bad_keeps_no_other_partition_from_its_commit(bench: Bench) -> None:
+    await bench.pool.execute(
+        "CREATE FUNCTION bad_page() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF NEW.user_id = 'bad' THEN RAISE EXCEPTION 'bad page' USING ERRCODE = 'XX002'; END IF; RETURN NEW; END $$; "
+        "CREATE TRIGGER bad_page BEFORE INSERT ON redemptions FOR EACH ROW EXECUTE FUNCTION bad_page()"
+    )
+    bad, good = bench.batch(HERE, bench.claim(HERE, "bad")), bench.batch(THERE, bench.claim(THERE, "good"))
+    heard = await bench.in_turn(bad, good)
+    assert isinstance(heard[0], NO_ANSWER)
+    assert heard[1] is None
+    assert list(await bench.winners()) == ["good"]
 
 
 async def test_what_is_handed_in_while_a_turn_is_under_way_goes_into_the_next_and_waits_for_a_hanging_one_no_longer(
