@@ -27,10 +27,11 @@ _LOOK_AGAIN_S = 0.1
 
 
 class _Waits(msgspec.Struct, frozen=True):
-    """A claim that is in a mailbox: whose it is, and where."""
+    """A claim that is in a mailbox: whose it is, and where. `read`: whether anybody reads that mailbox."""
 
     user_id: UserId
     partition_no: PartitionNo
+    read: bool
 
 
 @routes.get("/api/v1/claims/{claim_id}")
@@ -83,17 +84,17 @@ async def _find(door: Door, claim: ClaimId, partitions: list[PartitionNo]) -> To
         return told
     if silence is not None:
         raise silence
-    return waits or told
+    if waits is None:
+        return told
+    # Nobody reads the mailbox of a life that was ended: it is asked for once more.
+    return waits if waits.read else None
 
 
 async def _look_in_mailboxes(door: Door, claim: ClaimId, partitions: list[PartitionNo]) -> _Waits | None:
     found = await asyncio.gather(*(door.gate.pending(partition, [claim]) for partition in partitions))
     holders = [(partition, users[claim]) for partition, users in zip(partitions, found, strict=True) if claim in users]
-    for partition, user in holders:
-        # Nobody reads the mailbox of a life that was ended: it is asked for once more.
-        if not await door.desk.lifeless(partition):
-            return _Waits(user, partition)
-    return None
+    waits = [_Waits(user, partition, read=not await door.desk.lifeless(partition)) for partition, user in holders]
+    return max(waits, key=lambda each: each.read, default=None)
 
 
 async def _have_no_mailbox(door: Door, partitions: list[PartitionNo]) -> bool:

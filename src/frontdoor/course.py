@@ -121,7 +121,9 @@ class Course:
         self._inquiries.whether_replay(submission, refusal)
 
     def _proceed(self, submission: Submission, sequel: Sequel) -> None:
-        """What comes next as a store has said; it may be the answer."""
+        """What comes next as a store has said; it may be the answer. Nothing, for who has been answered meanwhile."""
+        if submission.answer.done():
+            return
         match sequel:
             case Next.AWAIT:
                 self._await_outcome(submission)
@@ -130,6 +132,8 @@ class Course:
             case Next.ASK_LATER:
                 self.ask_again(submission)
             case Next.DECIDE:
+                # What its owner may have said before its life ended is no answer any more.
+                self._roster.renew_ticket(submission)
                 self._ask_directly(submission)
             case answer:
                 submission.resolve(answer)

@@ -4,7 +4,6 @@ comes next. Several of them share their calls.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 import structlog
 
@@ -57,9 +56,12 @@ class Inquiries:
 
     async def _look_at_life(self, submission: Submission, sequel: Sequel) -> None:
         ticket, is_lifeless = submission.claim.ticket, False
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(LOOK_AFTER_S):
                 is_lifeless = await self._lives.lately_lifeless(submission.partition_no)
+        except TimeoutError:
+            # Nobody who comes in the next moment looks in vain as well.
+            self._lives.note(submission.partition_no, lifeless=False)
         if submission.awaits(ticket):
             self._proceed(submission, Next.DECIDE if is_lifeless else sequel)
 
@@ -96,8 +98,9 @@ class Inquiries:
         or as soon as the gate lets its owner through.
         """
         try:
-            standing = await self._look_ups.standing(submission)
+            # In this order: while there was a life nobody else decided, and what was decided before is seen.
             alive = submission.unfit is not None or not await self._lives.lifeless(submission.partition_no)
+            standing = await self._look_ups.standing(submission)
         except NO_ANSWER:
             submission.resolve(UNAVAILABLE)
             return

@@ -8,11 +8,12 @@ import pytest
 from claim_workers.consumer import Stores
 from frontdoor.render import pending
 from lastslot.ports import free_port
+from shared import keys
 from shared.domain.ids import ClaimId, UserId, claim_id
 from shared.domain.outcomes import Granted
 from shared.redis_client import open_redis
 from tests.integration.campaign_door import Client, door_of, headers, served
-from tests.integration.engine import Owner, claim_of, home, launch, open_door, shard_at_work, until
+from tests.integration.engine import Owner, claim_of, home, launch, open_door, posted, shard_at_work, until
 
 SOMEONE = headers()
 CLAIM = claim_id(UserId("someone"), "k")
@@ -64,6 +65,21 @@ async def test_a_claim_in_a_mailbox_that_nobody_will_read_does_not_wait(stores: 
     for query in ("", f"?partition={home(campaign)}"):
         answer = await client.get(f"/api/v1/claims/{CLAIM}{query}", headers=SOMEONE)
         assert (answer.status, (await answer.json())["code"]) == (404, "claim_unknown")
+
+
+async def test_what_it_was_refused_with_before_is_no_answer_to_a_claim_that_nobody_will_read(
+    stores: Stores, client: Client
+) -> None:
+    campaign = await launch(stores.pool, 1)
+    owner = await Owner.of(stores.pool, stores.redis, home(campaign))
+    await owner.committer.commit(posted([claim_of(campaign, user) for user in ("another", "someone")]))
+    where = f"/api/v1/claims/{CLAIM}"
+    assert (await (await client.get(where, headers=SOMEONE)).json())["code"] == "exhausted"
+    reserved = f"{campaign.campaign_id.hex}someone"
+    await stores.redis.hset(keys.reservations(home(campaign), owner.life.incarnation), CLAIM.hex, reserved)  # type: ignore[misc]
+    await stores.pool.execute("UPDATE partitions SET incarnation = NULL")
+    answer = await client.get(where, headers=SOMEONE)
+    assert (answer.status, (await answer.json())["code"]) == (404, "claim_unknown")
 
 
 async def test_without_redis_a_success_is_shown_and_nothing_else_is_known(

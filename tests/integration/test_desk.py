@@ -422,6 +422,21 @@ async def test_who_may_be_about_to_win_is_not_told_that_nothing_is_left(stores: 
     assert isinstance(await asking, Granted | Replayed)
 
 
+async def test_who_may_be_about_to_win_is_not_told_that_it_is_over(stores: Stores, alone: Door) -> None:
+    """The same, while the campaign is paused."""
+    campaign = await launch(stores.pool, 5)
+    owner = await seeded(stores, campaign)
+    asking = asyncio.create_task(alone.redeem(campaign, "a"))
+    await until(pending(stores, campaign, "a"))
+    gate = keys.gate(home(campaign), owner.life.incarnation, campaign.campaign_id)
+    await stores.redis.hset(gate, "closed", "paused")  # type: ignore[misc]
+    await stores.redis.delete(keys.reservations(home(campaign), owner.life.incarnation))
+    await asyncio.wait([asking], timeout=3 * LOOK_AFTER_S)
+    assert not asking.done()
+    await owner.turn()
+    assert isinstance(await asking, Granted | Replayed)
+
+
 async def test_a_users_second_claim_gets_the_slot_that_the_first_did_not_take(stores: Stores, alone: Door) -> None:
     campaign = await launch(stores.pool, 5)
     owner = await Owner.of(stores.pool, stores.redis, home(campaign))

@@ -127,9 +127,9 @@ def _decide(call: _Call, asked: _Asked, claim: ClaimAsk) -> Verdict:
         return Verdict.COLD
     held, holder = asked.gate.users.get(claim.user_id), asked.hex + claim.user_id
     doubtful = held is not None or not call.vouched
-    if claim.closed or asked.closed:
-        return Verdict.LOOK_CLOSED if doubtful else Verdict.CLOSED
     others = number(life.reserved.get(holder)) or 0
+    if claim.closed or asked.closed:
+        return Verdict.WAIT if others > 0 else Verdict.LOOK_CLOSED if doubtful else Verdict.CLOSED
     has = 0
     if held is not None and not claim.checked:
         found = _HELD.match(held)
@@ -139,9 +139,7 @@ def _decide(call: _Call, asked: _Asked, claim: ClaimAsk) -> Verdict:
     if asked.moving:
         return Verdict.WAIT
     if asked.free - asked.reserved <= 0 or (claim.own_code and asked.dry):
-        if others > 0:
-            return Verdict.WAIT
-        return Verdict.LOOK_EXHAUSTED if doubtful else Verdict.EXHAUSTED
+        return Verdict.WAIT if others > 0 else Verdict.LOOK_EXHAUSTED if doubtful else Verdict.EXHAUSTED
     if call.now < asked.held_until or (claim.own_code and call.now < asked.dry_until):
         return Verdict.WAIT
     if len(life.mail) >= call.mailbox_max:

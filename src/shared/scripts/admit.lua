@@ -112,13 +112,16 @@ local function decide(claim)
   if pending[claim.id] then return PENDING end
   if not c.warm then return COLD end
   local held = c.held[claim.user]
-  if claim.closed or c.closed ~= '' then return (held or not vouched) and LOOK_CLOSED or CLOSED end
   local others = number(waiting[claim.holder]) or 0
+  if claim.closed or c.closed ~= '' then
+    -- What the user has in the mailbox may be this very claim, if the name of its reservation was lost: he would win after a no.
+    if others > 0 then return WAIT end
+    return (held or not vouched) and LOOK_CLOSED or CLOSED
+  end
   local has = held and not claim.checked and tonumber(string.match(held, '^(%-?%d+):')) or 0
   if has + others >= c.limit then return others > 0 and WAIT or LOOK_ALREADY end
   if c.moving then return WAIT end
   if c.free - c.reserved <= 0 or (claim.own_code and c.dry) then
-    -- What the user has in the mailbox may be this very claim, if the name of its reservation was lost: he would win after a no.
     if others > 0 then return WAIT end
     return (held or not vouched) and LOOK_EXHAUSTED or EXHAUSTED
   end
