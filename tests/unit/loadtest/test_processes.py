@@ -28,9 +28,10 @@ def process(kind: str, megabytes: int) -> Iterator[None]:
 
 
 def test_a_peak_is_remembered_when_the_memory_is_given_back() -> None:
-    with process("redis-server", 80):
+    # More than the session's own Redis ever takes, which is a process of this kind as well.
+    with process("redis-server", 300):
         taking = takings()["redis"]
-    assert taking.peak_mb > 80 > taking.pss_mb > 1
+    assert taking.peak_mb > 300 > taking.pss_mb > 1
 
 
 def test_memory_is_that_of_the_largest_of_a_kind() -> None:
