@@ -238,6 +238,18 @@ async def test_two_slices_that_pull_from_each_other_wait_but_not_for_ever(stores
     assert [log for log in logs if "deadlock" in str(log.get("error"))] == []
 
 
+@pytest.mark.parametrize("campaigns", [1, 10, 1_000, 100_000])
+async def test_a_campaign_in_slices_is_held_at_one_moment_however_many_campaigns_there_are(
+    stores: Stores, audited: None, campaigns: int
+) -> None:
+    """What the planner is told decides in which order it joins, and a hold is known by its moment."""
+    campaign = await cut(stores.pool, await launch(stores.pool, 100), Split(3))
+    await stores.pool.execute(
+        "UPDATE pg_class SET reltuples = $1, relpages = $2 WHERE relname = 'campaign_slices'", campaigns, 1 + campaigns // 100
+    )
+    assert len((await cut(stores.pool, campaign, Split(4))).slices) == 4
+
+
 async def test_who_pulls_holds_nothing_above_what_it_waits_for(stores: Stores, audited: None) -> None:
     campaign = await cut(stores.pool, await launch(stores.pool, 10), Split(2))
     low, high = sorted(campaign.slices, key=lambda part: part.partition_no)
