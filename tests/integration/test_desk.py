@@ -429,7 +429,7 @@ async def test_who_may_be_about_to_win_is_not_told_that_it_is_over(stores: Store
     asking = asyncio.create_task(alone.redeem(campaign, "a"))
     await until(pending(stores, campaign, "a"))
     gate = keys.gate(home(campaign), owner.life.incarnation, campaign.campaign_id)
-    await stores.redis.hset(gate, "closed", "paused")  # type: ignore[misc]
+    await stores.redis.hset(gate, "closed", "campaign_paused")  # type: ignore[misc]
     await stores.redis.delete(keys.reservations(home(campaign), owner.life.incarnation))
     await asyncio.wait([asking], timeout=3 * LOOK_AFTER_S)
     assert not asking.done()
