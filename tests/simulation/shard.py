@@ -186,8 +186,7 @@ class Consumer:
         except Silence:
             yield from self._vouching.give_up()
             raise
-        yield from self._vouching.begin(life)
-        return life
+        return (yield from self._vouching.begin(life))
 
     def _find(self) -> Process[Life]:
         """Go on with the present life when it can be trusted, else begin a new one (see `claim_workers.incarnation`)."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
+
 from claim_workers.incarnation import Life
 from claim_workers.vouching import BEYOND_LEASE_S, HEARD_S, VOUCHED_S
 from shared.domain.lease import Lease
@@ -36,21 +38,23 @@ class Vouching:
         """Whether a life was to be ended, and Postgres has not said that it was."""
         return self._given_up is not None
 
-    def begin(self, life: Life) -> Process[None]:
-        """Vouch for this life, which Redis has just been seen to hold. Raises IncarnationOver."""
+    def begin(self, life: Life) -> Process[Life]:
+        """Vouch for this life, which Redis has just been seen to hold; as it is to be read on. Raises IncarnationOver."""
         self.end()
         self._life, self._answered_at, self._redis_ms = life, self._world.now, 0
         row = self._postgres.partitions[life.partition_no]
 
-        def keep() -> bool:
+        def keep() -> str | None:
             if row.epoch != life.epoch or row.incarnation != life.incarnation:
-                return False
+                return None
             row.life_until = float("inf")
-            return True
+            return row.cursor
 
-        if not (yield from self._world.call(self._host, self._postgres, keep)):
+        cursor = yield from self._world.call(self._host, self._postgres, keep)
+        if cursor is None:
             raise IncarnationOver
         self._world.start(self._host, self._keep(life, self._term))
+        return msgspec.structs.replace(life, cursor=cursor)
 
     def end(self) -> None:
         """Say no more; what was said is good for its moment."""
