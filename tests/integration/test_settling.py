@@ -178,6 +178,31 @@ async def test_a_gate_is_cold_until_everybody_is_in_it(bench: Bench, monkeypatch
     assert (set(before), at_last) == ({Verdict.COLD}, Verdict.LOOK_ALREADY)
 
 
+async def test_winners_lost_while_a_gate_is_seeded_are_seeded_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    await bench.take("a", "b", "c")
+    await gone("gate", "users", "marks")(bench.target)
+    settle = bench.owner.gate.settle
+
+    async def settle_and_lose(*asked: Any, mode: Mode = "move", **how: Any) -> Any:
+        if mode == "seed":
+            await gone("users", "marks")(bench.target)
+        return await settle(*asked, mode=mode, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.owner.gate, "settle", settle_and_lose)
+        await bench.owner.settler.seed([bench.campaign.campaign_id], bench.owner.cursor)
+    assert await bench.ask_until_warm("a", "b", "c") == [Verdict.LOOK_ALREADY] * 3
+
+
+async def test_a_gate_that_lost_its_winners_is_not_made_whole_by_as_many_others(bench: Bench) -> None:
+    await bench.open(limit=2)
+    await bench.take("a")
+    assert await bench.ask("b") == [Verdict.ADMITTED]
+    await gone("users", "marks")(bench.target)
+    await bench.owner.turn()
+    assert await bench.ask_until_warm("a", "b") == [Verdict.LOOK_ALREADY] * 2
+
+
 @pytest.mark.parametrize("moment", ["wipe", "more", "seed"])
 async def test_what_is_given_back_while_a_gate_is_seeded_is_free_in_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str

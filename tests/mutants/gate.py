@@ -99,8 +99,8 @@ GATE = (
             Edit("shared/scripts/admit.lua", "  if pending[claim.id] then return PENDING end\n", ""),
             Edit(
                 "shared/scripts/admit.lua",
-                "  local others = number(",
-                "  if pending[claim.id] then return PENDING end\n  local others = number(",
+                "  local has = held and",
+                "  if pending[claim.id] then return PENDING end\n  local has = held and",
             ),
         ),
         "integration/test_gate.py::test_a_pending_claim_is_pending_also_when_the_campaign_has_been_closed_meanwhile",
@@ -146,5 +146,48 @@ GATE = (
         "freed slot given out before the certificate ran out",
         (Edit("shared/scripts/settle.lua", "  return from + tonumber(ARGV[5])\n", "  return from\n"),),
         "integration/test_certified.py::test_a_freed_slot_is_not_seeded_anew_while_a_certificate_of_the_life_before_is_good",
+    ),
+    Mutant(
+        "whole-by-others",
+        "a gate that forgot its winners is warm",
+        (Edit("shared/scripts/settle.lua", "ours = ours and (at or filling) else", "ours = ours else"),),
+        "integration/test_settling.py::test_a_gate_that_lost_its_winners_is_not_made_whole_by_as_many_others",
+    ),
+    Mutant(
+        "seeded-without-the-first-page",
+        "a gate that forgot its winners is warm",
+        (
+            Edit(
+                "shared/scripts/settle.lua",
+                "  local at, filling = standing(gate, users, marks)\n",
+                "  local at, filling = standing(gate, users, marks)\n"
+                "  if not at then filling = redis.call('HGET', gate, 'seeding') end\n",
+            ),
+        ),
+        "integration/test_settling.py::test_winners_lost_while_a_gate_is_seeded_are_seeded_again",
+    ),
+    Mutant(
+        "told-that-nothing-is-left-before-the-win",
+        "a no to who has a claim in the mailbox",
+        (
+            Edit(
+                "shared/scripts/admit.lua",
+                "    if others > 0 then return WAIT end\n    return (held or not vouched) and LOOK_EX",
+                "    return (held or not vouched) and LOOK_EX",
+            ),
+        ),
+        "integration/test_desk.py::test_who_may_be_about_to_win_is_not_told_that_nothing_is_left",
+    ),
+    Mutant(
+        "told-that-it-is-over-before-the-win",
+        "a no to who has a claim in the mailbox",
+        (
+            Edit(
+                "shared/scripts/admit.lua",
+                "    if others > 0 then return WAIT end\n    return (held or not vouched) and LOOK_CL",
+                "    return (held or not vouched) and LOOK_CL",
+            ),
+        ),
+        "integration/test_desk.py::test_who_may_be_about_to_win_is_not_told_that_it_is_over",
     ),
 )

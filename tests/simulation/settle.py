@@ -83,7 +83,7 @@ def _settle(
         gate.clear()
         fields = gate.fields
         if mode == "wipe" and seeding:
-            fields["seeding"] = seeding
+            fields |= {"seeding": seeding, "members": 0}
     ours, layout = True, fields.get("layout")
     if layout is not None and str(layout) != str(to.layout):
         ours = to.seq > (-1 if (known := number(fields.get("seq"))) is None else known)
@@ -92,9 +92,8 @@ def _settle(
         if ours:
             gate.clear()
             fields = gate.fields
-    at = _position(gate)
-    filling = "" if at is not None else str(fields.get("seeding", ""))
-    ours = ours and (mode == "move" or (filling != "" and filling == seeding))
+    at, filling = _standing(gate)
+    ours = ours and (at is not None or filling != "" if mode == "move" else filling != "" and filling == seeding)
     if ours:
         _set_users(gate, to)
     if ours and mode == "seed":
@@ -102,7 +101,7 @@ def _settle(
         fields["held_until"] = int(_seeded_from(redis, life, began, campaign)) + CERTIFICATE_MS
         fields.pop("seeding", None)
         at = to.seq
-    if ours and (at is not None or filling):
+    if ours:
         known = number(fields.get("seq"))
         newest = -1 if known is None else int(known)
         fields["members"] = len(gate.users)
@@ -116,13 +115,13 @@ def _settle(
     return at
 
 
-def _position(gate: Gate) -> int | None:
-    """The sequence a warm gate is at; None when it is cold, or has lost some of its users."""
+def _standing(gate: Gate) -> tuple[int | None, str]:
+    """The sequence a warm gate is at, and what seeding fills one; neither when it has lost some of its users."""
     members = number(gate.fields.get("members"))
-    if "edition" not in gate.fields or members != len(gate.users) or len(gate.marks) != 4 * members:
-        return None
-    seq = number(gate.fields.get("seq"))
-    return None if seq is None else int(seq)
+    if members is None or members != len(gate.users) or len(gate.marks) != 4 * members:
+        return None, ""
+    seq = number(gate.fields.get("seq")) if "edition" in gate.fields else None
+    return (None, str(gate.fields.get("seeding", ""))) if seq is None else (int(seq), "")
 
 
 def _set_users(gate: Gate, to: Settlement) -> None:

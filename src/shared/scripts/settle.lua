@@ -10,6 +10,8 @@
 -- answer: {'moved', living incarnation or ''} | {'broken'} | {'ok', for each campaign the sequence it is at (-1: cold)}
 -- Set, never add: repeated, late and lost calls do no harm. A sequence older than what is there is refused, for a gate as a
 -- whole and for each user; so is an owner who has an heir. A gate of an earlier layout, which served other users, becomes cold.
+-- A cold gate takes no users but from its seeding, and a seeding that has lost some of its own takes no more: a gate whose users
+-- were lost would be whole again, without them, as soon as as many others had been set.
 -- A reservation lives exactly as long as its entry, so none can leak.
 local elsewhere = over(KEYS[1], ARGV[1])
 if elsewhere then return elsewhere end
@@ -85,12 +87,13 @@ local function set_users(users, marks, said, marked, seq)
   many('HSET', users, changed)
 end
 
--- The sequence a warm gate is at; nil when it is cold, or has lost some of its users.
-local function position(gate, users, marks)
-  local state = redis.call('HMGET', gate, 'seq', 'members', 'edition')
+-- The sequence a warm gate is at, and the name of the seeding that fills one; neither when it has lost some of its users.
+local function standing(gate, users, marks)
+  local state = redis.call('HMGET', gate, 'seq', 'members', 'edition', 'seeding')
   local members = number(state[2])
-  local whole = state[3] and members == redis.call('HLEN', users) and 4 * members == redis.call('STRLEN', marks)
-  return whole and number(state[1]) or nil
+  if members ~= redis.call('HLEN', users) or 4 * members ~= redis.call('STRLEN', marks) then return nil, nil end
+  local at = state[3] and number(state[1]) or nil
+  return at, not at and state[4] or nil
 end
 
 -- A gate that becomes warm gives nothing while a certificate may be good that it does not know of: one of the life before, or
@@ -108,7 +111,7 @@ while key <= #KEYS do
   seq = tonumber(seq)
   if mode == 'wipe' or not (is(gate, 'hash') and is(users, 'hash') and is(marks, 'string')) then
     redis.call('DEL', gate, users, marks)
-    if mode == 'wipe' and seeding ~= '' then redis.call('HSET', gate, 'seeding', seeding) end
+    if mode == 'wipe' and seeding ~= '' then redis.call('HSET', gate, 'seeding', seeding, 'members', 0) end
   end
   local ours = true
   local known = redis.call('HMGET', gate, 'layout', 'seq', 'closed')
@@ -118,16 +121,15 @@ while key <= #KEYS do
     -- It has held everybody back for longer than a certificate is good for: its heir need not wait for the end of one.
     if ours and known[3] == 'held' then redis.call('SREM', KEYS[6], gate) end
   end
-  local at = position(gate, users, marks)
-  local filling = not at and redis.call('HGET', gate, 'seeding')
-  ours = ours and (mode == 'move' or (filling and filling == seeding))
+  local at, filling = standing(gate, users, marks)
+  if mode == 'move' then ours = ours and (at or filling) else ours = ours and filling and filling == seeding end
   if ours then set_users(users, marks, said, marked, seq) end
   if ours and mode == 'seed' then
     redis.call('HSET', gate, 'edition', seeding, 'held_until', held_until(gate))
     redis.call('HDEL', gate, 'seeding')
     at = seq
   end
-  if ours and (at or filling) then
+  if ours then
     local newest = number(redis.call('HGET', gate, 'seq')) or -1
     redis.call('HSET', gate, 'members', redis.call('HLEN', users))
     if seq >= newest then
