@@ -7,6 +7,7 @@ that commit hold one by turns): one partition that stands still stops no other.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -32,6 +33,9 @@ from shared.statements import statement
 
 #: How many leases' time a shard takes nothing after a partition stood still with it. Others have what it had meanwhile.
 _REST_TTLS = 10
+
+#: How long after somebody's time has run out we look.
+_AFTER_END_S = 0.01
 
 log = structlog.get_logger()
 
@@ -61,6 +65,8 @@ class Keeper:
         self._rests_until = 0.0
         #: When to renew again. Who is rung in between only looks, and takes what was given up: somebody may be waiting.
         self._due = 0.0
+        #: When somebody's time runs out, if he does not renew: what he had is taken then, and not when we next happen to look.
+        self._next_end = math.inf
 
     async def keep(self, stopping: asyncio.Event) -> None:
         """Keep leases until told to stop, then resign them all."""
@@ -73,10 +79,15 @@ class Keeper:
         try:
             while not stopping.is_set():
                 await self._look()
-                await self._rung_within(max(0.0, self._due - clock.monotonic()) or self._ttl_s / 6)
+                await self._rung_within(self._pause_s())
             await self._leave()
         finally:
             await abandoned(*ears)
+
+    def _pause_s(self) -> float:
+        """For how long nothing needs to be looked at, unless somebody rings."""
+        now = clock.monotonic()
+        return min(max(0.0, self._due - now) or self._ttl_s / 6, max(_AFTER_END_S, self._next_end - now))
 
     async def _ring_at(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
@@ -102,7 +113,9 @@ class Keeper:
         if due := clock.monotonic() >= self._due:
             await self._renew()
         async with self._connection() as connection:
-            [(living, reaching, resting, *places)] = await connection.fetch(statement("ownership"), self._ttl_s)
+            [row] = await connection.fetch(statement("ownership"), self._ttl_s)
+        living, reaching, resting, ends_in, *places = row
+        self._next_end = math.inf if ends_in is None else clock.monotonic() + ends_in + _AFTER_END_S
         if self._cut_off(others_reach=bool(set(reaching) - {self._shard})):
             await self._step_back()
             return

@@ -91,6 +91,17 @@ async def test_a_shard_that_is_killed_is_replaced_when_its_leases_end(stores: St
         assert await until(lambda: owns(heir, 16)) < ttl_s + 1.0
 
 
+async def test_what_a_dead_shard_had_is_taken_when_its_time_is_over_however_seldom_is_looked(stores: Stores) -> None:
+    ttl_s = 60.0
+    await stores.pool.execute("INSERT INTO shards (shard_id, seen_until) VALUES ('dead', clock_timestamp() + interval '2 s')")
+    await stores.pool.execute(
+        "UPDATE partitions SET owner = 'dead', lease_until = clock_timestamp() + interval '2 s' WHERE partition_no < 8"
+    )
+    async with shard_at_work(stores, "heir", ttl_s) as heir:
+        await until(lambda: owns(heir, 8))
+        assert await until(lambda: owns(heir, 16)) < ttl_s / 6 - 4
+
+
 async def test_a_shard_that_died_before_the_clock_went_back_keeps_no_share(stores: Stores) -> None:
     await stores.pool.execute("INSERT INTO shards (shard_id, seen_until) VALUES ('dead', now() + interval '1 hour')")
     async with shard_at_work(stores, "alive", ttl_s=1.0) as alive:
