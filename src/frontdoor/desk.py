@@ -51,9 +51,10 @@ class Desk:
 
     async def submit(self, claim: SubmitClaim, campaign: Campaign, wait_s: float, unfit: Refusal | None = None) -> Answer:
         """See a claim through, for up to `wait_s` seconds. `unfit`: what it is refused with unless it is a replay."""
-        deadline = clock.monotonic() + wait_s
+        came_at = clock.monotonic()
+        deadline = came_at + wait_s
         while (other := self._roster.of(claim.claim_id)) is not None:
-            answer = await other.answer_for(claim, deadline)
+            answer = await other.answer_for(claim, came_at, deadline)
             if answer is not None:
                 return answer
         if self.full or self._course.is_busy(campaign.slices[claim.slice_no].partition_no):

@@ -69,15 +69,16 @@ class Submission:
 
     `unfit`: why this door knows the campaign not to be for this user.
     `deadline` and `admit_by` are in monotonic seconds: until when the caller waits for an outcome, and until when the gate is
-    asked again (also for a caller who does not want to wait: 202 needs an entry in a mailbox); `due`: when it is next to be
-    seen to; `pause_s`: how long before the gate is asked again. `joined`: the claim was there before us. `checked`: Postgres
-    says that the user may still take a slot. `ending`: what is answered depends on a hold of the user's that is overdue.
-    `part`: the slice that is asked for it.
+    asked again (also for a caller who does not want to wait: 202 needs an entry in a mailbox); `began_at`: when it came;
+    `due`: when it is next to be seen to; `pause_s`: how long before the gate is asked again. `joined`: the claim was there
+    before us. `checked`: Postgres says that the user may still take a slot. `ending`: what is answered depends on a hold of
+    the user's that is overdue. `part`: the slice that is asked for it.
     """
 
     __slots__ = (
         "admit_by",
         "answer",
+        "began_at",
         "campaign",
         "checked",
         "claim",
@@ -98,7 +99,8 @@ class Submission:
         self.deadline = deadline
         self.due = deadline
         self.pause_s = AGAIN_AFTER_S
-        self.admit_by = max(deadline, clock.monotonic() + ADMIT_WITHIN_S)
+        self.began_at = clock.monotonic()
+        self.admit_by = max(deadline, self.began_at + ADMIT_WITHIN_S)
         self.part = campaign.slices[claim.slice_no]
         self.checked = False
         self.ending = False
@@ -147,8 +149,11 @@ class Submission:
         if not self.answer.done():
             self.answer.set_exception(error)
 
-    async def answer_for(self, claim: SubmitClaim, deadline: float) -> Answer | None:
-        """What a later request for the same claim hears that waits here. None: our answer is not its answer."""
+    async def answer_for(self, claim: SubmitClaim, came_at: float, deadline: float) -> Answer | None:
+        """What another request for the same claim hears that waits here. None: our answer is not its answer.
+
+        A success is one for ever. A refusal may be on its way since before who came later won at another door, and heard so.
+        """
         await asyncio.wait([self.answer], timeout=max(0.0, deadline - clock.monotonic()))
         same = self.claim.body_hash == claim.body_hash
         if not self.answer.done():
@@ -159,7 +164,7 @@ class Submission:
         match self.answer.result():
             case Granted(redemption) | Replayed(redemption):
                 return Replayed(redemption)
-            case Refused() as refused:
+            case Refused() as refused if came_at < self.began_at:
                 return refused
             case _:
                 return None

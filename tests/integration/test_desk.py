@@ -206,6 +206,48 @@ async def test_who_joined_a_tab_that_was_closed_goes_on_alone(stores: Stores, al
     assert isinstance(await second, Granted | Replayed)
 
 
+async def test_who_joins_a_refusal_that_is_on_its_way_is_shown_what_he_has_won_since(
+    stores: Stores, door: Door, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gate has refused, and its answer is slow: meanwhile a slot is given back, and won at another door."""
+    campaign = await launch(stores.pool, 1, release_on_failure=True)
+    taken = granted(await door.redeem(campaign, "z"))
+    async with open_door(stores.pool, redis_url, "slow") as slow:
+        refused, telling, real = asyncio.Event(), asyncio.Event(), slow.gate.admit
+
+        async def slowly(*asked: Any) -> Admission | Moved:
+            answer = await real(*asked)
+            if isinstance(answer, Admission):
+                refused.set()
+                await telling.wait()
+            return answer
+
+        monkeypatch.setattr(slow.gate, "admit", slowly)
+        first = asyncio.create_task(slow.redeem(campaign, "a"))
+        await refused.wait()
+        await lifecycle.take(stores.pool, taken, Step.RELEASE_FOR_FAILURE)
+
+        async def won() -> bool:
+            return isinstance(await door.redeem(campaign, "a"), Granted)
+
+        await until(won)
+        later = [asyncio.create_task(slow.redeem(campaign, "a")) for _ in range(20)]
+        await asyncio.sleep(0)
+        telling.set()
+        assert await first == SOLD_OUT
+        assert {replayed(each) for each in await asyncio.gather(*later)} == {claim_id(UserId("a"), "k")}
+
+
+async def test_tabs_that_are_refused_at_once_are_asked_for_twice_at_most(
+    stores: Stores, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = await launch(stores.pool, 1)
+    assert granted(await door.redeem(campaign, "z"))
+    asked = asked_of(door, monkeypatch)
+    assert set(await asyncio.gather(*(door.redeem(campaign, "a") for _ in range(50)))) == {SOLD_OUT}
+    assert sum(asked) <= 2
+
+
 async def test_an_outcome_that_the_feed_does_not_bring_is_looked_up(stores: Stores, redis_url: str, door: Door) -> None:
     campaign = await launch(stores.pool, 1)
     async with open_door(stores.pool, redis_url, "deaf", hears=False) as deaf:

@@ -13,9 +13,6 @@ from tests.simulation.postgres import Postgres
 from tests.simulation.redis import Gate, Redis, Watcher
 from tests.simulation.tables import Transaction
 
-#: By how much an answer may be older than who hears it: who asks for what is being looked up hears what comes of that.
-_JOINED_S = 0.5
-
 _NOBODY: set[UserId] = set()
 
 
@@ -113,7 +110,7 @@ class Checks(Watcher):
 
     def _was_full(self, claim: SubmitClaim, since: float) -> bool:
         """Whether the user held as much as he may at any time since then."""
-        holder, since = (claim.campaign_id, claim.user_id), since - _JOINED_S
+        holder = (claim.campaign_id, claim.user_id)
         limit = self._postgres.slices[claim.campaign_id, claim.slice_no].campaign.per_user_limit
         return len(self._postgres.active.get(holder, {})) >= limit or self._full_until.get(holder, -1.0) >= since
 

@@ -10,7 +10,7 @@ from frontdoor.certificates import Certificates
 from frontdoor.submissions import ADMIT_WITHIN_S
 from shared.domain.ids import DoorId, PartitionNo, UserId
 from shared.domain.operations import SubmitClaim
-from shared.domain.outcomes import Granted, Heard, Misrouted, Outcome, Refusal, Refused, Replayed
+from shared.domain.outcomes import Heard, Misrouted, Outcome, Refusal, Refused
 from shared.gate import Verdict
 from shared.redemptions import Standing
 from tests.simulation.direct import lifeless
@@ -65,17 +65,24 @@ class Door(Host):
         if reason is not None:
             world.seen.add("certificate answered")
             return Refused(reason)
-        other = self._under_way.get(name)
-        if other is not None:
-            yield LOOK_AFTER_S
-            told = other.answer
-            return Replayed(told.redemption) if isinstance(told, Granted) else told
+        came_at, deadline = world.now, world.now + wait_s
+        while (other := self._under_way.get(name)) is not None and other.answer is None:
+            told = yield from other.answer_for(came_at, deadline)
+            if told is not None or world.now >= deadline:
+                return told
         part = self.postgres.slices[claim.campaign_id, claim.slice_no]
         submission = self._under_way[name] = Submission(world, replace(claim, door=self.door_id), part)
-        yield from self._see_through(submission, world.now + wait_s)
-        self._tickets.take_back(submission)
-        del self._under_way[name]
+        yield from self._see_through(submission, deadline)
+        self._leave(submission)
         return submission.answer
+
+    def _leave(self, submission: Submission) -> None:
+        """It is under way no more; another of the same claim may be."""
+        name = (submission.claim.user_id, submission.claim.idempotency_key)
+        self._tickets.take_back(submission)
+        if self._under_way.get(name) is submission:
+            del self._under_way[name]
+        submission.let_go()
 
     def certified(self, claim: SubmitClaim) -> Refusal | None:
         """What the claim is refused with from memory, if it is."""
@@ -133,7 +140,8 @@ class Door(Host):
                 return
             try:
                 pending = yield from self._pending(submission)
-                standing = yield from self._look_up(submission)
+                standing = yield from self._standing(submission)
+                submission.lifeless = yield from self._lifeless(submission)
             except Silence:
                 continue
             if standing.redemption is not None:
@@ -153,7 +161,9 @@ class Door(Host):
         """The user holds something: this claim (show it), another, or nothing after all (`checked`: ask again)."""
         submission.checked = False
         try:
-            standing = yield from self._look_up(submission)
+            # In this order: while there was a life nobody else decided, and what was decided before is seen.
+            submission.lifeless = yield from self._lifeless(submission)
+            standing = yield from self._standing(submission)
         except Silence:
             return
         if standing.redemption is not None:
@@ -165,12 +175,14 @@ class Door(Host):
             # A gate whose life is over knows nothing of what has been decided since.
             submission.answer_with(Refused(refusal))
 
-    def _look_up(self, submission: Submission) -> Process[Standing]:
-        """What is committed about a claim; and then, whether its partition is `lifeless`."""
-        postgres, claim, partition = self.postgres, submission.claim, submission.part.partition_no
-        standing = yield from self.world.call(self, postgres, lambda: postgres.standing(claim))
-        submission.lifeless = yield from self.world.call(self, postgres, lambda: lifeless(postgres, partition))
-        return standing
+    def _standing(self, submission: Submission) -> Process[Standing]:
+        """What is committed about a claim."""
+        postgres, claim = self.postgres, submission.claim
+        return (yield from self.world.call(self, postgres, lambda: postgres.standing(claim)))
+
+    def _lifeless(self, submission: Submission) -> Process[bool]:
+        postgres, partition = self.postgres, submission.part.partition_no
+        return (yield from self.world.call(self, postgres, lambda: lifeless(postgres, partition)))
 
 
 def _refusal(verdict: Verdict, closed: str) -> Refusal:

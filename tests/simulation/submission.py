@@ -5,11 +5,11 @@ from itertools import count
 from msgspec.structs import replace
 
 from shared.domain.operations import SubmitClaim
-from shared.domain.outcomes import Granted, Outcome, Replayed
+from shared.domain.outcomes import Granted, Outcome, Refused, Replayed
 from shared.domain.redemption import Redemption
 from shared.gate import Verdict
 from tests.simulation.tables import Slice
-from tests.simulation.world import Process, World
+from tests.simulation.world import Process, Task, World
 
 
 class Submission:
@@ -21,11 +21,13 @@ class Submission:
     """
 
     __slots__ = (
+        "_joiners",
         "_task",
         "_world",
         "answer",
         "asks",
         "awaits",
+        "began_at",
         "checked",
         "claim",
         "entry",
@@ -38,6 +40,8 @@ class Submission:
 
     def __init__(self, world: World, claim: SubmitClaim, part: Slice) -> None:
         self._world, self._task = world, world.running
+        self._joiners: list[Task | None] = []
+        self.began_at = world.now
         self.claim = claim
         self.part = part
         self.answer: Outcome | None = None
@@ -55,6 +59,25 @@ class Submission:
         if self.answer is None and outcome is not None:
             self.answer = outcome
             self.go_on()
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Let those go on who wait here for an answer, also when there will be none."""
+        joiners, self._joiners = self._joiners, []
+        for task in joiners:
+            if task is not None:
+                self._world.wake(task)
+
+    def answer_for(self, came_at: float, deadline: float) -> Process[Outcome | None]:
+        """What another request for the same claim hears that waits here; None: no answer in time, or none that is its own."""
+        self._joiners.append(self._world.running)
+        yield max(0.0, deadline - self._world.now)
+        match self.answer:
+            case Granted(redemption):
+                return Replayed(redemption)
+            case Refused() if came_at >= self.began_at:
+                return None
+        return self.answer
 
     def show(self, redemption: Redemption) -> None:
         """Be answered with what is committed under the claim's id."""
