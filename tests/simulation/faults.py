@@ -91,8 +91,7 @@ class Faults:
 
     def _die(self, host: Host, open_anew: Callable[[], None]) -> None:
         if host.up:
-            host.up = False
-            host.starts += 1
+            self._world.kill(host)
             self._postgres.hang_up(host)
             self._world.at(1.5 * self._world.chance.random(), open_anew)
 

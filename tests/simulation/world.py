@@ -4,7 +4,7 @@ A process is a generator; what it yields is for how many seconds it has nothing 
 is drawn from anywhere but the world's own chance, so that a seed is a history, to be had again whenever it is asked for.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from heapq import heappop, heappush, heapreplace
 from random import Random
 from typing import TypeAlias, TypeVar
@@ -54,13 +54,12 @@ class Store(Host):
 
 
 class Task:
-    """A process under way. `turn` tells when it was last put off, so that it can be woken earlier."""
+    """A process under way. `turn` is its latest place on the agenda; it may have others, from which it was woken earlier."""
 
-    __slots__ = ("host", "process", "starts", "turn")
+    __slots__ = ("host", "process", "turn")
 
-    def __init__(self, host: Host, process: Process[None]) -> None:
+    def __init__(self, host: Host, process: Iterable[float]) -> None:
         self.host = host
-        self.starts = host.starts
         self.process = process
         self.turn = 0
 
@@ -82,8 +81,9 @@ class World:
         self.seen: set[str] = set()
         self.traced = trace is not None
         self._trace = trace
-        self._agenda: list[tuple[float, int, Task, int]] = []
-        self._order = 0
+        self._agenda: list[tuple[float, int, Task]] = []
+        self._turns = 0
+        self._frozen_until = 0.0
 
     def start(self, host: Host, process: Process[None], after: float = 0.0) -> Task:
         """Let a process run on a host, for as long as that lives."""
@@ -91,18 +91,26 @@ class World:
         self._put(task, self.now + after)
         return task
 
+    def kill(self, host: Host) -> None:
+        """End whatever runs on a host; what is started there from now on runs."""
+        host.up, host.held = False, []
+        host.starts += 1
+        for _, _, task in self._agenda:
+            if task.host is host:
+                task.process = ()
+
     def at(self, after: float, act: Callable[[], object]) -> None:
         """Let something happen that no host's end prevents."""
         self.start(_NATURE, _once(act), after)
 
     def wake(self, task: Task) -> None:
         """Let a process that has nothing to do go on at once."""
-        task.turn += 1
         self._put(task, self.now)
 
     def freeze(self, host: Host, seconds: float) -> None:
         """Let nothing on a host go on for so long; it does not notice."""
         host.frozen_until = max(host.frozen_until, self.now + seconds)
+        self._frozen_until = max(self._frozen_until, host.frozen_until)
         self.at(seconds, lambda: self.thaw(host))
 
     def thaw(self, host: Host) -> None:
@@ -116,25 +124,25 @@ class World:
     def run(self, until: float) -> None:
         """Let everything happen that does before `until`."""
         agenda = self._agenda
-        while agenda and agenda[0][0] <= until:
+        while agenda:
             # It stays the first until it is done: whatever it brings about comes after it.
-            when, _, task, turn = agenda[0]
-            host = task.host
-            if task.turn != turn or task.starts != host.starts:
+            when, turn, task = agenda[0]
+            if when > until:
+                break
+            if task.turn != turn:
                 heappop(agenda)
                 continue
-            if host.frozen_until > when:
-                host.held.append((task, turn))
+            if when < self._frozen_until and when < task.host.frozen_until:
+                task.host.held.append((task, turn))
                 heappop(agenda)
                 continue
-            self.now, self.running = when, task
+            self.now = when
+            self.running = task
             for pause in task.process:
-                turn = task.turn = task.turn + 1
-                self._order += 1
-                heapreplace(agenda, (when + pause, self._order, task, turn))
+                self._turns = task.turn = turn = self._turns + 1
+                heapreplace(agenda, (when + pause, turn, task))
                 break
             else:
-                task.turn = -1
                 heappop(agenda)
         self.now = until
 
@@ -190,8 +198,8 @@ class World:
             self._trace(f"{self.now:9.4f}  {line}")
 
     def _put(self, task: Task, when: float) -> None:
-        self._order += 1
-        heappush(self._agenda, (when, self._order, task, task.turn))
+        self._turns = task.turn = turn = self._turns + 1
+        heappush(self._agenda, (when, turn, task))
 
     def _late(self, store: Store, act: Callable[[], object]) -> None:
         self.late -= 1
