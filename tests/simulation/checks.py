@@ -99,8 +99,9 @@ class Checks(Watcher):
         if isinstance(outcome, Refused):
             return
         self._acknowledged.setdefault(claim.claim_id, self._postgres.world.now)
+        part = self._postgres.slices[claim.campaign_id, claim.slice_no]
         for door in self._doors:
-            refusal = door.certified(claim)
+            refusal = door.certified(claim, part)
             if refusal is not None and door.up and not self._jumped():
                 raise Violation(f"{door.name} would refuse {claim.user_id}, who has heard of his success: {refusal}")
 

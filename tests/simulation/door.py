@@ -18,6 +18,7 @@ from tests.simulation.gatedesk import GateDesk
 from tests.simulation.postgres import Postgres
 from tests.simulation.redis import Redis
 from tests.simulation.submission import Submission, Tickets
+from tests.simulation.tables import Slice
 from tests.simulation.world import Host, Process, Silence, World
 
 #: When a waiter first looks for an outcome that the feed has not brought, and how often it then does.
@@ -61,7 +62,8 @@ class Door(Host):
     def redeem(self, claim: SubmitClaim, wait_s: float) -> Process[Answer]:
         """What a caller is told who waits for so long."""
         world = self.world
-        name, reason = (claim.user_id, claim.idempotency_key), self.certified(claim)
+        part = self.postgres.slices[claim.campaign_id, claim.slice_no]
+        name, reason = (claim.user_id, claim.idempotency_key), self.certified(claim, part)
         if reason is not None:
             world.seen.add("certificate answered")
             return Refused(reason)
@@ -70,7 +72,6 @@ class Door(Host):
             told = yield from other.answer_for(came_at, deadline)
             if told is not None or world.now >= deadline:
                 return told
-        part = self.postgres.slices[claim.campaign_id, claim.slice_no]
         submission = self._under_way[name] = Submission(world, replace(claim, door=self.door_id), part)
         yield from self._see_through(submission, deadline)
         self._leave(submission)
@@ -84,11 +85,10 @@ class Door(Host):
             del self._under_way[name]
         submission.let_go()
 
-    def certified(self, claim: SubmitClaim) -> Refusal | None:
+    def certified(self, claim: SubmitClaim, part: Slice) -> Refusal | None:
         """What the claim is refused with from memory, if it is."""
-        layout = self.postgres.slices[claim.campaign_id, claim.slice_no].campaign.layout
-        campaign, user, now = claim.campaign_id, claim.user_id, self.world.now
-        return self.certificates.refusal(campaign, user, now, slice_no=claim.slice_no, layout=layout)
+        slice_no, layout = part.slice_no, part.campaign.layout
+        return self.certificates.refusal(claim.campaign_id, claim.user_id, self.world.now, slice_no=slice_no, layout=layout)
 
     def _see_through(self, submission: Submission, deadline: float) -> Process[None]:
         """Ask until there is an answer, or nobody waits any more."""

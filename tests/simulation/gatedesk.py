@@ -85,16 +85,18 @@ class GateDesk:
                 self._again, self._again_at = [], _NEVER
             # Who has been answered meanwhile, or has left, must not win behind his back.
             batch, self._queue = [each for each in self._queue if each.asks and each.answer is None], []
-            if batch and self._circuit.away:
+            if not batch:
+                continue
+            if self._circuit.away:
                 self._pause_s = _AGAIN_AFTER_S
                 self.direct.ask(batch)
-            elif batch:
+            else:
                 yield from self._ask(batch)
 
     def _ask(self, batch: list[Submission]) -> Process[None]:
-        parts = list(dict.fromkeys(submission.part for submission in batch))
+        parts: dict[Slice, int] = {}
+        claims = [self._claim_ask(each, parts.setdefault(each.part, len(parts))) for each in batch]
         asks = [self._campaign_ask(part) for part in parts]
-        claims = [self._claim_ask(each, 0 if each.part is parts[0] else parts.index(each.part)) for each in batch]
         life, asked_at = self._incarnation, self._world.now
         call = partial(admit, self._redis, self._partition, life, asks, claims)
         try:

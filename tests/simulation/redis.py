@@ -12,6 +12,8 @@ from shared.gate import Moved
 from shared.mailbox import Entry, Post, decode, position
 from tests.simulation.world import Silence, Store, Task, World
 
+_NONE = Incarnation("")
+
 #: What a field of a hash may hold: what a script wrote, or garbage that somebody else did.
 Value = int | float | str
 
@@ -145,14 +147,14 @@ class Redis(Store):
 
     def over(self, partition: PartitionNo, incarnation: Incarnation) -> Moved | None:
         """Why an incarnation is not the living one; None when it is."""
-        named = self.pointers.get(partition, Incarnation(""))
+        named = self.pointers.get(partition, _NONE)
         if named != incarnation:
             return Moved(named or None)
         return None if named[:8] == self.run else Moved(None)
 
     def point(self, partition: PartitionNo, expected: str, new: Incarnation, epoch: int) -> str:
         """Make another incarnation the living one, unless somebody else was faster; without a name only look."""
-        named = self.pointers.get(partition, Incarnation(""))
+        named = self.pointers.get(partition, _NONE)
         if new and named == expected:
             life = self.life(partition, new)
             life.wrong.discard("term")
