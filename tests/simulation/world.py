@@ -93,9 +93,9 @@ class World:
 
     def kill(self, host: Host) -> None:
         """End whatever runs on a host; what is started there from now on runs."""
-        host.up, host.held = False, []
+        host.up = False
         host.starts += 1
-        for _, _, task in self._agenda:
+        for task in [task for task, _ in host.held] + [task for _, _, task in self._agenda]:
             if task.host is host:
                 task.process = ()
 
