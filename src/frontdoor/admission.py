@@ -1,11 +1,10 @@
 """Micro-batching at the gate: claims that arrive in the same turn of the loop share one script call per partition.
 
-No timers: a batch is what has gathered while the last call was under way. What the gate said of each is told to the desk,
-which knows what comes next.
+No timers: a batch is what has gathered while the last round was under way (see `gate_rounds`). What the gate said of each is
+told to the desk, which knows what comes next.
 """
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -14,6 +13,7 @@ import structlog
 
 from frontdoor.certificates import Certificates
 from frontdoor.circuit import Circuit
+from frontdoor.gate_rounds import Answer, GateRounds
 from frontdoor.submissions import Stage, Submission
 from shared import clock, mailbox, metrics
 from shared.crash_points import crash_point
@@ -21,7 +21,7 @@ from shared.domain.campaign import Campaign, Slice
 from shared.domain.ids import CampaignId, Incarnation, PartitionNo
 from shared.domain.outcomes import Refusal
 from shared.errors import RedisUnavailable
-from shared.gate import Admission, CampaignAsk, CampaignReply, ClaimAsk, Gate, Moved, Verdict
+from shared.gate import Admission, Asking, CampaignAsk, CampaignReply, ClaimAsk, Gate, Moved, Verdict
 
 #: Claims per script call at most: enough to share the round trip, few enough that others get their turn at Redis.
 BATCH_MAX = 256
@@ -39,6 +39,14 @@ class Lack(msgspec.Struct, frozen=True, gc=False):
     of_own_code: bool = False
 
 
+class _Asked(msgspec.Struct, frozen=True, eq=False):
+    """What the gate has been asked, for whom, and when (monotonic seconds)."""
+
+    batch: list[Submission]
+    asking: Asking
+    at: float
+
+
 class GateDesk:
     """Asks the gate of one partition on behalf of this front door.
 
@@ -50,6 +58,7 @@ class GateDesk:
         self,
         gate: Gate,
         partition: PartitionNo,
+        rounds: GateRounds,
         certificates: Certificates,
         shut: Shut,
         tell: Callable[[Submission, Verdict, str], None],
@@ -57,6 +66,7 @@ class GateDesk:
     ) -> None:
         self._gate = gate
         self._partition = partition
+        self._rounds = rounds
         self._certificates = certificates
         self._shut = shut
         self._tell = tell
@@ -64,14 +74,14 @@ class GateDesk:
         self._circuit = Circuit(partition, partial(gate.probe, partition))
         self._incarnation = Incarnation("")
         self._queue: list[Submission] = []
-        self._asking: asyncio.Task[None] | None = None
+        self._asked: _Asked | None = None
+        self._joined = False
 
     def ask(self, submission: Submission) -> None:
         """Ask for this one with the next call."""
         submission.stage = Stage.ASKING
         self._queue.append(submission)
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._drain())
+        self._join()
 
     @property
     def away(self) -> bool:
@@ -93,26 +103,29 @@ class GateDesk:
             self._follow(life, answer.incarnation, [])
         return [None] * len(campaigns)
 
-    async def _drain(self) -> None:
-        while self._queue:
-            gathered, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
-            # Who has been answered meanwhile, or has left, must not win behind his back.
-            batch = [submission for submission in gathered if not submission.answer.done()]
-            try:
-                if batch:
-                    await self._ask(batch)
-            except RedisUnavailable as error:
-                # Whoever is behind them would only wait for the same silence, a batch at a time.
-                unanswered, self._queue = batch + self._queue, []
-                log.warning("gate_unavailable", partition=self._partition, claims=len(unanswered), error=str(error))
-                self._tell_cold(unanswered)
-            except Exception as error:
-                for submission in batch:
-                    submission.fail(error)
-        self._asking = None
+    def _join(self) -> None:
+        """Take part in the next round, unless one of ours is still to come or to be answered."""
+        if self._queue and not self._joined:
+            self._joined = True
+            self._rounds.join(self)
 
-    async def _ask(self, gathered: list[Submission]) -> None:
-        batch = self._of_newest_layouts(gathered)
+    def asking(self) -> Asking | None:
+        """The next batch, as a round begins. It is answered by `hear`."""
+        gathered, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
+        # Who has been answered meanwhile, or has left, must not win behind his back.
+        batch = self._of_newest_layouts([submission for submission in gathered if not submission.answer.done()])
+        try:
+            if batch:
+                self._asked = _Asked(batch, self._asking(batch), clock.monotonic())
+                crash_point("F1")
+                return self._asked.asking
+        except Exception as error:
+            _fail(batch, error)
+        self._joined = False
+        self._join()
+        return None
+
+    def _asking(self, batch: list[Submission]) -> Asking:
         campaigns: dict[CampaignId, int] = {}
         asks: list[CampaignAsk] = []
         claims: list[ClaimAsk] = []
@@ -124,19 +137,40 @@ class GateDesk:
             entry = mailbox.encode(claim)
             own_code, closed = claim.code == submission.campaign.code, submission.unfit or ""
             claims.append(ClaimAsk(index, claim.claim_id, claim.user_id, submission.checked, entry, closed, own_code))
-        asked_at, life = clock.monotonic(), self._incarnation
-        crash_point("F1")
-        answer = await self._circuit.watch(self._gate.admit(self._partition, life, asks, claims))
+        return Asking(self._partition, self._incarnation, asks, claims)
+
+    def hear(self, answer: Answer) -> None:
+        """What came of the batch, or what went wrong."""
         crash_point("F3")
+        asked, self._asked, self._joined = self._asked, None, False
+        if asked is None:
+            raise RuntimeError("an answer to nothing")
+        try:
+            self._take(asked, answer)
+        except Exception as error:
+            _fail(asked.batch, error)
+        self._join()
+
+    def _take(self, asked: _Asked, answer: Answer) -> None:
+        if isinstance(answer, RedisUnavailable):
+            self._circuit.miss(asked.at)
+            # Whoever is behind them would only wait for the same silence, a batch at a time.
+            unanswered, self._queue = asked.batch + self._queue, []
+            log.warning("gate_unavailable", partition=self._partition, claims=len(unanswered), error=str(answer))
+            self._tell_cold(unanswered)
+            return
+        if isinstance(answer, Exception):
+            raise answer
+        self._circuit.hear()
         metrics.GATE_CALLS.add()
-        metrics.GATE_CLAIMS.add(n=len(batch))
-        match answer:
-            case Moved(incarnation):
-                self._follow(life, incarnation, batch)
-            case Admission():
-                self._take_certificates(asks, answer, asked_at)
-                for submission, ask, verdict in zip(batch, claims, answer.verdicts, strict=True):
-                    self._tell(submission, Verdict(verdict), ask.closed or answer.campaigns[ask.campaign].closed)
+        metrics.GATE_CLAIMS.add(n=len(asked.batch))
+        asking = asked.asking
+        if isinstance(answer, Moved):
+            self._follow(asking.incarnation, answer.incarnation, asked.batch)
+            return
+        self._take_certificates(asking.campaigns, answer, asked.at)
+        for submission, ask, verdict in zip(asked.batch, asking.claims, answer.verdicts, strict=True):
+            self._tell(submission, Verdict(verdict), ask.closed or answer.campaigns[ask.campaign].closed)
 
     def _of_newest_layouts(self, batch: list[Submission]) -> list[Submission]:
         """Those that ask for a campaign by the newest layout that any of them knows; the others find their way first."""
@@ -171,9 +205,14 @@ class GateDesk:
         for submission in batch:
             self._tell(submission, Verdict.COLD, "")
 
-    def _take_certificates(self, asks: list[CampaignAsk], answer: Admission, asked_at: float) -> None:
+    def _take_certificates(self, asks: Sequence[CampaignAsk], answer: Admission, asked_at: float) -> None:
         for ask, reply in zip(asks, answer.campaigns, strict=True):
             self._certificates.take(ask, reply, asked_at)
+
+
+def _fail(batch: list[Submission], error: Exception) -> None:
+    for submission in batch:
+        submission.fail(error)
 
 
 def _nothing_to_give(reply: CampaignReply) -> Lack | None:

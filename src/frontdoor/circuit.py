@@ -39,12 +39,17 @@ class Circuit:
         try:
             answer = await call
         except RedisUnavailable:
-            self._fail(began)
+            self.miss(began)
             raise
-        self._unanswered = 0
+        self.hear()
         return answer
 
-    def _fail(self, began: float) -> None:
+    def hear(self) -> None:
+        """A call was answered."""
+        self._unanswered = 0
+
+    def miss(self, began: float) -> None:
+        """A call that `began` then, in monotonic seconds, was not answered."""
         if not self._unanswered:
             self._silent_since = began
         self._unanswered += 1

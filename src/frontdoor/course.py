@@ -13,6 +13,7 @@ from frontdoor.agenda import Agenda
 from frontdoor.certificates import Certificates
 from frontdoor.direct import DirectPath
 from frontdoor.errands import Errands
+from frontdoor.gate_rounds import GateRounds
 from frontdoor.inquiries import Inquiries
 from frontdoor.lives import Lives
 from frontdoor.lookups import LookUps
@@ -50,8 +51,10 @@ class Course:
         self._inquiries = Inquiries(LookUps(gate, pool), lives, self._errands, self._proceed)
         self._direct = DirectPath(pool, lives, self._proceed)
         self._busy_until: dict[PartitionNo, float] = {}
+        rounds = GateRounds(gate)
         self._gates = [
-            GateDesk(gate, PartitionNo(number), certificates, shut, self._go_on, self._resubmit) for number in range(PARTITIONS)
+            GateDesk(gate, PartitionNo(number), rounds, certificates, shut, self._go_on, self._resubmit)
+            for number in range(PARTITIONS)
         ]
 
     async def survey(self, partition: PartitionNo, campaigns: list[Campaign]) -> list[Lack | None]:

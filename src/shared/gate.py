@@ -9,10 +9,11 @@ import asyncio
 from collections.abc import Sequence
 from enum import IntEnum
 from struct import pack
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
+from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError, RedisError
 
 from shared import keys
@@ -26,6 +27,9 @@ from shared.scripts import script
 CERTIFICATE_MS = 500
 
 Mode = Literal["move", "wipe", "more", "seed"]
+
+#: The keys and the arguments of a script call.
+_Call: TypeAlias = tuple[list[str], list[Any]]
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -92,6 +96,15 @@ class CampaignReply(msgspec.Struct, frozen=True, gc=False):
     dry: bool = False
 
 
+class Asking(msgspec.Struct, frozen=True, gc=False):
+    """A micro-batch: claims for one life of a partition, and their campaigns."""
+
+    partition: PartitionNo
+    incarnation: Incarnation
+    campaigns: Sequence[CampaignAsk]
+    claims: Sequence[ClaimAsk]
+
+
 class Admission(msgspec.Struct, frozen=True, gc=False):
     verdicts: list[int]
     campaigns: list[CampaignReply]
@@ -141,26 +154,13 @@ class Gate:
         self, partition: PartitionNo, incarnation: Incarnation, campaigns: Sequence[CampaignAsk], claims: Sequence[ClaimAsk]
     ) -> Admission | Moved:
         """Ask for a micro-batch. Raises RedisUnavailable when there was no answer (the claims may have been admitted)."""
-        names = [
-            keys.incarnation_pointer(partition),
-            keys.mailbox(partition, incarnation),
-            keys.reservations(partition, incarnation),
-            keys.reserved(partition, incarnation),
-            keys.active(partition, incarnation),
-            keys.bell(partition, incarnation),
-            keys.term(partition, incarnation),
-        ]
-        args: list[Any] = [incarnation, self._mailbox_max, CERTIFICATE_MS, len(campaigns)]
-        for campaign in campaigns:
-            names += _campaign_keys(partition, incarnation, campaign.campaign_id)
-            args += (campaign.campaign_id.hex, campaign.closed, campaign.edition, campaign.known, campaign.layout)
-        for claim in claims:
-            asked = claim.checked + 2 * claim.own_code
-            args += (claim.campaign + 1, claim.claim_id.hex, claim.user_id, asked, claim.closed, claim.entry)
-        answer = await answer_of(self._admit(keys=names, args=args))
-        if answer[0] != b"ok":
-            return _moved(answer)
-        return Admission(answer[1], [_campaign_reply(reply) for reply in answer[2]])
+        names, args = self._admit_call(Asking(partition, incarnation, campaigns, claims))
+        return _admitted(await answer_of(self._admit(keys=names, args=args)))
+
+    async def admit_each(self, asked: Sequence[Asking]) -> list[Admission | Moved | RedisUnavailable]:
+        """Ask for micro-batches of several partitions, on one way there and back; what was answered for each of them."""
+        answers = await self._together(self._admit, [self._admit_call(asking) for asking in asked])
+        return [answer if isinstance(answer, RedisUnavailable) else _admitted(answer) for answer in answers]
 
     async def settle(
         self,
@@ -182,23 +182,29 @@ class Gate:
 
     async def settle_each(self, settlings: Sequence[Settling]) -> list[Settled | Moved | RedisUnavailable]:
         """Set gates of several partitions, on one way there and back; what was answered for each of them."""
+        answers = await self._together(self._settle, [_settle_call(settling) for settling in settlings])
+        return [answer if isinstance(answer, RedisUnavailable) else _settled(answer) for answer in answers]
+
+    async def _together(self, called: AsyncScript, calls: Sequence[_Call]) -> list[Any]:
+        """What a script answers to each of these calls; RedisUnavailable, where it does not."""
         pipeline = self._redis.pipeline(transaction=False)
-        for names, args in (_settle_call(settling) for settling in settlings):
-            pipeline.evalsha(self._settle.sha, len(names), *names, *args)
+        for names, args in calls:
+            pipeline.evalsha(called.sha, len(names), *names, *args)
         try:
             async with asyncio.timeout(REPLY_WITHIN_S):
                 answers = await answer_of(pipeline.execute(raise_on_error=False))
         except (RedisUnavailable, TimeoutError) as error:
-            return [RedisUnavailable(f"Redis gave no answer: {error!r}") for _ in settlings]
-        return [await self._answered(settling, answer) for settling, answer in zip(settlings, answers, strict=True)]
+            return [RedisUnavailable(f"Redis gave no answer: {error!r}") for _ in calls]
+        return [await self._answered(called, call, answer) for call, answer in zip(calls, answers, strict=True)]
 
-    async def _answered(self, settling: Settling, answer: Any) -> Settled | Moved | RedisUnavailable:
+    async def _answered(self, called: AsyncScript, call: _Call, answer: Any) -> Any:
         if not isinstance(answer, RedisError):
-            return _settled(answer)
+            return answer
         if not isinstance(answer, NoScriptError):
             return RedisUnavailable(f"Redis gave no answer: {answer!r}")
+        names, args = call
         try:
-            return await self.settle(settling.partition, settling.incarnation, settling.settlements, settling.term)
+            return await answer_of(called(keys=names, args=args))
         except RedisUnavailable as error:
             return error
 
@@ -281,6 +287,27 @@ class Gate:
             if cursor == 0:
                 return
 
+    def _admit_call(self, asking: Asking) -> _Call:
+        """The keys and the arguments of the admit script."""
+        partition, incarnation = asking.partition, asking.incarnation
+        names = [
+            keys.incarnation_pointer(partition),
+            keys.mailbox(partition, incarnation),
+            keys.reservations(partition, incarnation),
+            keys.reserved(partition, incarnation),
+            keys.active(partition, incarnation),
+            keys.bell(partition, incarnation),
+            keys.term(partition, incarnation),
+        ]
+        args: list[Any] = [incarnation, self._mailbox_max, CERTIFICATE_MS, len(asking.campaigns)]
+        for campaign in asking.campaigns:
+            names += _campaign_keys(partition, incarnation, campaign.campaign_id)
+            args += (campaign.campaign_id.hex, campaign.closed, campaign.edition, campaign.known, campaign.layout)
+        for claim in asking.claims:
+            asked = claim.checked + 2 * claim.own_code
+            args += (claim.campaign + 1, claim.claim_id.hex, claim.user_id, asked, claim.closed, claim.entry)
+        return names, args
+
     async def _pointing(self, partition: PartitionNo, expected: bytes, incarnation: Incarnation, epoch: int) -> bytes:
         names = [keys.incarnation_pointer(partition), keys.term(partition, incarnation)]
         named: bytes = await answer_of(self._point(keys=names, args=[expected, incarnation, epoch]))
@@ -295,7 +322,7 @@ def _campaign_keys(partition: PartitionNo, incarnation: Incarnation, campaign: C
     )
 
 
-def _settle_call(settling: Settling, mode: Mode = "move", seeding: str = "") -> tuple[list[str], list[Any]]:
+def _settle_call(settling: Settling, mode: Mode = "move", seeding: str = "") -> _Call:
     """The keys and the arguments of the settle script."""
     partition, incarnation, term = settling.partition, settling.incarnation, settling.term
     names = [
@@ -313,6 +340,12 @@ def _settle_call(settling: Settling, mode: Mode = "move", seeding: str = "") -> 
         names += _campaign_keys(partition, incarnation, settlement.campaign_id)
         args += _settle_arguments(settlement)
     return names, args
+
+
+def _admitted(answer: list[Any]) -> Admission | Moved:
+    if answer[0] != b"ok":
+        return _moved(answer)
+    return Admission(answer[1], [_campaign_reply(reply) for reply in answer[2]])
 
 
 def _settled(answer: list[Any]) -> Settled | Moved:

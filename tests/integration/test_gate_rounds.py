@@ -1,0 +1,137 @@
+"""What a door asks of several partitions goes there together, and each of them is answered for itself."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from claim_workers.consumer import Stores
+from frontdoor.gate_rounds import PATIENCE_S
+from frontdoor.submissions import Undecided
+from shared import clock, keys
+from shared.domain.campaign import Campaign
+from shared.domain.ids import PartitionNo
+from shared.gate import Admission, Asking, Moved
+from shared.redis_client import REPLY_WITHIN_S
+from tests.integration.engine import Door, Owner, launch, open_door
+
+HERE, THERE, YONDER = PartitionNo(3), PartitionNo(7), PartitionNo(11)
+
+
+@pytest.fixture
+async def door(stores: Stores, redis_url: str) -> AsyncIterator[Door]:
+    async with open_door(stores.pool, redis_url) as door:
+        yield door
+
+
+@pytest.fixture
+async def at(stores: Stores, door: Door) -> dict[PartitionNo, Campaign]:
+    """A campaign in each of three partitions, of which the door knows the lives."""
+    campaigns = {partition: await launch(stores.pool, 10, partition=partition) for partition in (HERE, THERE, YONDER)}
+    for partition, campaign in campaigns.items():
+        owner = await Owner.of(stores.pool, stores.redis, partition)
+        await owner.settler.seed([campaign.campaign_id], owner.cursor)
+        assert await door.redeem(campaign, "first", wait_s=0) == Undecided(partition)
+    return campaigns
+
+
+def rounds_of(door: Door, monkeypatch: pytest.MonkeyPatch) -> list[list[PartitionNo]]:
+    """Which partitions are asked together from now on."""
+    rounds: list[list[PartitionNo]] = []
+    one, several = door.gate.admit, door.gate.admit_each
+
+    async def admit(partition: PartitionNo, *asked: Any) -> Admission | Moved:
+        rounds.append([partition])
+        return await one(partition, *asked)
+
+    async def admit_each(asked: Sequence[Asking]) -> list[Any]:
+        rounds.append([asking.partition for asking in asked])
+        return await several(asked)
+
+    monkeypatch.setattr(door.gate, "admit", admit)
+    monkeypatch.setattr(door.gate, "admit_each", admit_each)
+    return rounds
+
+
+async def asked_at_once(door: Door, at: dict[PartitionNo, Campaign]) -> list[Any]:
+    """What somebody hears in each partition."""
+    asked = (door.redeem(campaign, f"user {partition}", wait_s=0) for partition, campaign in at.items())
+    return await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def test_partitions_that_are_asked_in_the_same_turn_of_the_loop_are_asked_together(
+    door: Door, at: dict[PartitionNo, Campaign], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = rounds_of(door, monkeypatch)
+    assert await asked_at_once(door, at) == [Undecided(partition) for partition in at]
+    assert rounds == [[HERE, THERE, YONDER]]
+
+
+async def test_what_is_asked_for_while_a_round_is_under_way_goes_with_the_next(
+    door: Door, at: dict[PartitionNo, Campaign], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = rounds_of(door, monkeypatch)
+    first = asyncio.create_task(door.redeem(at[HERE], "a", wait_s=0))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert rounds == [[HERE]]
+    more = [door.redeem(at[where], f"{user} {where}", wait_s=0) for user in "bc" for where in (HERE, THERE)]
+    await asyncio.gather(first, *more)
+    assert [sorted(each) for each in rounds] == [[HERE], [HERE, THERE]]
+
+
+async def test_a_round_that_hangs_holds_nobody_up_for_long(
+    door: Door, at: dict[PartitionNo, Campaign], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = door.gate.admit
+
+    async def hangs_here(partition: PartitionNo, *asked: Any) -> Admission | Moved:
+        if partition == HERE:
+            await asyncio.Event().wait()
+        return await real(partition, *asked)
+
+    monkeypatch.setattr(door.gate, "admit", hangs_here)
+    hung = asyncio.create_task(door.redeem(at[HERE], "a"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    before = clock.monotonic()
+    assert await door.redeem(at[THERE], "b", wait_s=0) == Undecided(THERE)
+    assert clock.monotonic() - before < (PATIENCE_S + REPLY_WITHIN_S) / 2
+    assert not hung.done()
+    hung.cancel()
+    await asyncio.gather(hung, return_exceptions=True)
+
+
+async def test_a_partition_whose_keys_are_spoilt_is_the_only_one_that_hears_so(
+    stores: Stores, door: Door, at: dict[PartitionNo, Campaign]
+) -> None:
+    living = await stores.gate.living(HERE)
+    assert living is not None
+    await stores.redis.set(keys.reservations(HERE, living), "garbage")
+    spoilt, *sound = await asked_at_once(door, at)
+    assert spoilt != Undecided(HERE)
+    assert sound == [Undecided(THERE), Undecided(YONDER)]
+
+
+async def test_what_breaks_as_one_partition_is_asked_breaks_nobody_elses_round(
+    door: Door, at: dict[PartitionNo, Campaign], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = door.certificates.known
+
+    def broken(campaign: Any, *part: Any) -> Any:
+        if campaign == at[HERE].campaign_id:
+            raise ZeroDivisionError
+        return known(campaign, *part)
+
+    monkeypatch.setattr(door.certificates, "known", broken)
+    broken_down, *others = await asked_at_once(door, at)
+    assert isinstance(broken_down, ZeroDivisionError)
+    assert others == [Undecided(THERE), Undecided(YONDER)]
+
+
+async def test_scripts_that_redis_has_forgotten_are_told_again_to_all_who_ask(
+    stores: Stores, door: Door, at: dict[PartitionNo, Campaign]
+) -> None:
+    await stores.redis.script_flush()
+    assert await asked_at_once(door, at) == [Undecided(partition) for partition in at]
