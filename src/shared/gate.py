@@ -35,7 +35,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Verdict(IntEnum):
-    """What the gate says of a claim. The LOOK ones hold something: Postgres knows whether this claim is what they hold."""
+    """What the gate says of a claim. The LOOK ones hold or held something: Postgres knows whether by this claim."""
 
     ADMITTED = 1
     PENDING = 2

@@ -111,6 +111,19 @@ async def test_who_holds_the_last_slot_is_shown_the_hold_rather_than_sold_out(st
     assert await door.redeem(campaign, "a", "newer") == SOLD_OUT
 
 
+async def test_a_winner_who_asks_again_keeps_no_slot_from_anybody(stores: Stores, alone: Door) -> None:
+    """Nobody reads the mailbox meanwhile: were it asked for there, nothing would be left for the last who come."""
+    campaign = await launch(stores.pool, 3, per_user_limit=2)
+    owner = await seeded(stores, campaign)
+    first = asyncio.create_task(alone.redeem(campaign, "a"))
+    await until(pending(stores, campaign, "a"))
+    await owner.turn()
+    won = granted(await first)
+    assert {replayed(await alone.redeem(campaign, "a")) for _ in range(3)} == {won}
+    others = [alone.redeem(campaign, user, wait_s=0) for user in "bcd"]
+    assert await asyncio.gather(*others) == [Undecided(home(campaign))] * 2 + [SOLD_OUT]
+
+
 async def lapsed(stores: Stores, door: Door, limit: int) -> tuple[Campaign, ClaimId]:
     """A sold-out campaign whose one slot is a hold of a's that is over, and has yet to be given back."""
     campaign = await launch(stores.pool, 1, per_user_limit=limit, hold_ttl_s=600)

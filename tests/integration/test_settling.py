@@ -223,7 +223,8 @@ async def test_what_is_given_back_while_a_gate_is_seeded_is_free_in_it(
     monkeypatch.setattr(bench.owner.gate, "settle", settle_as_somebody_releases)
     await bench.owner.settler.seed([bench.campaign.campaign_id], bench.owner.cursor)
     assert await bench.redis.hget(bench.target.gate, "free") == b"1"
-    assert await bench.ask_until_warm("a", "b", "x") == [Verdict.ADMITTED, Verdict.LOOK_ALREADY, Verdict.EXHAUSTED]
+    assert (await bench.redis.hget(bench.target.users, "a") or b"").startswith(b"0:")
+    assert await bench.ask_until_warm("b", "x", "y") == [Verdict.LOOK_ALREADY, Verdict.ADMITTED, Verdict.EXHAUSTED]
 
 
 async def test_what_a_user_holds_or_awaits_of_one_campaign_says_nothing_of_another(bench: Bench) -> None:

@@ -48,4 +48,16 @@ DOOR = (
         ),
         "unit/frontdoor/test_certificates.py::test_a_certificate_ends_half_a_second_after_the_gate_was_asked",
     ),
+    Mutant(
+        "refusal-shared-with-who-came-later",
+        "refusal after a success",
+        (
+            Edit(
+                "frontdoor/submissions.py",
+                "            case Refused() as refused if came_at < self.began_at:",
+                "            case Refused() as refused:",
+            ),
+        ),
+        "integration/test_desk.py::test_who_joins_a_refusal_that_is_on_its_way_is_shown_what_he_has_won_since",
+    ),
 )

@@ -190,4 +190,10 @@ GATE = (
         ),
         "integration/test_desk.py::test_who_may_be_about_to_win_is_not_told_that_it_is_over",
     ),
+    Mutant(
+        "slot-kept-for-who-has-it",
+        "a no to whom there is a slot for",
+        (Edit("shared/scripts/admit.lua", "  if held and not claim.checked then return LOOK_ALREADY end\n", ""),),
+        "integration/test_desk.py::test_a_winner_who_asks_again_keeps_no_slot_from_anybody",
+    ),
 )

@@ -140,6 +140,8 @@ def _decide(call: _Call, asked: _Asked, claim: ClaimAsk) -> Verdict:
         return Verdict.WAIT
     if asked.free - asked.reserved <= 0 or (claim.own_code and asked.dry):
         return Verdict.WAIT if others > 0 else Verdict.LOOK_EXHAUSTED if doubtful else Verdict.EXHAUSTED
+    if held is not None and not claim.checked:
+        return Verdict.LOOK_ALREADY
     if call.now < asked.held_until or (claim.own_code and call.now < asked.dry_until):
         return Verdict.WAIT
     if len(life.mail) >= call.mailbox_max:

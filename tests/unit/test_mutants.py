@@ -29,6 +29,10 @@ MISTAKES = {
     "certificate of a life that may be over",
     "refusal by a life that is over",
     "decided beside a living gate",
+    "a gate that forgot its winners is warm",
+    "a no to who has a claim in the mailbox",
+    "a no to whom there is a slot for",
+    "refusal after a success",
 }
 
 

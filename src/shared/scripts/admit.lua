@@ -125,6 +125,8 @@ local function decide(claim)
     if others > 0 then return WAIT end
     return (held or not vouched) and LOOK_EXHAUSTED or EXHAUSTED
   end
+  -- It may be the claim that he had it by: its reservation would say to others that as much less is left.
+  if held and not claim.checked then return LOOK_ALREADY end
   if now < c.held_until or (claim.own_code and now < c.dry_until) then return WAIT end
   if room <= 0 then return BUSY end
   room = room - 1
