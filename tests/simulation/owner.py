@@ -15,10 +15,10 @@ from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Heard
 from shared.domain.settlement import Settlement
 from shared.errors import Fenced, IncarnationOver
-from shared.mailbox import Entry, position
+from shared.mailbox import Entry
 from tests.simulation.deciding import ALONE, NeedsOthers, Others, decide_under, lock_with_others
 from tests.simulation.postgres import Postgres
-from tests.simulation.redis import Redis
+from tests.simulation.redis import Redis, position
 from tests.simulation.tables import DecideAgain, Transaction
 from tests.simulation.world import Host, Process, World
 

@@ -4,13 +4,18 @@ What the scripts do with it is in `admit` and `settle`, which a test (`test_scri
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import isfinite
 
+from shared import mailbox
 from shared.domain.ids import CampaignId, ClaimId, Incarnation, PartitionNo, UserId
 from shared.domain.settlement import Settlement
 from shared.gate import Moved
-from shared.mailbox import Entry, Post, decode, position
+from shared.mailbox import Entry, Post, decode
 from tests.simulation.world import Silence, Store, Task, World
+
+#: There are few ids in a history, and each is looked at again and again.
+position = lru_cache(4096)(mailbox.position)
 
 _NONE = Incarnation("")
 

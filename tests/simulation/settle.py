@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from shared.domain.ids import CampaignId, Incarnation, PartitionNo, UserId, user_mark
 from shared.domain.settlement import Settlement
 from shared.gate import CERTIFICATE_MS, Mode, Moved, Settled, Term
-from shared.mailbox import position
-from tests.simulation.redis import Gate, Life, Redis, number
+from tests.simulation.redis import Gate, Life, Redis, number, position
 
 _SINCE = re.compile(r":(\d+)$")
 
@@ -39,7 +38,7 @@ def settle(
     if elsewhere is not None:
         return elsewhere
     life = redis.life(partition, incarnation)
-    if life.wrong & {"mail", "reservations", "reserved", "seeded", "term"}:
+    if life.wrong and not life.wrong.isdisjoint(("mail", "reservations", "reserved", "seeded", "term")):
         return Moved(None)
     epoch, began = number(life.term.get("epoch")), number(life.term.get("began"))
     if epoch is None or began is None:
@@ -55,11 +54,11 @@ def settle(
 
 def _trim(life: Life, cursor: tuple[int, int]) -> None:
     """Drop the reservations of what is decided."""
+    if not life.mail or life.mail[-1][0] <= cursor:
+        life.mail, life.reservations, life.reserved = [], {}, {}
+        return
     decided = dict.fromkeys(name for entry_id, name, _ in life.mail if entry_id <= cursor)
     life.mail = [item for item in life.mail if item[0] > cursor]
-    if not life.mail:
-        life.reservations, life.reserved = {}, {}
-        return
     fewer: dict[str, int] = {}
     for name in decided:
         holder = life.reservations.pop(name, None)

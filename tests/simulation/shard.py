@@ -12,13 +12,13 @@ from shared.domain.ids import Incarnation, PartitionNo, ShardId
 from shared.domain.lease import Lease, trusted_until
 from shared.errors import Fenced, IncarnationOver
 from shared.gate import Moved, Term
-from shared.mailbox import Post, position
+from shared.mailbox import Post
 from tests.simulation import leases
 from tests.simulation.admit import admit
 from tests.simulation.leases import TTL_S, Living, Owners
 from tests.simulation.owner import Owner, Told
 from tests.simulation.postgres import Postgres
-from tests.simulation.redis import Redis
+from tests.simulation.redis import Redis, position
 from tests.simulation.settle import settle
 from tests.simulation.settler import Settler
 from tests.simulation.tables import DecideAgain

@@ -1,6 +1,7 @@
 """Rows of Postgres as the protocol knows them, and a transaction with what it has locked and staged."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from shared.book import Head
 from shared.domain.campaign import CampaignStatus
@@ -11,6 +12,8 @@ from shared.domain.ledger import GENESIS, Row
 from shared.domain.redemption import Redemption
 from shared.domain.slices import slice_of
 from tests.simulation.world import Host, Task
+
+_slice_of = lru_cache(1024)(slice_of)
 
 
 class DecideAgain(Exception):
@@ -37,7 +40,7 @@ class Campaign:
 
     def part_for(self, user: UserId) -> "Slice":
         """The slice that serves this user."""
-        return self.parts[slice_of(user, len(self.parts))]
+        return self.parts[_slice_of(user, len(self.parts))]
 
 
 class Slice:

@@ -88,7 +88,8 @@ class World:
     def start(self, host: Host, process: Process[None], after: float = 0.0) -> Task:
         """Let a process run on a host, for as long as that lives."""
         task = Task(host, process)
-        self._put(task, self.now + after)
+        self._turns = task.turn = turn = self._turns + 1
+        heappush(self._agenda, (self.now + after, turn, task))
         return task
 
     def kill(self, host: Host) -> None:
@@ -105,7 +106,8 @@ class World:
 
     def wake(self, task: Task) -> None:
         """Let a process that has nothing to do go on at once."""
-        self._put(task, self.now)
+        self._turns = task.turn = turn = self._turns + 1
+        heappush(self._agenda, (self.now, turn, task))
 
     def freeze(self, host: Host, seconds: float) -> None:
         """Let nothing on a host go on for so long; it does not notice."""
@@ -119,7 +121,7 @@ class World:
             held, host.held = host.held, []
             for task, turn in held:
                 if task.turn == turn:
-                    self._put(task, self.now)
+                    self.wake(task)
 
     def run(self, until: float) -> None:
         """Let everything happen that does before `until`."""
@@ -196,10 +198,6 @@ class World:
         """Say what happens, to whoever replays this history."""
         if self._trace is not None:
             self._trace(f"{self.now:9.4f}  {line}")
-
-    def _put(self, task: Task, when: float) -> None:
-        self._turns = task.turn = turn = self._turns + 1
-        heappush(self._agenda, (when, turn, task))
 
     def _late(self, store: Store, act: Callable[[], object]) -> None:
         self.late -= 1
