@@ -5,8 +5,9 @@ every machine and after every crash. A partition is a function of the campaign, 
 a claim routes it alike.
 """
 
+from hashlib import sha1
 from typing import NewType
-from uuid import UUID, uuid5
+from uuid import UUID
 from zlib import crc32
 
 CampaignId = NewType("CampaignId", UUID)
@@ -20,7 +21,7 @@ Incarnation = NewType("Incarnation", str)
 PARTITIONS = 16
 MAX_USER_LENGTH = 256
 
-_CLAIMS = UUID("6f0c9d8e-52a5-5b0c-9a53-0d6d9b8a6a11")
+_CLAIMS = UUID("6f0c9d8e-52a5-5b0c-9a53-0d6d9b8a6a11").bytes
 
 
 def user_of(name: str) -> UserId | None:
@@ -37,7 +38,7 @@ def claim_id(user: UserId, idempotency_key: str) -> ClaimId:
 
     Nested, because one uuid5 of "user:key" would make user `a` with key `b:c` the same as user `a:b` with key `c`.
     """
-    return ClaimId(uuid5(uuid5(_CLAIMS, user), idempotency_key))
+    return ClaimId(UUID(bytes=_uuid5(_uuid5(_CLAIMS, user), idempotency_key)))
 
 
 def home_partition(campaign: CampaignId) -> PartitionNo:
@@ -48,3 +49,11 @@ def home_partition(campaign: CampaignId) -> PartitionNo:
 def user_mark(user: UserId) -> int:
     """32 bits that stand for a user in a certificate's set; a collision costs one trip to the gate, never an answer."""
     return crc32(user.encode())
+
+
+def _uuid5(namespace: bytes, name: str) -> bytes:
+    """The bytes of a name's UUID (RFC 9562, section 5.5): the library's own takes four times as long, twice for each claim."""
+    named = bytearray(sha1(namespace + name.encode(), usedforsecurity=False).digest()[:16])
+    named[6] = named[6] & 0x0F | 0x50
+    named[8] = named[8] & 0x3F | 0x80
+    return bytes(named)

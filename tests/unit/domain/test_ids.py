@@ -1,6 +1,6 @@
 """Claim ids are functions of who asks and of the key they chose, and of nothing else."""
 
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +9,8 @@ from shared.domain.ids import PARTITIONS, CampaignId, UserId, claim_id, home_par
 
 names = st.text(st.characters(codec="utf-8"), max_size=12)
 
+CLAIMS = UUID("6f0c9d8e-52a5-5b0c-9a53-0d6d9b8a6a11")
+
 
 def test_a_colon_in_a_key_is_not_a_colon_in_a_user() -> None:
     assert claim_id(UserId("a"), "b:c") != claim_id(UserId("a:b"), "c")
@@ -16,6 +18,11 @@ def test_a_colon_in_a_key_is_not_a_colon_in_a_user() -> None:
 
 def test_a_claim_id_is_the_same_on_every_machine() -> None:
     assert claim_id(UserId("usr_42"), "key-1") == UUID("f5b2f5d9-98ae-5628-8b46-81612378a831")
+
+
+@given(names, names)
+def test_a_claim_id_is_the_uuid_of_a_name_in_the_users_own_namespace(user: str, key: str) -> None:
+    assert claim_id(UserId(user), key) == uuid5(uuid5(CLAIMS, user), key)
 
 
 @given(st.tuples(names, names), st.tuples(names, names))
