@@ -65,6 +65,13 @@ def test_an_issued_token_is_a_jwt_to_the_library() -> None:
     assert (said["sub"], said["scope"]) == ("usr_ü", "service admin")
 
 
+@pytest.mark.parametrize("secret", ["s" * 32, "s" * 64, "s" * 65, "ü" * 100])
+def test_a_token_is_believed_whatever_the_length_of_the_secret(secret: str, clock: Clock) -> None:
+    theirs = jwt.encode({"sub": "usr_1", "exp": LATER}, secret)
+    assert isinstance(TokenVerifier(secret, clock).identify(f"Bearer {theirs}"), Identity)
+    assert reason(TokenVerifier(secret + "x", clock).identify(f"Bearer {theirs}")) == "signature_wrong"
+
+
 def test_a_token_of_the_library_is_believed(verifier: TokenVerifier) -> None:
     theirs = jwt.encode({"sub": "usr_1", "exp": LATER, "scope": "admin"}, SECRET)
     assert theirs.split(".")[0] == issue(SECRET, "x").split(".")[0]  # the header that takes the short way
