@@ -1,12 +1,13 @@
 """The one place where the answers of the coupon calls are seen, whichever way they leave: each is noted as an attempt."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
+from typing import Any
 
 from frontdoor.context import Door
 from frontdoor.failures import kind_of
 from frontdoor.problems import Problem
-from frontdoor.reception import Answering, Call, awaited
+from frontdoor.reception import Answering, Call
 from frontdoor.replies import Reply, Shown
 from frontdoor.visit import Visit
 
@@ -27,9 +28,9 @@ def recorded(name: str) -> Callable[[Call], Call]:
             door.attempts.note(name, visit, answering)
             return answering
 
-        async def _seen(door: Door, visit: Visit, answering: Answering) -> Reply:
+        async def _seen(door: Door, visit: Visit, answering: Coroutine[Any, Any, Reply]) -> Reply:
             try:
-                reply = await awaited(answering)
+                reply = await answering
             except Exception as error:
                 door.attempts.note(name, visit, kind_of(error))
                 raise

@@ -11,7 +11,7 @@ Like `protocol`, it reaches below aiohttp's public names, and a test holds both 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -25,7 +25,7 @@ from frontdoor.failures import problem_of
 from frontdoor.middlewares import REQUEST_ID_HEADER, request_id
 from frontdoor.parse import media_problem
 from frontdoor.problems import REQUEST_TIMEOUT, Problem
-from frontdoor.reception import HIDDEN, Answering, awaited
+from frontdoor.reception import HIDDEN, Answering
 from frontdoor.replies import NO_CALL, Reply, Shown
 from frontdoor.ticks import Ticks
 from frontdoor.visit import Visit
@@ -203,11 +203,15 @@ class Wicket:
             answering = counter.answer(visit)
         except Exception as error:
             answering = problem_of(error, named, message.path)
-        if answering is not HIDDEN and isinstance(answering, (Problem, Shown)):
-            self._write(written(counter.name, answering, named))
-        else:
+        if not isinstance(answering, (Problem, Shown)):
             self._owe()
             self._promise(counter.name, visit, named, answering)
+        elif answering is HIDDEN:
+            self._owe()
+            ticks = self._served.ticks
+            ticks.at(ticks.known(visit.arrived_at), partial(self._pay, counter.name, HIDDEN, named))
+        else:
+            self._write(written(counter.name, answering, named))
         return True
 
     def _awaits(self, message: Any, payload: Any) -> bool:
@@ -224,18 +228,14 @@ class Wicket:
         self._connection._request_in_progress = self._owes = True
         self._stay()
 
-    def _promise(self, name: str, visit: Visit, named: str, answering: Answering) -> None:
-        ticks = self._served.ticks
-        if answering is HIDDEN:
-            ticks.at(ticks.known(visit.arrived_at), partial(self._pay, name, HIDDEN, named))
-            return
+    def _promise(self, name: str, visit: Visit, named: str, answering: Coroutine[Any, Any, Reply]) -> None:
         task = asyncio.create_task(self._fulfil(name, visit, named, answering))
         _running.add(task)
         task.add_done_callback(_running.discard)
 
-    async def _fulfil(self, name: str, visit: Visit, named: str, answering: Answering) -> None:
+    async def _fulfil(self, name: str, visit: Visit, named: str, answering: Coroutine[Any, Any, Reply]) -> None:
         try:
-            reply = await awaited(answering)
+            reply = await answering
         except Exception as error:
             reply = problem_of(error, named, name)
         ticks = self._served.ticks
