@@ -6,6 +6,7 @@ from shared.domain.ids import PartitionNo
 from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Heard, Misrouted
 from tests.simulation.deciding import ALONE, NeedsOthers, Others, decide_under, lock_with_others
+from tests.simulation.lives import Lives
 from tests.simulation.postgres import Postgres
 from tests.simulation.submission import Submission
 from tests.simulation.tables import DecideAgain
@@ -40,19 +41,14 @@ class Circuit:
         self._probe_at = self._world.now + _PROBE_EVERY_S
 
 
-def lifeless(postgres: Postgres, number: PartitionNo) -> bool:
-    """Whether a partition has no life, as last committed; only its lock says that it stays so."""
-    return postgres.partitions[number].incarnation is None
-
-
 class DirectPath:
     """Decides claims of one door in one partition, a batch at a time. `again` hears of those that were not decided."""
 
     def __init__(
-        self, door: Host, postgres: Postgres, number: PartitionNo, again: Callable[[Sequence[Submission]], None]
+        self, door: Host, postgres: Postgres, lives: Lives, number: PartitionNo, again: Callable[[Sequence[Submission]], None]
     ) -> None:
         self._door, self._postgres, self._world, self._number = door, postgres, postgres.world, number
-        self._again = again
+        self._lives, self._again = lives, again
         self._queue: list[Submission] = []
         self._busy = False
 
@@ -76,6 +72,9 @@ class DirectPath:
     def _decide_all(self, batch: list[Submission]) -> Process[Sequence[Heard | None]]:
         """What they come to; None: the partition has a life, or whether it was decided is not known."""
         others, claims = ALONE, [submission.claim for submission in batch]
+        # Before the lock, which others need.
+        if not (yield from self._lives.lately_lifeless(self._number)):
+            return [None] * len(claims)
         while True:
             try:
                 return (yield from self._decide(claims, others))
@@ -88,15 +87,15 @@ class DirectPath:
         world, door, postgres, number = self._world, self._door, self._postgres, self._number
         transaction = postgres.begin(door)
         try:
-            if not (yield from world.call(door, postgres, lambda: lifeless(postgres, number))):
-                return [None] * len(claims)
             head = yield from lock_with_others(postgres, transaction, number, None, others)
             if head.incarnation is not None:
+                self._lives.note(number, lifeless=False)
                 return [None] * len(claims)
             decisions, _ = yield from decide_under(postgres, transaction, head, claims, None)
             yield from world.call(door, postgres, lambda: postgres.commit(transaction))
         finally:
             if door.starts == transaction.starts:
                 postgres.abandon(transaction)
+        self._lives.note(number, lifeless=True)
         world.note("decided by the direct path")
         return [decision.outcome for decision in decisions]

@@ -13,8 +13,8 @@ from shared.domain.operations import SubmitClaim
 from shared.domain.outcomes import Heard, Misrouted, Outcome, Refusal, Refused
 from shared.gate import Verdict
 from shared.redemptions import Standing
-from tests.simulation.direct import lifeless
 from tests.simulation.gatedesk import GateDesk
+from tests.simulation.lives import Lives
 from tests.simulation.postgres import Postgres
 from tests.simulation.redis import Redis
 from tests.simulation.submission import Submission, Tickets
@@ -42,8 +42,9 @@ class Door(Host):
         self.certificates = Certificates(100)
         self._tickets = Tickets()
         self._under_way: dict[tuple[UserId, str], Submission] = {}
+        lives = self._lives = Lives(self, self.postgres)
         self._desks = {
-            number: GateDesk(self, self.postgres, self.redis, number, self.certificates, self._tickets, self._moved)
+            number: GateDesk(self, self.postgres, self.redis, number, lives, self.certificates, self._tickets, self._moved)
             for number in self.postgres.partitions
         }
 
@@ -99,7 +100,7 @@ class Door(Host):
             if submission.answer is not None or not again or self.world.now >= admit_by:
                 return
             if submission.lifeless:
-                desk.direct.ask([submission])
+                desk.decide([submission])
             elif submission.lost:
                 desk.ask(submission)
             else:
@@ -141,7 +142,7 @@ class Door(Host):
             try:
                 pending = yield from self._pending(submission)
                 standing = yield from self._standing(submission)
-                submission.lifeless = yield from self._lifeless(submission)
+                submission.lifeless = yield from self._lives.lifeless(submission.part.partition_no)
             except Silence:
                 continue
             if standing.redemption is not None:
@@ -162,7 +163,7 @@ class Door(Host):
         submission.checked = False
         try:
             # In this order: while there was a life nobody else decided, and what was decided before is seen.
-            submission.lifeless = yield from self._lifeless(submission)
+            submission.lifeless = yield from self._lives.lifeless(submission.part.partition_no)
             standing = yield from self._standing(submission)
         except Silence:
             return
@@ -179,10 +180,6 @@ class Door(Host):
         """What is committed about a claim."""
         postgres, claim = self.postgres, submission.claim
         return (yield from self.world.call(self, postgres, lambda: postgres.standing(claim)))
-
-    def _lifeless(self, submission: Submission) -> Process[bool]:
-        postgres, partition = self.postgres, submission.part.partition_no
-        return (yield from self.world.call(self, postgres, lambda: lifeless(postgres, partition)))
 
 
 def _refusal(verdict: Verdict, closed: str) -> Refusal:

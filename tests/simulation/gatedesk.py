@@ -13,6 +13,7 @@ from shared.gate import Admission, CampaignAsk, ClaimAsk, Moved, Verdict
 from shared.mailbox import encode
 from tests.simulation.admit import admit
 from tests.simulation.direct import Circuit, DirectPath
+from tests.simulation.lives import Lives
 from tests.simulation.postgres import Postgres
 from tests.simulation.redis import Redis
 from tests.simulation.submission import Submission, Tickets
@@ -36,11 +37,12 @@ class GateDesk:
         postgres: Postgres,
         redis: Redis,
         partition: PartitionNo,
+        lives: Lives,
         certificates: Certificates,
         tickets: Tickets,
         moved: Callable[[PartitionNo], None],
     ) -> None:
-        self._door, self._redis, self._partition = door, redis, partition
+        self._door, self._redis, self._partition, self._lives = door, redis, partition, lives
         self._world = world = postgres.world
         self._certificates, self._tickets, self._moved = certificates, tickets, moved
         self._circuit = Circuit(world)
@@ -50,7 +52,7 @@ class GateDesk:
         self._again_at, self._pause_s = _NEVER, _AGAIN_AFTER_S
         self._cold, self._resting = False, True
         self._task = world.start(door, self._serve())
-        self.direct = DirectPath(door, postgres, partition, self.ask_again)
+        self._direct = DirectPath(door, postgres, lives, partition, self.ask_again)
 
     def ask(self, submission: Submission) -> None:
         """Ask for this one with the next call; if the last one gave nobody anything, with those who ask again."""
@@ -68,6 +70,13 @@ class GateDesk:
             self._go_on()
         self._again += submissions
 
+    def decide(self, submissions: Sequence[Submission]) -> None:
+        """Have these decided without the gate: what an owner said before the life ended is no answer any more."""
+        for submission in submissions:
+            self._tickets.renew(submission)
+            submission.entry = None
+        self._direct.ask(submissions)
+
     def _go_on(self) -> None:
         if self._resting:
             self._resting = False
@@ -83,15 +92,25 @@ class GateDesk:
             if world.now >= self._again_at:
                 self._queue += self._again
                 self._again, self._again_at = [], _NEVER
+            without_gate = bool(self._queue) and (yield from self._stands_alone())
             # Who has been answered meanwhile, or has left, must not win behind his back.
             batch, self._queue = [each for each in self._queue if each.asks and each.answer is None], []
             if not batch:
                 continue
-            if self._circuit.away:
+            if without_gate:
                 self._pause_s = _AGAIN_AFTER_S
-                self.direct.ask(batch)
+                self.decide(batch)
             else:
                 yield from self._ask(batch)
+
+    def _stands_alone(self) -> Process[bool]:
+        """Whether the gate does not answer, or there is nobody behind it: who waits long has that looked up."""
+        if self._circuit.away or self._lives.known(self._partition):
+            return True
+        if self._pause_s >= _AGAIN_AT_MOST_S and (yield from self._lives.lately_lifeless(self._partition)):
+            self._world.note("nobody behind the gate")
+            return True
+        return False
 
     def _ask(self, batch: list[Submission]) -> Process[None]:
         parts: dict[Slice, int] = {}

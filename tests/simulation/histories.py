@@ -22,6 +22,7 @@ SOMETIMES = {
     "incarnation begun",
     "life ended",
     "made good what was committed and never settled",
+    "nobody behind the gate",
     "left out of a turn",
     "several partitions in one transaction",
     "takeover",
