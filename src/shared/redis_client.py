@@ -9,10 +9,12 @@ import asyncio
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import RedisError
+from redis.exceptions import DataError, RedisError
 from redis.exceptions import TimeoutError as ReplyLate
 
 from shared.errors import RedisUnavailable, SettingInvalid
@@ -59,7 +61,27 @@ def _open_redis(url: str, reply_within_s: float | None) -> Redis:
         max_connections=_CONNECTIONS,
     )
     client.reply_within_s = reply_within_s
+    pool = client.connection_pool
+    pool.connection_class = type("Connection", (_Packing, pool.connection_class), {})
     return client
+
+
+class _Packing(AbstractConnection):
+    """A connection whose commands are packed by hiredis.
+
+    redis-py packs those of its asyncio connections an argument at a time, which for the claims of a micro-batch takes ten times
+    as long.
+    """
+
+    _packer = HiredisRespSerializer()
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        try:
+            packed: list[bytes] = self._packer.pack(*args)
+        except DataError:
+            # What is more than a plain text or number, as the members of an enum, redis-py knows to write.
+            packed = super().pack_command(*args)
+        return packed
 
 
 class _Prompt(Redis):

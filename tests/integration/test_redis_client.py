@@ -8,7 +8,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import uvloop
+from redis.asyncio.connection import Connection
+from redis.exceptions import DataError
 
+from shared.domain.limits import LimitedCall
+from shared.domain.outcomes import Refusal
 from shared.errors import RedisUnavailable
 from shared.process import abandoned
 from shared.redis_client import NO_ANSWER, Redis, answer_of, open_redis
@@ -49,6 +53,16 @@ async def test_a_client_that_was_closed_opens_no_connection_for_whoever_calls_la
     await client.aclose()
     with pytest.raises(RedisUnavailable):
         await answer_of(client.ping())
+
+
+async def test_what_is_written_to_redis_is_what_the_library_would_write(redis_url: str) -> None:
+    sent = ("CLIENT SETNAME", b"\0\r\n", "ü", 7, -1.5, Refusal.EXHAUSTED, LimitedCall.REDEEM, b"x" * 10_000)
+    async with open_redis(redis_url) as client:
+        pool: Any = client.connection_pool
+        connection = pool.make_connection()
+        assert b"".join(connection.pack_command(*sent)) == b"".join(Connection().pack_command(*sent))
+        with pytest.raises(DataError):
+            connection.pack_command("SET", "name", None)
 
 
 async def test_a_call_whose_answer_is_lost_is_run_once(redis: Redis, redis_url: str) -> None:
