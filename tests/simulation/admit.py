@@ -6,7 +6,7 @@ from math import inf
 
 from shared.domain.ids import Incarnation, PartitionNo
 from shared.gate import CERTIFICATE_MS, Admission, CampaignAsk, CampaignReply, ClaimAsk, Moved, Verdict
-from tests.simulation.redis import Gate, Life, Redis, Value, number
+from tests.simulation.redis import Life, Redis, Value, number
 
 _VOUCHED_MAX_MS = 2000
 _REASONS: dict[Value | None, bool] = {"": False, "campaign_paused": True, "ended": True, "held": False}
@@ -56,14 +56,15 @@ class _Asked:
         self.before: float = 0
         if gate.wrong:
             return
-        free, limit, members = fields.get("free"), number(fields.get("limit")), number(fields.get("members"))
+        get = fields.get
+        free, limit, members = get("free"), number(get("limit")), number(get("members"))
         self.free, self.limit = inf if free == "unlimited" else number(free), limit
-        self.dry = fields.get("dry") in (1, "1")
-        self.held_until, self.dry_until = _held(gate, "held_until", now), _held(gate, "dry_until", now)
-        self.edition = str(fields.get("edition", ""))
+        self.dry = get("dry") in (1, "1")
+        self.held_until, self.dry_until = _held(fields, "held_until", now), _held(fields, "dry_until", now)
+        self.edition = str(get("edition", ""))
         if self.edition != ask.edition.decode():
             self.known = 0
-        closed = fields.get("closed")
+        closed = get("closed")
         self.moving = closed == "held"
         self.shut = _REASONS.get(closed, False)
         if self.shut:
@@ -73,20 +74,22 @@ class _Asked:
             self.free is not None
             and limit is not None
             and closed in _REASONS
-            and number(fields.get("seq")) is not None
+            and number(get("seq")) is not None
             and "edition" in fields
             and "dry" in fields
             and "seeding" not in fields
-            and str(fields.get("layout")) == str(ask.layout)
+            and str(get("layout")) == str(ask.layout)
             and members == len(gate.users)
             and len(gate.marks) == 4 * members
         )
 
 
-def _held(gate: Gate, field: str, now: int) -> float:
-    until = number(gate.fields.get(field)) or 0
+def _held(fields: dict[str, Value], field: str, now: int) -> float:
+    if field not in fields:
+        return 0
+    until = number(fields[field]) or 0
     if until > now + CERTIFICATE_MS:
-        until = gate.fields[field] = now + CERTIFICATE_MS
+        until = fields[field] = now + CERTIFICATE_MS
     return until
 
 

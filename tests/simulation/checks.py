@@ -68,10 +68,11 @@ class Checks(Watcher):
             return  # Cold, or garbage, to be found by the owner's next tick.
         _demand(at >= gate.reached, "a gate went back")
         gate.reached = at
-        for user in to.users.keys() & gate.users.keys():
-            since = int(gate.users[user].partition(":")[2])
-            _demand(since >= gate.known.get(user, -1), "a gate forgot what it had known of a user")
-            gate.known[user] = since
+        for user in to.users:
+            if (held := gate.users.get(user)) is not None:
+                since = int(held.partition(":")[2])
+                _demand(since >= gate.known.get(user, -1), "a gate forgot what it had known of a user")
+                gate.known[user] = since
         part = self._postgres.parts[partition, to.campaign_id]
         if part.campaign.layout:
             return  # What is free in other slices has no place in this ledger.

@@ -75,12 +75,11 @@ class Door(Host):
                 return told
         submission = self._under_way[name] = Submission(world, replace(claim, door=self.door_id), part)
         yield from self._see_through(submission, deadline)
-        self._leave(submission)
+        self._leave(submission, name)
         return submission.answer
 
-    def _leave(self, submission: Submission) -> None:
+    def _leave(self, submission: Submission, name: tuple[UserId, str]) -> None:
         """It is under way no more; another of the same claim may be."""
-        name = (submission.claim.user_id, submission.claim.idempotency_key)
         self._tickets.take_back(submission)
         if self._under_way.get(name) is submission:
             del self._under_way[name]

@@ -25,7 +25,7 @@ _AGAIN_AT_MOST_S = 0.8
 _NEVER = 1e9
 
 _VERDICTS = {verdict.value: verdict for verdict in Verdict}
-_NOT_YET = frozenset({Verdict.COLD, Verdict.WAIT})
+_NOT_YET = (Verdict.COLD, Verdict.WAIT)
 
 
 class GateDesk:

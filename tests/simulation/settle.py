@@ -84,7 +84,7 @@ def _settle(
         if mode == "wipe" and seeding:
             fields |= {"seeding": seeding, "members": 0}
     ours, layout = True, fields.get("layout")
-    if layout is not None and str(layout) != str(to.layout):
+    if layout is not None and layout != to.layout and str(layout) != str(to.layout):
         ours = to.seq > (-1 if (known := number(fields.get("seq"))) is None else known)
         if ours and fields.get("closed") == "held":
             life.seeded.discard(campaign)

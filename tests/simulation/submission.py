@@ -40,7 +40,7 @@ class Submission:
 
     def __init__(self, world: World, claim: SubmitClaim, part: Slice) -> None:
         self._world, self._task = world, world.running
-        self._joiners: list[Task | None] = []
+        self._joiners: list[Task] = []
         self.began_at = world.now
         self.claim = claim
         self.part = part
@@ -63,14 +63,15 @@ class Submission:
 
     def let_go(self) -> None:
         """Let those go on who wait here for an answer, also when there will be none."""
-        joiners, self._joiners = self._joiners, []
-        for task in joiners:
-            if task is not None:
+        if self._joiners:
+            joiners, self._joiners = self._joiners, []
+            for task in joiners:
                 self._world.wake(task)
 
     def answer_for(self, came_at: float, deadline: float) -> Process[Outcome | None]:
         """What another request for the same claim hears that waits here; None: no answer in time, or none that is its own."""
-        self._joiners.append(self._world.running)
+        if self._world.running is not None:
+            self._joiners.append(self._world.running)
         yield max(0.0, deadline - self._world.now)
         match self.answer:
             case Granted(redemption):
@@ -106,9 +107,10 @@ class Tickets:
 
     def renew(self, submission: Submission) -> SubmitClaim:
         """The claim under a ticket never used before: what was refused once is no answer to who asks again."""
-        self.take_back(submission)
-        claim = submission.claim = replace(submission.claim, ticket=next(self._numbers))
-        self._holders[claim.ticket] = submission
+        holders, ticket = self._holders, next(self._numbers)
+        holders.pop(submission.claim.ticket, None)
+        holders[ticket] = submission
+        claim = submission.claim = replace(submission.claim, ticket=ticket)
         return claim
 
     def take_back(self, submission: Submission) -> None:
