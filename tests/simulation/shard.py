@@ -117,7 +117,7 @@ class Consumer:
     def run(self) -> Process[None]:
         yield from self._serve()
         # Whose lease ran out because Postgres is away vouches on: nobody decides anything there.
-        if self._stopping or self.lease.trusted(self.world.now):
+        if self.lease.trusted(self.world.now):
             self._vouching.end()
 
     def _serve(self) -> Process[None]:

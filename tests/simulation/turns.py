@@ -16,7 +16,7 @@ from shared.mailbox import Entry
 from tests.simulation.deciding import events_of
 from tests.simulation.owner import Came, Owner, claims_after, told
 from tests.simulation.tables import DecideAgain, Transaction
-from tests.simulation.world import Host, Process, Task, World
+from tests.simulation.world import Host, Process, Silence, Task, World
 
 #: After how long the next turn begins beside one that is under way.
 _PATIENCE_S = 0.25
@@ -93,7 +93,7 @@ class Turns:
         postgres = turn[0].owner.postgres
         transaction = postgres.begin(self.host)
         try:
-            written = yield from self._written(transaction, turn)
+            written = yield from self._staged(transaction, turn)
             yield from self.world.call(self.host, postgres, lambda: postgres.commit(transaction))
         finally:
             if self.host.starts == transaction.starts:
@@ -104,6 +104,13 @@ class Turns:
             self.world.note("several partitions in one transaction")
         if len(written) < len(turn):
             self.world.note("left out of a turn")
+
+    def _staged(self, transaction: Transaction, turn: Sequence[Handed]) -> Process[list[tuple[Handed, Came]]]:
+        """Nothing was asked to be committed when there is no answer yet: each goes on alone."""
+        try:
+            return (yield from self._written(transaction, turn))
+        except Silence as silence:
+            raise NotTogether from silence
 
     def _written(self, transaction: Transaction, turn: Sequence[Handed]) -> Process[list[tuple[Handed, Came]]]:
         postgres, call = turn[0].owner.postgres, self.world.call

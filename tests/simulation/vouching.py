@@ -7,12 +7,14 @@ import msgspec
 
 from claim_workers.incarnation import Life
 from claim_workers.vouching import BEYOND_LEASE_S, HEARD_S, VOUCHED_S
+from shared.domain.ids import PartitionNo
 from shared.domain.lease import Lease
 from shared.errors import Fenced, IncarnationOver
 from shared.gate import Moved
 from tests.simulation.postgres import Postgres
 from tests.simulation.redis import Redis
 from tests.simulation.settle import vouch
+from tests.simulation.tables import DecideAgain
 from tests.simulation.world import Host, Process, Silence, World
 
 #: How often a word is given; more seldom than the engine does, for the world's own sake.
@@ -45,6 +47,7 @@ class Vouching:
         row = self._postgres.partitions[life.partition_no]
 
         def keep() -> str | None:
+            self._await_the_row(life.partition_no)
             if row.epoch != life.epoch or row.incarnation != life.incarnation:
                 return None
             row.life_until = float("inf")
@@ -71,6 +74,7 @@ class Vouching:
         doomed = None if self._given_up is None else self._given_up.incarnation
 
         def end_life() -> None:
+            self._await_the_row(lease.partition_no)
             if row.epoch != lease.epoch:
                 raise Fenced
             if row.incarnation is not None and (row.incarnation == doomed or self._postgres.clock() > row.life_until):
@@ -83,6 +87,11 @@ class Vouching:
         if self._given_up is not None:
             self._given_up = None
             self.end()
+
+    def _await_the_row(self, number: PartitionNo) -> None:
+        """Somebody's commit may be under way: an update waits for it. Raises DecideAgain, to come back a moment later."""
+        if self._postgres.holder(number) is not None:
+            raise DecideAgain
 
     def _run_out(self) -> Life | None:
         return self._life if self._world.now > self._answered_at + VOUCHED_S + HEARD_S else None
