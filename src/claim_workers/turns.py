@@ -4,6 +4,9 @@ Everything that a commit costs is paid once a transaction. A busy partition fill
 pay for a handful of claims at a time. So what consumers read while a transaction is under way goes into the next one. A turn
 of one partition is that partition's own commit. What cannot be done for several at once is done by each consumer for
 itself, beside the turns: nobody waits for a partition that somebody else has locked, nor for long for a turn that hangs.
+
+While several partitions are busy, half of the time is for gathering: after a turn of several the next one begins when as much
+time has passed as it took. Twice as many claims then share what a commit costs, there and everywhere behind it.
 """
 
 import asyncio
@@ -14,6 +17,7 @@ import msgspec
 
 from claim_workers.committer import Batch, Committed, Committer, commit_together
 from claim_workers.telling import Answer, tell
+from shared import clock
 from shared.errors import IncarnationOver, RedisUnavailable
 from shared.gate import Gate, Moved
 from shared.postgres import Pool
@@ -22,6 +26,9 @@ from shared.redis_client import Redis
 
 #: After how long the next turn begins beside one that is still under way.
 _PATIENCE_S = 0.25
+
+#: For how long what comes gathers at most, when a turn of several is over.
+_GATHER_S = 0.02
 
 Progressed = Callable[[], None]
 
@@ -103,11 +110,13 @@ class Turns:
                 handed.answers.set_result([answer for each, answer in theirs if _is_of(handed, each)])
 
     async def _committed(self, turn: Sequence[_Handed]) -> list[Committed]:
+        began = clock.monotonic()
         try:
             batches = [handed.batch for handed in turn]
             committed = await (commit_together(self._pool, batches) if len(turn) > 1 else self._alone(batches[0]))
         finally:
-            self._over(asyncio.current_task())
+            took_s = clock.monotonic() - began if len(turn) > 1 else 0.0
+            self._over_in(min(took_s, _GATHER_S), asyncio.current_task())
         for handed in turn:
             if any(_is_of(handed, each) for each in committed):
                 handed.progressed()
@@ -115,6 +124,12 @@ class Turns:
 
     async def _alone(self, batch: Batch) -> list[Committed]:
         return await Committer(self._pool, batch.life).commit(batch.entries)
+
+    def _over_in(self, seconds: float, task: asyncio.Task[Any] | None) -> None:
+        if seconds:
+            asyncio.get_running_loop().call_later(seconds, self._over, task)
+        else:
+            self._over(task)
 
     def _over(self, task: asyncio.Task[Any] | None) -> None:
         """The transaction of a turn is over, or is waited for no longer: the next one may begin."""

@@ -2,7 +2,9 @@
 
 A busy campaign fills a call by itself. A thousand campaigns live in all partitions, whose calls would carry a handful of claims
 each, and everything behind them (mailboxes, commits, messages) would be as small. So what is asked for while a round is under
-way goes with the next one. No timers: only a round that hangs is waited for no longer than a moment.
+way goes with the next one; and while several partitions are asked, half of the time is for gathering: the next round begins
+when as much time has passed as the last one took. Who asks of one partition alone waits for no timer. A round that hangs is
+waited for no longer than a moment.
 """
 
 import asyncio
@@ -11,10 +13,14 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from shared import clock
 from shared.gate import Admission, Asking, Gate, Moved
 
 #: After how long the next round begins beside one that is still under way.
 PATIENCE_S = 0.1
+
+#: For how long what comes gathers at most, when a round to several partitions is over.
+_GATHER_S = 0.02
 
 #: An error, when there was no answer.
 Answer: TypeAlias = Admission | Moved | Exception
@@ -62,10 +68,12 @@ class GateRounds:
         # By now everybody has asked who came in the same turn of the loop.
         callers, self._waiting = self._waiting, []
         calls = [_Call(caller, asking) for caller in callers if (asking := caller.asking()) is not None]
+        began = clock.monotonic()
         try:
             answers = await self._answers([call.asking for call in calls])
         finally:
-            self._over(asyncio.current_task())
+            took_s = clock.monotonic() - began if len(calls) > 1 else 0.0
+            self._over_in(min(took_s, _GATHER_S), asyncio.current_task())
         for call, answer in zip(calls, answers, strict=True):
             call.caller.hear(answer)
 
@@ -77,6 +85,12 @@ class GateRounds:
             return await self._gate.admit_each(asked) if asked else []
         except Exception as error:
             return [error for _ in asked]
+
+    def _over_in(self, seconds: float, task: asyncio.Task[None] | None) -> None:
+        if seconds:
+            asyncio.get_running_loop().call_later(seconds, self._over, task)
+        else:
+            self._over(task)
 
     def _over(self, task: asyncio.Task[None] | None) -> None:
         """A round is over, or is waited for no longer: the next one may begin."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from claim_workers.consumer import Stores
+from frontdoor import gate_rounds as room
 from frontdoor.gate_rounds import PATIENCE_S
 from frontdoor.submissions import Undecided
 from shared import clock, keys
@@ -79,6 +80,24 @@ async def test_what_is_asked_for_while_a_round_is_under_way_goes_with_the_next(
     more = [door.redeem(at[where], f"{user} {where}", wait_s=0) for user in "bc" for where in (HERE, THERE)]
     await asyncio.gather(first, *more)
     assert [sorted(each) for each in rounds] == [[HERE], [HERE, THERE]]
+
+
+async def test_after_a_round_to_several_partitions_what_comes_gathers_for_as_long_as_it_took(
+    door: Door, at: dict[PartitionNo, Campaign], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, several = rounds_of(door, monkeypatch), door.gate.admit_each
+
+    async def slowly(asked: Sequence[Asking]) -> list[Any]:
+        await asyncio.sleep(PATIENCE_S / 4)
+        return await several(asked)
+
+    monkeypatch.setattr(door.gate, "admit_each", slowly)
+    monkeypatch.setattr(room, "_GATHER_S", PATIENCE_S)
+    await asked_at_once(door, at)
+    early = asyncio.create_task(door.redeem(at[HERE], "b", wait_s=0))
+    await asyncio.sleep(PATIENCE_S / 20)
+    await asyncio.gather(early, door.redeem(at[THERE], "c", wait_s=0))
+    assert [sorted(each) for each in rounds] == [[HERE, THERE, YONDER], [HERE, THERE]]
 
 
 async def test_a_round_that_hangs_holds_nobody_up_for_long(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from claim_workers import turns as room
 from claim_workers.committer import Batch, commit_together
 from claim_workers.consumer import Stores
 from claim_workers.turns import Turns
@@ -21,7 +22,7 @@ from shared.errors import Fenced, IncarnationOver, RedisUnavailable
 from shared.feed import decode
 from shared.mailbox import Entry
 from shared.moving import Held, Split
-from shared.postgres import NO_ANSWER
+from shared.postgres import NO_ANSWER, Pool
 from shared.redis_client import open_redis
 from shared.statements import statement
 from tests.integration.engine import Owner, at_commit, claim_of, gain, launch, posted, until
@@ -250,6 +251,24 @@ async def test_what_is_handed_in_while_a_turn_is_under_way_goes_into_the_next_an
             assert len(set((await bench.winners()).values())) == 1
         await hangs
     assert list(await bench.winners()) == ["a", "user 11", "user 7"]
+
+
+async def test_after_a_turn_of_several_what_comes_gathers_for_as_long_as_it_took(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slowly(pool: Pool, batches: Sequence[Batch]) -> Any:
+        await asyncio.sleep(0.1)
+        return await commit_together(pool, batches)
+
+    monkeypatch.setattr(room, "commit_together", slowly)
+    monkeypatch.setattr(room, "_GATHER_S", 0.2)
+    await bench.served(HERE, THERE)
+    first, second = (Batch(bench.owners[at].life, posted([bench.claim(at, f"late {at}")], 2)) for at in (HERE, THERE))
+    early = asyncio.create_task(bench.hand_in(first))
+    await asyncio.sleep(0.03)
+    await asyncio.gather(early, bench.hand_in(second))
+    winners = await bench.winners()
+    assert winners["late 3"] == winners["late 7"] > winners["user 3"]
 
 
 async def test_a_turn_holds_no_more_entries_than_it_may(bench: Bench) -> None:
