@@ -6,6 +6,7 @@ is drawn from anywhere but the world's own chance, so that a seed is a history, 
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from heapq import heappop, heappush, heapreplace
+from math import inf
 from random import Random
 from typing import TypeAlias, TypeVar
 
@@ -68,6 +69,7 @@ class World:
     """What happens, in order. How likely a message is to be lost, each way: `loss`; and to take long: `delay`.
 
     `late`: how many calls are under way that nobody waits for any more; `traced`: whether anybody hears what is told.
+    `_struck`: in this step a host died or froze, perhaps that of the process whose step it is.
     """
 
     def __init__(self, seed: int, trace: Callable[[str], None] | None = None) -> None:
@@ -81,9 +83,11 @@ class World:
         self.seen: set[str] = set()
         self.traced = trace is not None
         self._trace = trace
-        self._agenda: list[tuple[float, int, Task]] = []
+        # There are always two that are never reached, so that there is a next whoever is first.
+        self._agenda: list[tuple[float, int, Task]] = [(inf, never, Task(_NATURE, ())) for never in (-2, -1)]
         self._turns = 0
         self._frozen_until = 0.0
+        self._struck = False
 
     def start(self, host: Host, process: Process[None], after: float = 0.0) -> Task:
         """Let a process run on a host, for as long as that lives."""
@@ -94,6 +98,7 @@ class World:
 
     def kill(self, host: Host) -> None:
         """End whatever runs on a host; what is started there from now on runs."""
+        self._struck = True
         host.up = False
         host.starts += 1
         for task in [task for task, _ in host.held] + [task for _, _, task in self._agenda]:
@@ -111,6 +116,7 @@ class World:
 
     def freeze(self, host: Host, seconds: float) -> None:
         """Let nothing on a host go on for so long; it does not notice."""
+        self._struck = True
         host.frozen_until = max(host.frozen_until, self.now + seconds)
         self._frozen_until = max(self._frozen_until, host.frozen_until)
         self.at(seconds, lambda: self.thaw(host))
@@ -126,7 +132,7 @@ class World:
     def run(self, until: float) -> None:
         """Let everything happen that does before `until`."""
         agenda = self._agenda
-        while agenda:
+        while True:
             # It stays the first until it is done: whatever it brings about comes after it.
             when, turn, task = agenda[0]
             if when > until:
@@ -140,9 +146,15 @@ class World:
                 continue
             self.now = when
             self.running = task
+            self._struck = False
             for pause in task.process:
+                when += pause
+                if when < agenda[1][0] and when < agenda[2][0] and when <= until and not self._struck:
+                    # Mostly nobody else has anything to do before, and it need not be put off.
+                    self.now = when
+                    continue
                 self._turns = task.turn = turn = self._turns + 1
-                heapreplace(agenda, (when + pause, turn, task))
+                heapreplace(agenda, (when, turn, task))
                 break
             else:
                 heappop(agenda)
