@@ -2,30 +2,46 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+from xdist.scheduler import LoadFileScheduling
 
 from lastslot.embedded import EmbeddedServer
 from tests.places import directory_for_servers
 from tests.servers import embedded_postgres, embedded_redis, fresh_database, make_template, running
 
-#: The order in which files are taken by those who run side by side: first what takes longest, lest it be waited for at the end;
-#: last what shares a stack, lest its processes idle through all the rest.
-_ORDER = (
-    "tests/simulation",
-    "tests/soak",
-    "tests/acceptance/test_stack.py",
-    "tests/acceptance/test_crash.py",
-    "tests/acceptance/test_redis_away.py",
-    "tests/integration",
-    "tests/unit",
-    "tests/acceptance",
-)
+#: Acceptance tests with stacks of their own; all others share one.
+_OWN_STACK = tuple(f"tests/acceptance/test_{what}.py" for what in ("stack", "crash", "redis_away", "postgres_away", "attempts"))
+
+_SHARED_STACK = "tests/acceptance"
+
+#: The order in which files are taken by those who run side by side: first what takes longest, lest it be waited for at the end.
+_ORDER = (_SHARED_STACK, "tests/simulation", "tests/soak", *_OWN_STACK, "tests/integration", "tests/unit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: next(place for place, prefix in enumerate(_ORDER) if item.nodeid.startswith(prefix)))
+    items.sort(key=lambda item: _ORDER.index(_place(item.nodeid)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    return _OneStack(config, log)
+
+
+class _OneStack(LoadFileScheduling):  # type: ignore[misc]
+    """File by file; but what shares a stack is done by one process, one file after the other.
+
+    To start a stack takes as much as many tests do, and one that idles a tenth of a core.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _SHARED_STACK if _place(nodeid) == _SHARED_STACK else str(super()._split_scope(nodeid))
+
+
+def _place(nodeid: str) -> str:
+    return max((prefix for prefix in _ORDER if nodeid.startswith(prefix)), key=len)
 
 
 @pytest.fixture(scope="session")

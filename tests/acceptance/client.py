@@ -198,10 +198,22 @@ class Client:
 @asynccontextmanager
 async def judged(stack: Stack) -> AsyncIterator[Client]:
     """A client of as many connections as it likes; at the end its history is judged, and the database audited."""
+    async with remembered(stack) as client:
+        yield client
+    await audited(stack)
+
+
+@asynccontextmanager
+async def remembered(stack: Stack) -> AsyncIterator[Client]:
+    """A client of as many connections as it likes; at the end its history is judged."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         client = Client(stack, session)
         yield client
     await client.history.judge(stack.postgres_dsn)
+
+
+async def audited(stack: Stack) -> None:
+    """The whole database, every row that was ever committed."""
     report = await audit(stack.postgres_dsn)
     assert report.clean, render(report)
 

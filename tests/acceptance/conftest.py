@@ -1,11 +1,12 @@
 """A stack for the whole session, a client for each test, and the verdict after each test."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from lastslot.running import Stack
-from tests.acceptance.client import Client, judged
+from tests.acceptance.client import Client, audited, remembered
 from tests.acceptance.raw_door import Door
 from tests.acceptance.stacks import RunningStack, extra_door, started_stack
 
@@ -37,10 +38,21 @@ def hurt() -> Iterator[RunningStack]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def sound(stack: Stack) -> Iterator[Stack]:
+    """The session's stack, whose database is audited when all tests of a file are over.
+
+    Its ledger only grows and nothing leaves its tables, so what one of them broke is still there; to read all of it after each
+    took longer than many of them.
+    """
+    yield stack
+    asyncio.run(audited(stack))
+
+
 @pytest.fixture
-async def client(stack: Stack) -> AsyncIterator[Client]:
+async def client(sound: Stack) -> AsyncIterator[Client]:
     """A client of the session's stack, judged when the test is over."""
-    async with judged(stack) as client:
+    async with remembered(sound) as client:
         yield client
 
 
