@@ -11,7 +11,7 @@ from tests.acceptance.client import Client, until
 from tests.acceptance.office import mint, rows
 from tests.acceptance.stacks import RunningStack, extra_door
 
-MINTS, AT_ONCE = 1_000, 8
+MINTS, AT_ONCE = 1_000, 25
 
 
 async def ready(url: str) -> None:
