@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import redis
 from xdist.scheduler import LoadFileScheduling
@@ -66,17 +67,24 @@ def session_redis(server_directory: Path) -> Iterator[EmbeddedServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def administrator(session_postgres: EmbeddedServer) -> Iterator[psycopg.Connection]:
+    """The connection by which the session's databases are made and dropped."""
+    with psycopg.connect(session_postgres.url, autocommit=True) as connection:
+        yield connection
+
+
 @pytest.fixture
-def postgres_dsn(session_postgres: EmbeddedServer) -> Iterator[str]:
+def postgres_dsn(session_postgres: EmbeddedServer, administrator: psycopg.Connection) -> Iterator[str]:
     """A fresh database at this version's schema."""
-    with fresh_database(session_postgres.url) as dsn:
+    with fresh_database(session_postgres.url, over=administrator) as dsn:
         yield dsn
 
 
 @pytest.fixture
-def blank_dsn(session_postgres: EmbeddedServer) -> Iterator[str]:
+def blank_dsn(session_postgres: EmbeddedServer, administrator: psycopg.Connection) -> Iterator[str]:
     """A fresh database without any table."""
-    with fresh_database(session_postgres.url, migrated=False) as dsn:
+    with fresh_database(session_postgres.url, migrated=False, over=administrator) as dsn:
         yield dsn
 
 

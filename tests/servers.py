@@ -4,7 +4,7 @@ import itertools
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -58,18 +58,22 @@ def make_template(server_dsn: str) -> None:
 
 
 @contextmanager
-def fresh_database(server_dsn: str, *, migrated: bool = True) -> Iterator[str]:
-    """The DSN of a database that nobody has used; it is dropped afterwards, whoever is still connected."""
+def fresh_database(server_dsn: str, *, migrated: bool = True, over: psycopg.Connection | None = None) -> Iterator[str]:
+    """The DSN of a database that nobody has used; it is dropped afterwards, whoever is still connected.
+
+    `over`: a connection of whoever makes many, for to connect takes as long as to make one.
+    """
     name = f"test_{next(_numbers)}"
     template = _TEMPLATE if migrated else "template1"
     _administer(
         server_dsn,
         sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(name), sql.Identifier(template)),
+        over,
     )
     try:
         yield named(server_dsn, name)
     finally:
-        _administer(server_dsn, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        _administer(server_dsn, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)), over)
 
 
 def named(dsn: str, database: str) -> str:
@@ -77,6 +81,6 @@ def named(dsn: str, database: str) -> str:
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{database}"))
 
 
-def _administer(dsn: str, statement: sql.Composed) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
+def _administer(dsn: str, statement: sql.Composed, over: psycopg.Connection | None = None) -> None:
+    with nullcontext(over) if over is not None else psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(statement)

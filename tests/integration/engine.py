@@ -211,7 +211,7 @@ def _campaign_ask(campaign: Campaign, partition: PartitionNo) -> CampaignAsk:
 @asynccontextmanager
 async def opened_stores(dsn: str, redis_url: str) -> AsyncIterator[Stores]:
     """What one worker process connects to."""
-    pool, keeping = await open_pool(dsn, 16), await open_pool(dsn, KEEPING, lock_wait_s=0.1)
+    pool, keeping = await open_pool(dsn, 8), await open_pool(dsn, KEEPING, lock_wait_s=0.1)
     redis, reading = open_redis(redis_url), open_redis(redis_url, reply_within_s=READ_WITHIN_S)
     try:
         yield Stores(pool, keeping, redis, reading, Gate(redis, MAILBOX_MAX))
