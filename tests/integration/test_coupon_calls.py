@@ -30,7 +30,7 @@ from shared.domain.discount import MAX_SUBTOTAL, Discount
 from shared.domain.draft import CampaignChange
 from shared.domain.ids import UserId, claim_id
 from shared.settings import Settings
-from tests.integration.engine import launch, opened_stores, shard_at_work, until
+from tests.integration.engine import home, launch, opened_stores, shard_at_work, until
 
 SECRET = "only-for-tests-only-for-tests-only-for-tests"
 ADULT = {">=": [{"var": "attrs.age"}, 18]}
@@ -47,10 +47,13 @@ class Shop:
         self.client = client
         self.door = door
         self.pool = stores.pool
+        self.gate = stores.gate
 
     async def launch(self, total_limit: int | None = 10, **terms: Any) -> Campaign:
         campaign = await launch(self.pool, total_limit, **terms)
         await self.door.codes_added()
+        # Claims are waited for only so long, and on a busy machine it may take that until a shard that has just begun serves.
+        await until(lambda: self.gate.pointed(home(campaign)))
         return campaign
 
     async def mint(self, campaign: Campaign, *users: str | None) -> list[str]:
