@@ -19,10 +19,10 @@ demo: $(INSTALLED)
 	@exec $(BIN)/lastslot demo $(FLAGS)
 
 # Most tests wait most of the time, so more files than a small machine has cores run side by side, in the order of
-# tests/conftest.py; then those that measure time.
+# tests/conftest.py; then those that measure time, all of them whole stacks.
 test: lint
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not alone"
-	$(BIN)/pytest -m alone
+	$(BIN)/pytest -m alone tests/acceptance
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
