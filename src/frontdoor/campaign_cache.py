@@ -2,8 +2,8 @@
 
 The process that changes a campaign says so at once, but a broadcast can be lost, and with it the end of a copy in Redis. So a
 copy is believed when Postgres has the same version. Once a second the versions of all campaigns in use are compared, and those
-that were not used since the last time are forgotten: what is in memory was found or compared within the second before, however
-rarely it is asked for. A campaign is here once, however many codes lead to it (see `directory`): to change what ten million
+that were not used for a while are forgotten: what is in memory was found or compared within the second before, however
+rarely it is asked for. A version among many costs less than to find a campaign again. A campaign is here once, however many codes lead to it (see `directory`): to change what ten million
 codes give is to change one row.
 """
 
@@ -26,17 +26,20 @@ from shared.redis_client import Redis
 #: A little less than the second within which a change is to be seen: the comparison takes its time too.
 COMPARE_EVERY_S = 0.8
 
+#: How often a campaign is compared that nobody asks for.
+_COMPARED_UNUSED = 10
+
 log = structlog.get_logger()
 
 
 class _Kept:
-    """A campaign in memory. `used`: since the last comparison."""
+    """A campaign in memory. `unused`: how often it was compared since it was last asked for."""
 
-    __slots__ = ("campaign", "used")
+    __slots__ = ("campaign", "unused")
 
     def __init__(self, campaign: Campaign) -> None:
         self.campaign = campaign
-        self.used = True
+        self.unused = 0
 
 
 class CampaignCache:
@@ -54,7 +57,7 @@ class CampaignCache:
         kept = self._known.get(campaign_id)
         if kept is None:
             return None
-        kept.used = True
+        kept.unused = 0
         return kept.campaign
 
     async def find(self, campaign_id: CampaignId) -> Campaign | None:
@@ -89,16 +92,12 @@ class CampaignCache:
 
     async def compare(self) -> None:
         """Read again what is in use and has another version in Postgres; forget what is not in use."""
-        used = {each: kept for each, kept in self._known.items() if kept.used}
-        checked = {each: kept.campaign for each, kept in used.items()}
-        _mark(used.values(), used=False)
-        try:
-            current = await self._current(checked, checked) if checked else {}
-        except BaseException:
-            _mark(used.values(), used=True)
-            raise
-        for unused in [each for each, kept in self._known.items() if each not in used and not kept.used]:
+        checked = {each: kept.campaign for each, kept in self._known.items() if kept.unused < _COMPARED_UNUSED}
+        current = await self._current(checked, checked) if checked else {}
+        for unused in [each for each, kept in self._known.items() if kept.unused >= _COMPARED_UNUSED]:
             self._forget(unused)
+        for kept in self._known.values():
+            kept.unused += 1
         for gone in checked.keys() - current.keys():
             self._forget(gone)
         changed = [campaign for each, campaign in current.items() if campaign is not checked[each]]
@@ -138,8 +137,3 @@ class CampaignCache:
 
     def _forget(self, campaign_id: CampaignId) -> None:
         self._known.pop(campaign_id, None)
-
-
-def _mark(those: Collection[_Kept], *, used: bool) -> None:
-    for kept in those:
-        kept.used = used

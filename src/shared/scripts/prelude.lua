@@ -25,7 +25,8 @@ end
 local function over(pointer, incarnation)
   local named = living(pointer)
   if named ~= incarnation then return {'moved', named} end
-  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-  if string.sub(named, 1, 8) ~= string.sub(run, 1, 8) then return {'moved', ''} end
+  -- Found as it stands, it takes half the time that a pattern does: it is looked for in every call.
+  local run = 'run_id:' .. string.sub(named, 1, 8)
+  if #named < 8 or not string.find(redis.call('INFO', 'server'), run, 1, true) then return {'moved', ''} end
 end
 
