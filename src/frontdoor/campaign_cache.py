@@ -3,8 +3,8 @@
 The process that changes a campaign says so at once, but a broadcast can be lost, and with it the end of a copy in Redis. So a
 copy is believed when Postgres has the same version. Once a second the versions of all campaigns in use are compared, and those
 that were not used for a while are forgotten: what is in memory was found or compared within the second before, however
-rarely it is asked for. A version among many costs less than to find a campaign again. A campaign is here once, however many codes lead to it (see `directory`): to change what ten million
-codes give is to change one row.
+rarely it is asked for. To compare a version among many costs less than to find its campaign again. A campaign is here once,
+however many codes lead to it (see `directory`): to change what ten million codes give is to change one row.
 """
 
 import asyncio

@@ -299,14 +299,17 @@ class Gate:
             keys.bell(partition, incarnation),
             keys.term(partition, incarnation),
         ]
-        args: list[Any] = [incarnation, self._mailbox_max, CERTIFICATE_MS, len(asking.campaigns)]
+        campaigns: list[Any] = []
         for campaign in asking.campaigns:
             names += _campaign_keys(partition, incarnation, campaign.campaign_id)
-            args += (campaign.campaign_id.hex, campaign.closed, campaign.edition, campaign.known, campaign.layout)
+            edition = campaign.edition.decode(errors="replace")
+            campaigns += (campaign.campaign_id.hex, campaign.closed, edition, campaign.known, str(campaign.layout))
+        claims: list[Any] = []
         for claim in asking.claims:
             asked = claim.checked + 2 * claim.own_code
-            args += (claim.campaign + 1, claim.claim_id.hex, claim.user_id, asked, claim.closed, claim.entry)
-        return names, args
+            claims += (claim.campaign + 1, claim.claim_id.hex, claim.user_id, asked, claim.closed)
+        entries = [claim.entry for claim in asking.claims]
+        return names, [incarnation, self._mailbox_max, CERTIFICATE_MS, _encode((campaigns, claims)), *entries]
 
     async def _pointing(self, partition: PartitionNo, expected: bytes, incarnation: Incarnation, epoch: int) -> bytes:
         names = [keys.incarnation_pointer(partition), keys.term(partition, incarnation)]
@@ -335,11 +338,12 @@ def _settle_call(settling: Settling, mode: Mode = "move", seeding: str = "") -> 
     ]
     epoch, cursor = ("", None) if term is None else (term.epoch, term.cursor)
     args: list[Any] = [incarnation, epoch, *(("", "") if cursor is None else (cursor, _after(cursor)))]
-    args += (CERTIFICATE_MS, mode, seeding)
+    told: list[Any] = []
     for settlement in settling.settlements:
         names += _campaign_keys(partition, incarnation, settlement.campaign_id)
-        args += _settle_arguments(settlement)
-    return names, args
+        told += (settlement.seq, *settlement.terms, (list(settlement.users), list(settlement.users.values())))
+    marks = [_marks(settlement) for settlement in settling.settlements]
+    return names, [*args, CERTIFICATE_MS, mode, seeding, _encode(told), *marks]
 
 
 def _admitted(answer: list[Any]) -> Admission | Moved:
@@ -354,10 +358,8 @@ def _settled(answer: list[Any]) -> Settled | Moved:
     return Settled([None if at < 0 else at for at in answer[1]])
 
 
-def _settle_arguments(settlement: Settlement) -> tuple[Any, ...]:
-    users, active = list(settlement.users), list(settlement.users.values())
-    marks = pack(f"<{len(users)}I", *map(user_mark, users))
-    return settlement.seq, *settlement.terms, _encode((users, active)), marks
+def _marks(settlement: Settlement) -> bytes:
+    return pack(f"<{len(settlement.users)}I", *map(user_mark, settlement.users))
 
 
 def _campaign_reply(reply: list[Any]) -> CampaignReply:

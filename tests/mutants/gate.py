@@ -68,7 +68,7 @@ GATE = (
                 "shared/scripts/settle.lua",
                 "      redis.call('HSET', gate, 'seq', seq, 'free', free,",
                 "      local before = number(redis.call('HGET', gate, 'free'))\n"
-                "      if before and mode == 'move' then free = before - #cmsgpack.unpack(said)[1] end\n"
+                "      if before and mode == 'move' then free = before - #said[1] end\n"
                 "      redis.call('HSET', gate, 'seq', seq, 'free', free,",
             ),
         ),

@@ -1,11 +1,13 @@
 -- purpose: answer a micro-batch of claims: in the mailbox already? does the user hold something? a slot left? then reserve it
 -- KEYS: 1 pointer, 2 mailbox, 3 reservations, 4 reserved, 5 active, 6 bell, 7 term; then for each campaign: gate, users, marks
--- ARGV: 1 incarnation, 2 longest mailbox, 3 how long a certificate is good for (ms), 4 number of campaigns;
---       then for each campaign: its id, why the caller thinks it closed ('' if it does not), the edition of the gate whose marks
+-- ARGV: 1 incarnation, 2 longest mailbox, 3 how long a certificate is good for (ms), 4 two lists (msgpack: an argument for
+--       each would cost more than all the rest):
+--       for each campaign: its id, why the caller thinks it closed ('' if it does not), the edition of the gate whose marks
 --       the caller has, how many bytes of them, the layout of slices that it knows of;
---       then for each claim: number of its campaign, claim id, user, 1 to pass over how much the gate thinks the user has plus 2
+--       and for each claim: number of its campaign, claim id, user, 1 to pass over how much the gate thinks the user has plus 2
 --       if it is asked for by the campaign's own code, why the caller thinks nothing is given to this one ('' if it does not,
---       then the campaign's reason stands), entry
+--       then the campaign's reason stands);
+--       5 and so on: what is appended for each claim
 -- answer: {'moved', living incarnation or ''} | {'broken'} | {'ok', verdicts, campaigns}
 --         verdicts: an integer a claim, see shared.gate.Verdict
 --         campaigns: {why closed, 1 if certified for all, 2 if for who asks by its own code, edition of the gate, bytes of
@@ -41,10 +43,12 @@ local function held(gate, field, text)
   return now + certificate_ms
 end
 
-local campaigns, count, arg = {}, tonumber(ARGV[4]), 5
-for i = 1, count do
+local of_campaigns, of_claims = unpack(cmsgpack.unpack(ARGV[4]))
+local campaigns, arg = {}, 1
+for i = 1, #of_campaigns / 5 do
   local k = 8 + (i - 1) * 3
-  local c = {gate = KEYS[k], users = KEYS[k + 1], marks = KEYS[k + 2], id = ARGV[arg], closed = ARGV[arg + 1], known = tonumber(ARGV[arg + 3])}
+  local c = {gate = KEYS[k], users = KEYS[k + 1], marks = KEYS[k + 2], id = of_campaigns[arg], closed = of_campaigns[arg + 1]}
+  c.known = of_campaigns[arg + 3]
   if is(c.gate, 'hash') and is(c.users, 'hash') and is(c.marks, 'string') then
     local state = redis.call(
       'HMGET', c.gate, 'free', 'limit', 'closed', 'members', 'held_until', 'seq', 'edition', 'dry', 'dry_until', 'layout',
@@ -54,14 +58,14 @@ for i = 1, count do
     c.limit, c.members, c.dry = number(state[2]), number(state[4]), state[8] == '1'
     c.held_until, c.dry_until = held(c.gate, 'held_until', state[5]), held(c.gate, 'dry_until', state[9])
     c.edition = state[7]
-    if c.edition ~= ARGV[arg + 2] then c.known = 0 end
+    if c.edition ~= of_campaigns[arg + 2] then c.known = 0 end
     c.moving = state[3] == 'held'
     c.shut = REASONS[state[3]] and state[3] ~= '' and not c.moving
     if c.shut then c.closed = state[3] end
     c.reserved = number(redis.call('HGET', KEYS[4], c.id)) or 0
     -- While it is filled it lacks users, whatever else it is made to say.
     c.warm = c.free and c.limit and REASONS[state[3]] and c.members and number(state[6]) and c.edition and state[8] and not state[11]
-      and state[10] == ARGV[arg + 4] and redis.call('HLEN', c.users) == c.members and redis.call('STRLEN', c.marks) == 4 * c.members
+      and state[10] == of_campaigns[arg + 4] and redis.call('HLEN', c.users) == c.members and redis.call('STRLEN', c.marks) == 4 * c.members
   end
   if c.warm then
     redis.call('SADD', KEYS[5], c.id)
@@ -75,18 +79,17 @@ end
 
 -- What is known of the claims, in one look for each kind of key.
 local claims, ids, holders, asking = {}, {}, {}, {}
-while arg <= #ARGV do
-  local c = campaigns[tonumber(ARGV[arg])]
-  local asked = tonumber(ARGV[arg + 3])
-  local claim = {campaign = c, id = ARGV[arg + 1], user = ARGV[arg + 2], checked = asked % 2 == 1, own_code = asked >= 2}
-  claim.closed, claim.entry, claim.holder = ARGV[arg + 4] ~= '', ARGV[arg + 5], c.id .. claim.user
+for first = 1, #of_claims, 5 do
+  local number_of, id, user, asked, closed = unpack(of_claims, first, first + 4)
+  local c = campaigns[number_of]
+  local claim = {campaign = c, id = id, user = user, checked = asked % 2 == 1, own_code = asked >= 2}
+  claim.closed, claim.entry, claim.holder = closed ~= '', ARGV[5 + #claims], c.id .. claim.user
   claims[#claims + 1] = claim
   ids[#claims], holders[#claims] = claim.id, claim.holder
   if c.warm then
     asking[c] = asking[c] or {}
     table.insert(asking[c], claim)
   end
-  arg = arg + 6
 end
 
 local function values(key, fields)

@@ -1,10 +1,10 @@
 -- purpose: set gates to what was committed, drop the reservations of what is decided, trim the mailbox
 -- KEYS: 1 pointer, 2 term, 3 mailbox, 4 reservations, 5 reserved, 6 seeded; then for each campaign: gate, users, marks
 -- ARGV: 1 incarnation, 2 epoch of the owner ('' for a front door), 3 cursor (last entry decided; '' leaves the mailbox alone),
---       4 first id after the cursor, 5 how long a certificate is good for (ms), 6 mode, 7 name of the seeding;
---       then for each campaign: ledger sequence, free slots or 'unlimited', per-user limit, why closed or '' ('held': everybody
---       waits), 1 if its own code gives nothing, layout of its slices, users and their active redemptions (two lists, msgpack: an
---       argument for each would cost more than all the rest), their marks (4 bytes each)
+--       4 first id after the cursor, 5 how long a certificate is good for (ms), 6 mode, 7 name of the seeding,
+--       8 a list (msgpack: an argument for each would cost more than all the rest) of, for each campaign: ledger sequence, free
+--       slots or 'unlimited', per-user limit, why closed or '' ('held': everybody waits), 1 if its own code gives nothing, layout
+--       of its slices, users and their active redemptions (two lists); 9 and so on: the users' marks of each (4 bytes each)
 --       mode: 'move' sets a gate that is warm · 'wipe' empties it, for a seeding if one is named · 'more' adds users to that
 --       seeding · 'seed' makes the gate warm that it has filled. What is moved while a seeding goes on is part of it
 -- answer: {'moved', living incarnation or ''} | {'broken'} | {'ok', for each campaign the sequence it is at (-1: cold)}
@@ -76,7 +76,7 @@ if ARGV[3] ~= '' then
 end
 
 local function set_users(users, marks, said, marked, seq)
-  local names, active = unpack(cmsgpack.unpack(said))
+  local names, active = unpack(said)
   local appended, changed = {}, {}
   for i, held in ipairs(many('HMGET', users, names)) do
     if not held then appended[#appended + 1] = string.sub(marked, 4 * i - 3, 4 * i) end
@@ -104,11 +104,12 @@ local function held_until(gate)
 end
 
 local mode, seeding = ARGV[6], ARGV[7]
-local answer, arg, key = {}, 8, 7
+local told = cmsgpack.unpack(ARGV[8])
+local answer, arg, key = {}, 1, 7
 while key <= #KEYS do
   local gate, users, marks = KEYS[key], KEYS[key + 1], KEYS[key + 2]
-  local seq, free, limit, closed, dry, layout, said, marked = unpack(ARGV, arg, arg + 7)
-  seq = tonumber(seq)
+  local seq, free, limit, closed, dry, layout, said = unpack(told, arg, arg + 6)
+  local marked = ARGV[9 + #answer]
   if mode == 'wipe' or not (is(gate, 'hash') and is(users, 'hash') and is(marks, 'string')) then
     redis.call('DEL', gate, users, marks)
     if mode == 'wipe' and seeding ~= '' then redis.call('HSET', gate, 'seeding', seeding, 'members', 0) end
@@ -139,6 +140,6 @@ while key <= #KEYS do
     at = at and newest
   end
   answer[#answer + 1] = at or -1
-  arg, key = arg + 8, key + 3
+  arg, key = arg + 7, key + 3
 end
 return {'ok', answer}
