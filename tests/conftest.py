@@ -23,6 +23,9 @@ _ORDER = (_SHARED_STACK, "tests/simulation", "tests/soak", *_OWN_STACK, "tests/i
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    astray = [item.nodeid for item in items if item.get_closest_marker("alone") and not item.nodeid.startswith(_SHARED_STACK)]
+    if astray:
+        raise pytest.UsageError(f"`make test` looks for tests that run alone in {_SHARED_STACK}, and not for {astray}")
     items.sort(key=lambda item: _ORDER.index(_place(item.nodeid)))
 
 
