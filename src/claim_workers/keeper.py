@@ -103,6 +103,8 @@ class Keeper:
 
     async def _look(self) -> None:
         self._rung.clear()
+        # An end is waited for once: it lies behind us for as long as Postgres does not tell us of the next.
+        self._next_end = math.inf
         try:
             await self._round()
         except Exception as error:

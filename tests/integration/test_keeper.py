@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from claim_workers.consumer import Consumer, Stores
 from claim_workers.turns import Turns
@@ -100,6 +101,18 @@ async def test_what_a_dead_shard_had_is_taken_when_its_time_is_over_however_seld
     async with shard_at_work(stores, "heir", ttl_s) as heir:
         await until(lambda: owns(heir, 8))
         assert await until(lambda: owns(heir, 16)) < ttl_s / 6 - 4
+
+
+async def test_a_shard_that_postgres_hangs_up_on_looks_no_more_often_when_a_lease_has_ended_meanwhile(stores: Stores) -> None:
+    ttl_s = 0.6
+    async with shard_at_work(stores, "alone", ttl_s) as alone:
+        await until(lambda: owns(alone, 16))
+        stores.keeping.terminate()
+        await until(lambda: owns(alone, 0))
+        with capture_logs() as lines:
+            await asyncio.sleep(2 * ttl_s)
+    # Six times in each lease's time, give or take one.
+    assert 0 < [line["event"] for line in lines].count("leases_not_kept") <= 13
 
 
 async def test_a_shard_that_died_before_the_clock_went_back_keeps_no_share(stores: Stores) -> None:
