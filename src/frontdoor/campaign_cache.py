@@ -91,11 +91,12 @@ class CampaignCache:
                 log.warning("campaigns_not_compared", error=repr(error))
 
     async def compare(self) -> None:
-        """Read again what is in use and has another version in Postgres; forget what is not in use."""
-        checked = {each: kept.campaign for each, kept in self._known.items() if kept.unused < _COMPARED_UNUSED}
-        current = await self._current(checked, checked) if checked else {}
+        """Forget what is not in use; of the rest, read again what has another version in Postgres."""
+        # First: who asks for one meanwhile must not have it kept as it was.
         for unused in [each for each, kept in self._known.items() if kept.unused >= _COMPARED_UNUSED]:
             self._forget(unused)
+        checked = {each: kept.campaign for each, kept in self._known.items()}
+        current = await self._current(checked, checked) if checked else {}
         for kept in self._known.values():
             kept.unused += 1
         for gone in checked.keys() - current.keys():

@@ -238,6 +238,22 @@ async def test_what_nobody_asks_for_is_forgotten_rather_than_compared(pool: Pool
     assert cache.peek(unused.campaign_id) is None
 
 
+async def test_what_is_asked_for_again_while_others_are_compared_is_not_kept_uncompared(
+    pool: Pool, cache: CampaignCache
+) -> None:
+    used, unused = await create(pool), await create(pool, Code("UNUSED"))
+    assert (await cache.find(used.campaign_id), await cache.find(unused.campaign_id)) == (used, unused)
+    for _ in range(_COMPARED_UNUSED):
+        assert cache.peek(used.campaign_id) == used
+        await cache.compare()
+    changed = await rename(pool, unused)
+    comparing = asyncio.create_task(cache.compare())
+    await asyncio.sleep(0)
+    cache.peek(unused.campaign_id)
+    await comparing
+    assert cache.peek(unused.campaign_id) in (None, changed)
+
+
 async def test_a_campaign_that_is_gone_is_forgotten(pool: Pool, redis: Redis, cache: CampaignCache) -> None:
     campaign = await create(pool)
     await cache.find(campaign.campaign_id)
