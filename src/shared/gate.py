@@ -192,10 +192,13 @@ class Gate:
             pipeline.evalsha(called.sha, len(names), *names, *args)
         try:
             async with asyncio.timeout(REPLY_WITHIN_S):
-                answers = await answer_of(pipeline.execute(raise_on_error=False))
+                answers: list[Any] = await answer_of(pipeline.execute(raise_on_error=False))
         except (RedisUnavailable, TimeoutError) as error:
             return [RedisUnavailable(f"Redis gave no answer: {error!r}") for _ in calls]
-        return [await self._answered(called, call, answer) for call, answer in zip(calls, answers, strict=True)]
+        if not any(isinstance(answer, RedisError) for answer in answers):
+            return answers
+        # Side by side: one after another they would wait so many times as long for a Redis that falls silent now.
+        return await asyncio.gather(*(self._answered(called, *each) for each in zip(calls, answers, strict=True)))
 
     async def _answered(self, called: AsyncScript, call: _Call, answer: Any) -> Any:
         if not isinstance(answer, RedisError):

@@ -12,10 +12,12 @@ from frontdoor.gate_rounds import PATIENCE_S
 from frontdoor.submissions import Undecided
 from shared import clock, keys
 from shared.domain.campaign import Campaign
-from shared.domain.ids import PartitionNo
-from shared.gate import Admission, Asking, Moved
-from shared.redis_client import REPLY_WITHIN_S
+from shared.domain.ids import PARTITIONS, Incarnation, PartitionNo
+from shared.errors import RedisUnavailable
+from shared.gate import Admission, Asking, Gate, Moved
+from shared.redis_client import REPLY_WITHIN_S, open_redis
 from tests.integration.engine import Door, Owner, launch, open_door
+from tests.proxy import network
 
 HERE, THERE, YONDER = PartitionNo(3), PartitionNo(7), PartitionNo(11)
 
@@ -154,3 +156,20 @@ async def test_scripts_that_redis_has_forgotten_are_told_again_to_all_who_ask(
 ) -> None:
     await stores.redis.script_flush()
     assert await asked_at_once(door, at) == [Undecided(partition) for partition in at]
+
+
+async def test_a_redis_that_falls_silent_as_its_scripts_are_told_again_is_waited_for_once(
+    stores: Stores, redis_url: str
+) -> None:
+    everywhere = [Asking(PartitionNo(number), Incarnation("over"), [], []) for number in range(PARTITIONS)]
+    with network() as net:
+        link = net.to(redis_url)
+        async with open_redis(link.url) as redis:
+            gate = Gate(redis, 100)
+            assert await gate.admit_each(everywhere) == [Moved(None)] * PARTITIONS
+            await stores.redis.script_flush()
+            link.swallow(b"SCRIPT", then=link.silent["back"].clear)
+            before = clock.monotonic()
+            answers = await gate.admit_each(everywhere)
+            assert clock.monotonic() - before < 3 * REPLY_WITHIN_S
+    assert [type(each) for each in answers] == [RedisUnavailable] * PARTITIONS
