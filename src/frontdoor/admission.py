@@ -113,9 +113,9 @@ class GateDesk:
         """The next batch, as a round begins. It is answered by `hear`."""
         gathered, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
         # Who has been answered meanwhile, or has left, must not win behind his back.
-        batch = self._of_newest_layouts([submission for submission in gathered if not submission.answer.done()])
+        batch = [submission for submission in gathered if not submission.answer.done()]
         try:
-            if batch:
+            if batch := self._of_newest_layouts(batch):
                 self._asked = _Asked(batch, self._asking(batch), clock.monotonic())
                 crash_point("F1")
                 return self._asked.asking

@@ -151,6 +151,21 @@ async def test_what_breaks_as_one_partition_is_asked_breaks_nobody_elses_round(
     assert others == [Undecided(THERE), Undecided(YONDER)]
 
 
+async def test_a_partition_that_breaks_before_it_is_asked_is_asked_again_and_breaks_nobody_elses_round(
+    door: Door, at: dict[PartitionNo, Campaign], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(batch: Any) -> Any:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as breaking:
+        breaking.setattr(door.desk._course._gates[HERE], "_of_newest_layouts", broken)
+        async with asyncio.timeout(REPLY_WITHIN_S):
+            broken_down, *others = await asked_at_once(door, at)
+    assert isinstance(broken_down, ZeroDivisionError)
+    assert others == [Undecided(THERE), Undecided(YONDER)]
+    assert await door.redeem(at[HERE], "next", wait_s=0) == Undecided(HERE)
+
+
 async def test_scripts_that_redis_has_forgotten_are_told_again_to_all_who_ask(
     stores: Stores, door: Door, at: dict[PartitionNo, Campaign]
 ) -> None:
