@@ -11,7 +11,7 @@ import msgspec
 from shared import keys
 from shared.domain.ids import DoorId
 from shared.domain.outcomes import Heard
-from shared.redis_client import Redis, answer_of
+from shared.redis_client import Redis, answer_of, promptly
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[tuple[int, Heard]])
@@ -27,7 +27,7 @@ async def publish(redis: Redis, outcomes: Iterable[tuple[DoorId, int, Heard]]) -
     pipeline = redis.pipeline(transaction=False)
     for door, message in messages.items():
         pipeline.publish(keys.outcome_channel(door), _encoder.encode(message))
-    await answer_of(pipeline.execute())
+    await answer_of(promptly(pipeline.execute()))
 
 
 def decode(message: bytes) -> list[tuple[int, Heard]]:

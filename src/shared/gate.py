@@ -20,7 +20,7 @@ from shared import keys
 from shared.domain.ids import CampaignId, ClaimId, Incarnation, PartitionNo, UserId, user_mark
 from shared.domain.settlement import Settlement
 from shared.errors import RedisUnavailable
-from shared.redis_client import REPLY_WITHIN_S, Redis, answer_of
+from shared.redis_client import Redis, answer_of, promptly
 from shared.scripts import script
 
 #: How long a certificate of having nothing to give may be answered from, counted from before the gate was asked.
@@ -191,10 +191,9 @@ class Gate:
         for names, args in calls:
             pipeline.evalsha(called.sha, len(names), *names, *args)
         try:
-            async with asyncio.timeout(REPLY_WITHIN_S):
-                answers: list[Any] = await answer_of(pipeline.execute(raise_on_error=False))
-        except (RedisUnavailable, TimeoutError) as error:
-            return [RedisUnavailable(f"Redis gave no answer: {error!r}") for _ in calls]
+            answers: list[Any] = await answer_of(promptly(pipeline.execute(raise_on_error=False)))
+        except RedisUnavailable as error:
+            return [RedisUnavailable(str(error)) for _ in calls]
         if not any(isinstance(answer, RedisError) for answer in answers):
             return answers
         # Side by side: one after another they would wait so many times as long for a Redis that falls silent now.

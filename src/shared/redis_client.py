@@ -27,7 +27,7 @@ _CONNECTIONS = 64
 #: For how long a call waits for its answer.
 REPLY_WITHIN_S = 1.0
 
-__all__ = ["NO_ANSWER", "REPLY_WITHIN_S", "Redis", "RedisError", "answer_of", "open_redis"]
+__all__ = ["NO_ANSWER", "REPLY_WITHIN_S", "Redis", "RedisError", "answer_of", "open_redis", "promptly"]
 
 
 def open_redis(url: str, *, reply_within_s: float | None = REPLY_WITHIN_S) -> Redis:
@@ -49,6 +49,12 @@ async def answer_of(call: Any) -> Any:
         if not str(error).endswith("the handler is closed"):
             raise
         raise RedisUnavailable("Redis hung up") from error
+
+
+async def promptly(call: Any) -> Any:
+    """The same call, bounded as a whole: a pipeline's, which nothing else bounds (see `_Prompt`)."""
+    async with asyncio.timeout(REPLY_WITHIN_S):
+        return await call
 
 
 def _open_redis(url: str, reply_within_s: float | None) -> Redis:

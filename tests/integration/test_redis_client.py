@@ -11,11 +11,14 @@ import uvloop
 from redis.asyncio.connection import Connection
 from redis.exceptions import DataError
 
+from shared import clock
+from shared.domain.ids import DoorId
 from shared.domain.limits import LimitedCall
-from shared.domain.outcomes import Refusal
+from shared.domain.outcomes import Refusal, Refused
 from shared.errors import RedisUnavailable
+from shared.feed import publish
 from shared.process import abandoned
-from shared.redis_client import NO_ANSWER, Redis, answer_of, open_redis
+from shared.redis_client import NO_ANSWER, REPLY_WITHIN_S, Redis, answer_of, open_redis
 from tests.proxy import network
 
 
@@ -53,6 +56,18 @@ async def test_a_client_that_was_closed_opens_no_connection_for_whoever_calls_la
     await client.aclose()
     with pytest.raises(RedisUnavailable):
         await answer_of(client.ping())
+
+
+async def test_many_who_publish_to_a_redis_that_fell_silent_wait_no_longer_than_one(redis_url: str) -> None:
+    told = [(DoorId("door"), 1, Refused(Refusal.EXHAUSTED))]
+    with network() as net:
+        link = net.to(redis_url)
+        link.silence()
+        async with open_redis(link.url) as redis:
+            before = clock.monotonic()
+            heard = await asyncio.gather(*(publish(redis, told) for _ in range(5)), return_exceptions=True)
+            assert clock.monotonic() - before < 2 * REPLY_WITHIN_S
+    assert [type(each) for each in heard] == [RedisUnavailable] * 5
 
 
 async def test_what_is_written_to_redis_is_what_the_library_would_write(redis_url: str) -> None:
