@@ -19,9 +19,9 @@ demo: $(INSTALLED)
 	@exec $(BIN)/lastslot demo $(FLAGS)
 
 # Most tests wait most of the time, so more files than a small machine has cores run side by side, in the order of
-# tests/conftest.py; then those that measure time, all of them whole stacks.
+# tests/conftest.py (simulated histories get what the others leave); then those that measure time, all of them whole stacks.
 test: lint
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not alone"
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not alone"
 	$(BIN)/pytest -m alone tests/acceptance
 
 lint: $(INSTALLED)

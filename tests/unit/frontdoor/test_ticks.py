@@ -91,7 +91,7 @@ async def test_while_there_are_guesses_it_is_measured_how_long_a_look_up_takes(
         ticks.known(now())
         await asyncio.wait_for(looked.get(), 5)
         await asyncio.sleep(0)
-        assert 4 in took(ticks)
+        assert max(took(ticks)) >= 4
 
 
 async def test_an_answer_that_breaks_keeps_no_other_from_leaving(ticks: Ticks) -> None:
