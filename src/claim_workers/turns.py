@@ -1,12 +1,10 @@
 """A shard's turns: what its consumers have read is committed together.
 
 Everything that a commit costs is paid once a transaction. A busy partition fills its own; a thousand quiet campaigns would
-pay for a handful of claims at a time. So what consumers read while a transaction is under way goes into the next one. A turn
-of one partition is that partition's own commit. What cannot be done for several at once is done by each consumer for
-itself, beside the turns: nobody waits for a partition that somebody else has locked, nor for long for a turn that hangs.
-
-While several partitions are busy, half of the time is for gathering: after a turn of several the next one begins when as much
-time has passed as it took. Twice as many claims then share what a commit costs, there and everywhere behind it.
+pay for a handful of claims at a time. So what consumers read while a transaction is under way goes into the next one (see
+`shared.beat`). A turn of one partition is that partition's own commit. What cannot be done for several at once is done by each
+consumer for itself, beside the turns: nobody waits for a partition that somebody else has locked, nor for long for a turn that
+hangs.
 """
 
 import asyncio
@@ -18,6 +16,7 @@ import msgspec
 from claim_workers.committer import Batch, Committed, Committer, commit_together
 from claim_workers.telling import Answer, tell
 from shared import clock
+from shared.beat import Beat
 from shared.errors import IncarnationOver, RedisUnavailable
 from shared.gate import Gate, Moved
 from shared.postgres import Pool
@@ -26,9 +25,6 @@ from shared.redis_client import Redis
 
 #: After how long the next turn begins beside one that is still under way.
 _PATIENCE_S = 0.25
-
-#: For how long what comes gathers at most, when a turn of several is over.
-_GATHER_S = 0.02
 
 Progressed = Callable[[], None]
 
@@ -50,8 +46,7 @@ class Turns:
         self._gate = gate
         self._entries_max = entries_max
         self._waiting: list[_Handed] = []
-        self._under_way: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._beat = Beat(self._next, _PATIENCE_S)
 
     async def commit(self, batch: Batch, progressed: Progressed) -> None:
         """Commit a batch and say so: to those who wait, and to the gates. `progressed` hears of every step.
@@ -63,7 +58,7 @@ class Turns:
         handed = _Handed(batch, progressed, loop.create_future())
         self._waiting.append(handed)
         # Whoever has read something in the same turn of the loop is taken along.
-        loop.call_soon(self._begin)
+        loop.call_soon(self._beat.begin)
         answers = await handed.answers
         if not answers:
             committed = await self._alone(batch)
@@ -72,19 +67,9 @@ class Turns:
         _see_that_it_lives(answers, batch)
         progressed()
 
-    def _begin(self) -> None:
-        """Begin a turn with what waits, unless one is under way. Who was abandoned meanwhile waits no more."""
+    def _next(self) -> Coroutine[Any, Any, None] | None:
+        """A turn with those who have waited longest, as many as it holds. Who was abandoned meanwhile waits no more."""
         self._waiting = [handed for handed in self._waiting if not handed.answers.done()]
-        if self._under_way is not None or not self._waiting:
-            return
-        turn = self._next()
-        task = self._under_way = self._started(self._take(turn))
-        asyncio.get_running_loop().call_later(_PATIENCE_S, self._over, task)
-        for handed in turn:
-            handed.answers.add_done_callback(lambda _: self._see_that_it_is_wanted(turn, task))
-
-    def _next(self) -> list[_Handed]:
-        """Those who have waited longest, as many as a turn holds."""
         size, count = 0, 0
         for handed in self._waiting:
             size += len(handed.batch.entries)
@@ -92,10 +77,13 @@ class Turns:
                 break
             count += 1
         turn, self._waiting = self._waiting[:count], self._waiting[count:]
-        return turn
+        return self._take(turn) if turn else None
 
     async def _take(self, turn: Sequence[_Handed]) -> None:
         """Let everybody of the turn know what came of it; only who was left out goes on alone."""
+        task = asyncio.current_task()
+        for handed in turn:
+            handed.answers.add_done_callback(lambda _: self._see_that_it_is_wanted(turn, task))
         try:
             committed = await self._committed(turn)
             answers = await tell(self._redis, self._gate, committed) if committed else []
@@ -115,8 +103,7 @@ class Turns:
             batches = [handed.batch for handed in turn]
             committed = await (commit_together(self._pool, batches) if len(turn) > 1 else self._alone(batches[0]))
         finally:
-            took_s = clock.monotonic() - began if len(turn) > 1 else 0.0
-            self._over_in(min(took_s, _GATHER_S), asyncio.current_task())
+            self._beat.over(began, len(turn), sum(len(handed.batch.entries) for handed in turn))
         for handed in turn:
             if any(_is_of(handed, each) for each in committed):
                 handed.progressed()
@@ -125,28 +112,10 @@ class Turns:
     async def _alone(self, batch: Batch) -> list[Committed]:
         return await Committer(self._pool, batch.life).commit(batch.entries)
 
-    def _over_in(self, seconds: float, task: asyncio.Task[Any] | None) -> None:
-        if seconds:
-            asyncio.get_running_loop().call_later(seconds, self._over, task)
-        else:
-            self._over(task)
-
-    def _over(self, task: asyncio.Task[Any] | None) -> None:
-        """The transaction of a turn is over, or is waited for no longer: the next one may begin."""
-        if self._under_way is task:
-            self._under_way = None
-            self._begin()
-
-    def _see_that_it_is_wanted(self, turn: Sequence[_Handed], task: asyncio.Task[None]) -> None:
+    def _see_that_it_is_wanted(self, turn: Sequence[_Handed], task: asyncio.Task[Any] | None) -> None:
         """End a turn when everybody who was in it has been abandoned."""
-        if not task.done() and all(handed.answers.cancelled() for handed in turn):
-            self._started(abandoned(task))
-
-    def _started(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name="turn")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        if task is not None and not task.done() and all(handed.answers.cancelled() for handed in turn):
+            self._beat.start(abandoned(task))
 
 
 def _is_of(handed: _Handed, committed: Committed) -> bool:

@@ -2,25 +2,20 @@
 
 A busy campaign fills a call by itself. A thousand campaigns live in all partitions, whose calls would carry a handful of claims
 each, and everything behind them (mailboxes, commits, messages) would be as small. So what is asked for while a round is under
-way goes with the next one; and while several partitions are asked, half of the time is for gathering: the next round begins
-when as much time has passed as the last one took. Who asks of one partition alone waits for no timer. A round that hangs is
-waited for no longer than a moment.
+way goes with the next one (see `shared.beat`).
 """
 
-import asyncio
-from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
 from shared import clock
+from shared.beat import Beat
 from shared.gate import Admission, Asking, Gate, Moved
 
 #: After how long the next round begins beside one that is still under way.
 PATIENCE_S = 0.1
-
-#: For how long what comes gathers at most, when a round to several partitions is over.
-_GATHER_S = 0.02
 
 #: An error, when there was no answer.
 Answer: TypeAlias = Admission | Moved | Exception
@@ -49,20 +44,15 @@ class GateRounds:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self._waiting: list[Caller] = []
-        self._under_way: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._beat = Beat(self._next, PATIENCE_S)
 
     def join(self, caller: Caller) -> None:
         """Let this one ask with the next round, once."""
         self._waiting.append(caller)
-        if self._under_way is None:
-            self._begin()
+        self._beat.begin()
 
-    def _begin(self) -> None:
-        task = self._under_way = asyncio.create_task(self._round(), name="gate-round")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        asyncio.get_running_loop().call_later(PATIENCE_S, self._over, task)
+    def _next(self) -> Coroutine[Any, Any, None] | None:
+        return self._round() if self._waiting else None
 
     async def _round(self) -> None:
         # By now everybody has asked who came in the same turn of the loop.
@@ -72,8 +62,7 @@ class GateRounds:
         try:
             answers = await self._answers([call.asking for call in calls])
         finally:
-            took_s = clock.monotonic() - began if len(calls) > 1 else 0.0
-            self._over_in(min(took_s, _GATHER_S), asyncio.current_task())
+            self._beat.over(began, len(calls), sum(len(call.asking.claims) for call in calls))
         for call, answer in zip(calls, answers, strict=True):
             call.caller.hear(answer)
 
@@ -85,16 +74,3 @@ class GateRounds:
             return await self._gate.admit_each(asked) if asked else []
         except Exception as error:
             return [error for _ in asked]
-
-    def _over_in(self, seconds: float, task: asyncio.Task[None] | None) -> None:
-        if seconds:
-            asyncio.get_running_loop().call_later(seconds, self._over, task)
-        else:
-            self._over(task)
-
-    def _over(self, task: asyncio.Task[None] | None) -> None:
-        """A round is over, or is waited for no longer: the next one may begin."""
-        if self._under_way is task:
-            self._under_way = None
-            if self._waiting:
-                self._begin()

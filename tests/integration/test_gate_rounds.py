@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from claim_workers.consumer import Stores
-from frontdoor import gate_rounds as room
 from frontdoor.gate_rounds import PATIENCE_S
 from frontdoor.submissions import Undecided
-from shared import clock, keys
+from shared import beat, clock, keys
 from shared.domain.campaign import Campaign
 from shared.domain.ids import PARTITIONS, Incarnation, PartitionNo
 from shared.errors import RedisUnavailable
@@ -94,7 +93,7 @@ async def test_after_a_round_to_several_partitions_what_comes_gathers_for_as_lon
         return await several(asked)
 
     monkeypatch.setattr(door.gate, "admit_each", slowly)
-    monkeypatch.setattr(room, "_GATHER_S", PATIENCE_S)
+    monkeypatch.setattr(beat, "GATHER_S", PATIENCE_S)
     await asked_at_once(door, at)
     early = asyncio.create_task(door.redeem(at[HERE], "b", wait_s=0))
     await asyncio.sleep(PATIENCE_S / 20)

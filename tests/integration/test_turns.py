@@ -10,7 +10,7 @@ from claim_workers import turns as room
 from claim_workers.committer import Batch, commit_together
 from claim_workers.consumer import Stores
 from claim_workers.turns import Turns
-from shared import book, keys, mailbox, moving
+from shared import beat, book, keys, mailbox, moving
 from shared.audit import audit
 from shared.campaigns import Committed
 from shared.clock import utc_now
@@ -261,7 +261,7 @@ async def test_after_a_turn_of_several_what_comes_gathers_for_as_long_as_it_took
         return await commit_together(pool, batches)
 
     monkeypatch.setattr(room, "commit_together", slowly)
-    monkeypatch.setattr(room, "_GATHER_S", 0.2)
+    monkeypatch.setattr(beat, "GATHER_S", 0.2)
     await bench.served(HERE, THERE)
     first, second = (Batch(bench.owners[at].life, posted([bench.claim(at, f"late {at}")], 2)) for at in (HERE, THERE))
     early = asyncio.create_task(bench.hand_in(first))
