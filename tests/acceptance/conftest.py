@@ -1,4 +1,4 @@
-"""A stack for the whole session, a client for each test, and the verdict after each test."""
+"""A stack for all of these tests, a client for each, and the verdict after each."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -11,22 +11,22 @@ from tests.acceptance.raw_door import Door
 from tests.acceptance.stacks import RunningStack, extra_door, started_stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_stack() -> Iterator[RunningStack]:
     """One stack for all tests that break nothing."""
     with started_stack() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(shared_stack: RunningStack) -> Stack:
-    """What stack.json says of the session's stack."""
+    """What stack.json says of the shared stack."""
     return shared_stack.stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def two_doors(stack: Stack) -> Iterator[list[str]]:
-    """Two more front doors of the session's stack, each on a port of its own, so that a test can choose."""
+    """Two more front doors of the shared stack, each on a port of its own, so that a test can choose."""
     with extra_door(stack) as one, extra_door(stack) as other:
         yield [one, other]
 
@@ -40,7 +40,7 @@ def hurt() -> Iterator[RunningStack]:
 
 @pytest.fixture(scope="module")
 def sound(stack: Stack) -> Iterator[Stack]:
-    """The session's stack, whose database is audited when all tests of a file are over.
+    """The shared stack, whose database is audited when all tests of a file are over.
 
     Its ledger only grows and nothing leaves its tables, so what one of them broke is still there; to read all of it after each
     took longer than many of them.
@@ -51,12 +51,12 @@ def sound(stack: Stack) -> Iterator[Stack]:
 
 @pytest.fixture
 async def client(sound: Stack) -> AsyncIterator[Client]:
-    """A client of the session's stack, judged when the test is over."""
+    """A client of the shared stack, judged when the test is over."""
     async with remembered(sound) as client:
         yield client
 
 
 @pytest.fixture
 async def door(client: Client) -> Door:
-    """The session's stack for those who speak badly, and a campaign at which everybody else wins."""
+    """The shared stack for those who speak badly, and a campaign at which everybody else wins."""
     return Door(client, await client.campaign(total_limit=None, per_user_limit=1_000))
