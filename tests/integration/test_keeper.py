@@ -166,7 +166,7 @@ async def test_a_partition_whose_row_is_held_stops_no_other(stores: Stores, post
 
 
 async def test_an_heir_loses_nothing_over_rows_that_it_cannot_get(stores: Stores, postgres_dsn: str, redis_url: str) -> None:
-    ttl_s = 1.0
+    ttl_s = 2.0
     async with (
         open_door(stores.pool, redis_url) as door,
         shard_at_work(stores, "doomed", ttl_s) as doomed,
