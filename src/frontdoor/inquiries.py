@@ -107,7 +107,8 @@ class Inquiries:
         ended_before, submission.ending = submission.ending, standing is not None and _to_be_ended(standing, refusal)
         if standing is None or submission.ending or ended_before or _may_have_more(standing, submission, refusal):
             # What has just been given back the gate is told of after COMMIT: it is asked once more.
-            at_once, submission.checked = not (submission.checked or submission.ending), True
+            at_once = not (submission.checked or submission.ending)
+            submission.checked = True
             self._proceed(submission, Next.ASK if at_once else Next.ASK_LATER)
         elif standing.redemption is not None:
             submission.joined = True
